@@ -1,0 +1,1 @@
+"""pygeoapi as a guest: its configuration, plugins and mounting."""

@@ -1,0 +1,1 @@
+"""One file a noun: what each HTTP route answers."""

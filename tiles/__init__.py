@@ -1,0 +1,1 @@
+"""A snapshot as pictures: vector tiles of any instant."""
