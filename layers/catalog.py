@@ -1,0 +1,163 @@
+"""The catalogue: which layers there are, what they look like, and the log of their revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from layers import tables
+from layers.database import statement
+from layers.errors import UnknownLayer, UnknownRevision
+from layers.model import OPEN_REVISION, Commit, Layer, Revision, Schema, Visibility
+from layers.readers import Reader
+from layers.schema_files import parse_schema, schema_document
+
+
+def find_layer(connection: Connection, layer_id: str) -> Layer | None:
+    """Return the catalogue's record of a layer, None where there is none."""
+    row = connection.execute(statement("layer_record"), {"id": layer_id}).one_or_none()
+    return None if row is None else _layer(row)
+
+
+def read_layer(connection: Connection, layer_id: str, reader: Reader) -> Layer:
+    """Return a layer that the reader may see.
+
+    Raises
+    ------
+    UnknownLayer
+        Where there is none, none with a revision, or none for this reader.
+    """
+    found = find_layer(connection, layer_id)
+    if found is None or found.head == 0 or not reader.sees(found):
+        names = ", ".join(known.id for known in list_layers(connection, reader)) or "none yet"
+        raise UnknownLayer(f"no layer {layer_id!r}; there are: {names}")
+    return found
+
+
+def list_layers(connection: Connection, reader: Reader) -> list[Layer]:
+    """Return the layers that the reader may see, in the order of their ids."""
+    rows = connection.execute(statement("layer_records"))
+    return [found for found in map(_layer, rows) if reader.sees(found)]
+
+
+def create_layer(connection: Connection, layer_id: str, schema: Schema) -> Layer:
+    """Enter a layer in the catalogue and create its tables, within the caller's transaction.
+
+    The indexes come later, by `index_layer`, because the first load is faster without.
+    """
+    tables.check_layer_id(layer_id)
+    family_tables = tables.layer_tables(layer_id, schema)
+    row = {
+        "id": layer_id,
+        "kind": schema.kind.value,
+        "visibility": schema.visibility.value,
+        "store_format": tables.STORE_FORMAT,
+    }
+    connection.execute(insert(tables.layer).values(row))
+    document = {"layer_id": layer_id, "since_revision": 1, "document": schema_document(schema)}
+    connection.execute(insert(tables.layer_schema).values(document))
+    for family in family_tables.families:
+        connection.execute(CreateTable(family.live))
+        connection.execute(CreateTable(family.history))
+    return Layer(layer_id, schema, 0, None, schema.visibility)
+
+
+def index_layer(connection: Connection, record: Layer) -> None:
+    """Create the indexes of a layer's tables, after its first load."""
+    for family in tables.tables_of(record).families:
+        for table in (family.live, family.history):
+            for index in sorted(table.indexes, key=lambda i: str(i.name)):
+                connection.execute(CreateIndex(index))
+
+
+def lock_layer(connection: Connection, layer_id: str) -> Layer | None:
+    """Lock a layer against other commits until the transaction ends; readers are not held up."""
+    # The advisory lock also covers a layer that is not there yet: two first publishes take turns.
+    connection.execute(
+        sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(layer_id, 0)))
+    )
+    return find_layer(connection, layer_id)
+
+
+def set_visibility(connection: Connection, layer_id: str, visibility: Visibility) -> None:
+    """Set who may see a layer at all."""
+    where = tables.layer.c.id == layer_id
+    connection.execute(sa.update(tables.layer).where(where).values(visibility=visibility.value))
+
+
+def set_titles(connection: Connection, record: Layer, changes: Mapping[str, Any]) -> None:
+    """Replace the title or description of a layer's newest schema, which are no part of its data."""
+    document = schema_document(record.schema) | dict(changes)
+    parse_schema(document)
+    newest = sa.select(sa.func.max(tables.layer_schema.c.since_revision)).where(
+        tables.layer_schema.c.layer_id == record.id
+    )
+    connection.execute(
+        sa.update(tables.layer_schema)
+        .where(
+            tables.layer_schema.c.layer_id == record.id,
+            tables.layer_schema.c.since_revision == newest.scalar_subquery(),
+        )
+        .values(document=document)
+    )
+
+
+def read_revisions(
+    connection: Connection, record: Layer, first: int = 1, last: int = OPEN_REVISION
+) -> list[Revision]:
+    """Return the revisions of a layer between two numbers, newest first."""
+    bounds = {"layer_id": record.id, "first": first, "last": last}
+    return [_revision(row) for row in connection.execute(statement("revisions"), bounds)]
+
+
+def read_revision(connection: Connection, record: Layer, number: int) -> Revision:
+    """Return one revision.
+
+    Raises
+    ------
+    UnknownRevision
+        Where the layer has no such revision.
+    """
+    found = read_revisions(connection, record, number, number)
+    if not found:
+        raise UnknownRevision(f"{record.id} has revisions 1 to {record.head}, not {number}")
+    return found[0]
+
+
+def revision_recorded_by(connection: Connection, record: Layer, recorded: datetime) -> int:
+    """Return the newest revision recorded by an instant; 0 where none was."""
+    bounds = {"layer_id": record.id, "recorded": recorded}
+    number: int | None = connection.scalar(statement("revision_recorded_by"), bounds)
+    return number or 0
+
+
+def _layer(row: Row[Any]) -> Layer:
+    schema = _schema(orjson.dumps(row.document, option=orjson.OPT_SORT_KEYS))
+    return Layer(row.id, schema, row.head, row.recorded_at, Visibility(row.visibility))
+
+
+@lru_cache(maxsize=1024)
+def _schema(document: bytes) -> Schema:
+    return parse_schema(orjson.loads(document))
+
+
+def _revision(row: Row[Any]) -> Revision:
+    commit = Commit(
+        id=row.id,
+        recorded_at=row.recorded_at,
+        author=row.author,
+        message=row.message,
+        document=row.document_id,
+        simulated=row.simulated,
+        provenance=row.provenance,
+    )
+    counts = (row.n_live, row.n_created, row.n_changed, row.n_retired)
+    return Revision(row.layer_id, row.number, commit, *counts, row.report)

@@ -1,0 +1,110 @@
+"""What can go wrong in the store, one class a cause.
+
+::
+
+    LayersError
+    ├── BadRequest            what was asked can't be: the asker can mend it
+    │   ├── BadSchema         a schema file that says something impossible
+    │   ├── BadSource         a file that is missing, empty or no geodata
+    │   ├── BadValue          a value in the source that its field can't hold
+    │   ├── BadKey            keys that are repeated, absent or not unique
+    │   ├── BadScope          rows, or ids, outside the stated scope
+    │   ├── BadPeriod         a period that ends before it starts, or is not stated
+    │   └── BadQuery          a filter, property or page that does not exist
+    ├── NotFound
+    │   ├── UnknownLayer
+    │   ├── UnknownRevision
+    │   ├── UnknownFeature
+    │   └── FeatureGone       it existed, but not at this instant
+    ├── Conflict
+    │   ├── SchemaConflict    a schema that differs from the layer's own
+    │   ├── NeedsConsent      a reload that retires more than a fifth of its scope
+    │   └── ClockRefused      a simulated clock on a store that is in real use
+    ├── BadCredential         an API key that is unknown, expired or revoked
+    ├── Forbidden             a reader or writer who may not
+    └── StoreUnavailable      the database can't be reached, or is of another format
+"""
+
+
+class LayersError(Exception):
+    """Anything this floor raises on purpose; its text carries the value and the remedy."""
+
+
+class BadRequest(LayersError):
+    """What was asked can't be done as asked."""
+
+
+class BadSchema(BadRequest):
+    """A schema file that says something impossible."""
+
+
+class BadSource(BadRequest):
+    """A source that is missing, empty or no geodata."""
+
+
+class BadValue(BadRequest):
+    """A value that its field can't hold."""
+
+
+class BadKey(BadRequest):
+    """Keys that are repeated, absent or not unique."""
+
+
+class BadScope(BadRequest):
+    """Rows, or ids, outside the stated scope."""
+
+
+class BadPeriod(BadRequest):
+    """A period that ends before it starts, or a start that was not stated."""
+
+
+class BadQuery(BadRequest):
+    """A filter, property or page that does not exist."""
+
+
+class NotFound(LayersError):
+    """No such thing."""
+
+
+class UnknownLayer(NotFound):
+    """No layer of that name that this reader may see."""
+
+
+class UnknownRevision(NotFound):
+    """A revision that has not been made."""
+
+
+class UnknownFeature(NotFound):
+    """No feature of that id, at any time."""
+
+
+class FeatureGone(LayersError):
+    """The feature exists at another time than the one asked for."""
+
+
+class Conflict(LayersError):
+    """The store's state forbids it."""
+
+
+class SchemaConflict(Conflict):
+    """A schema that differs from the layer's own."""
+
+
+class NeedsConsent(Conflict):
+    """Something large enough that the publisher must say yes."""
+
+
+class ClockRefused(Conflict):
+    """A simulated clock on a store that is in real use."""
+
+
+class BadCredential(LayersError):
+    """An API key that is unknown, expired or revoked."""
+
+
+class Forbidden(LayersError):
+    """The reader or writer may not do that."""
+
+
+class StoreUnavailable(LayersError):
+    """The database can't be reached, or its format is not ours."""

@@ -1,0 +1,70 @@
+"""Alembic's migrations of the catalogue, run by `layers.migrations.migrate`."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from layers.errors import StoreUnavailable
+from layers.tables import CATALOGUE, LAYER_SCHEMAS
+
+HEAD = "0001"
+# One number for the whole platform: two first starts on one database take turns.
+_LOCK = 0x5348494B
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the catalogue of a database to this release's form; does nothing where it has it.
+
+    Raises
+    ------
+    StoreUnavailable
+        Where the database has no PostGIS, or was made by a newer release.
+    """
+    if current(connection) == HEAD:
+        return
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    _require_postgis(connection)
+    for name in (CATALOGUE, *LAYER_SCHEMAS):
+        connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+    with as_file(files("layers.migrations")) as folder:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        _refuse_newer(connection, ScriptDirectory.from_config(config))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def current(connection: Connection) -> str | None:
+    """Return the catalogue's version in a database, None where there is no catalogue."""
+    exists = sa.text("SELECT to_regclass('shikong.alembic_version') IS NOT NULL")
+    if not connection.scalar(exists):
+        return None
+    return connection.scalar(sa.text("SELECT version_num FROM shikong.alembic_version"))
+
+
+def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:
+    found = MigrationContext.configure(
+        connection, opts={"version_table_schema": CATALOGUE}
+    ).get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if found is not None and found not in known:
+        raise StoreUnavailable(
+            f"the store was made by a newer release (catalogue {found}); install that release"
+        )
+
+
+def _require_postgis(connection: Connection) -> None:
+    installed = sa.text("SELECT count(*) FROM pg_extension WHERE extname = 'postgis'")
+    if connection.scalar(installed):
+        return
+    available = sa.text("SELECT count(*) FROM pg_available_extensions WHERE name = 'postgis'")
+    if not connection.scalar(available):
+        raise StoreUnavailable("this PostgreSQL has no PostGIS; install postgresql-15-postgis-3")
+    connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS postgis"))

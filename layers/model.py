@@ -1,0 +1,230 @@
+"""The nouns of the store, as frozen values: Schema, Layer, Commit, Revision, Version, Change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+# The revision number that stands for "not yet": the largest of PostgreSQL's integers.
+OPEN_REVISION = 2_147_483_647
+
+
+class Kind(StrEnum):
+    """What a layer's features are: things that last, or things that happen."""
+
+    STATE = "state"
+    EVENT = "event"
+
+
+class Visibility(StrEnum):
+    """Who may see a layer (public, internal, private) or a field (public, internal, restricted)."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PRIVATE = "private"
+    RESTRICTED = "restricted"
+
+
+class FieldType(StrEnum):
+    """The types that a field can have."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    INSTANT = "instant"
+
+
+class Role(StrEnum):
+    """What a field is for, beyond being a property."""
+
+    KEY = "key"
+    VALID_FROM = "valid-from"
+    VALID_TO = "valid-to"
+    EVENT_START = "event-start"
+    LABEL = "label"
+    CODE = "code"
+    AREA = "area"
+
+
+class Duplicates(StrEnum):
+    """What becomes of rows that share a key."""
+
+    REFUSE = "refuse"
+    MERGE = "merge"
+    FIRST = "first"
+    LAST = "last"
+
+
+class Mode(StrEnum):
+    """Whether a source is the whole truth of its scope, or an addition to it."""
+
+    RELOAD = "reload"
+    UPSERT = "upsert"
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A text in both languages of the platform."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a layer, as its schema file states it."""
+
+    id: str
+    type: FieldType
+    title: Title
+    role: Role | None = None
+    unit: str | None = None
+    required: bool = False
+    visibility: Visibility = Visibility.PUBLIC
+    codes: Mapping[str, Title] = field(default_factory=dict)
+    source: tuple[str, ...] = ()
+    format: str | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_period(self) -> bool:
+        """Whether the field is the version's period rather than a property."""
+        return self.role in (Role.VALID_FROM, Role.VALID_TO)
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the field stands in the restricted side table."""
+        return self.visibility is Visibility.RESTRICTED
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a layer is: kind, reference system, fields and who may see them."""
+
+    kind: Kind
+    title: Title
+    geometry: str
+    fields: tuple[Field, ...]
+    description: Title = Title("", "")
+    crs: str = "OGC:CRS84"
+    time_zone: str = "Asia/Shanghai"
+    visibility: Visibility = Visibility.INTERNAL
+    geometry_tolerance: float | None = None
+    placeholder_keys: tuple[str, ...] = ()
+    duplicates: Duplicates = Duplicates.REFUSE
+    synthetic: bool = False
+    attribution: str = ""
+    scope: tuple[str, ...] = ()
+    coordinates: tuple[str, str] | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which a plain date begins."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def keys(self) -> tuple[Field, ...]:
+        """The fields of which a feature's id is made."""
+        return self.with_role(Role.KEY)
+
+    @property
+    def stored(self) -> tuple[Field, ...]:
+        """The fields that stand in the open tables: neither periods nor restricted."""
+        return tuple(f for f in self.fields if not f.is_period and not f.is_restricted)
+
+    @property
+    def restricted(self) -> tuple[Field, ...]:
+        """The fields that stand in the restricted side table."""
+        return tuple(f for f in self.fields if f.is_restricted)
+
+    @property
+    def is_multi(self) -> bool:
+        """Whether geometries are kept as multiparts."""
+        return self.geometry.startswith("Multi")
+
+    def with_role(self, role: Role) -> tuple[Field, ...]:
+        """Return the fields in a role, in schema order."""
+        return tuple(f for f in self.fields if f.role is role)
+
+    def find(self, name: str) -> Field | None:
+        """Return the field of that id, or None."""
+        return next((f for f in self.fields if f.id == name), None)
+
+    def event_start(self) -> Field:
+        """Return the field that says when an event was reported (event layers have just one)."""
+        return self.with_role(Role.EVENT_START)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A published layer as the catalogue has it: its schema and its newest revision."""
+
+    id: str
+    schema: Schema
+    head: int
+    recorded_at: datetime | None
+    visibility: Visibility
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The legal document behind a commit."""
+
+    id: str
+    kind: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One change to the platform, all or nothing."""
+
+    id: int
+    recorded_at: datetime
+    author: str
+    message: str
+    document: str | None
+    simulated: bool
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What one commit did to one layer."""
+
+    layer: str
+    number: int
+    commit: Commit
+    n_live: int
+    n_created: int
+    n_changed: int
+    n_retired: int
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of a feature, with the period in which the world was so."""
+
+    id: str
+    valid_from: datetime
+    valid_to: datetime | None
+    properties: Mapping[str, Any]
+    geometry: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One feature that differs between two snapshots."""
+
+    id: str
+    kind: str
+    fields: tuple[str, ...]
+    old: Version | None
+    new: Version | None

@@ -1,0 +1,266 @@
+"""Schema files (TOML) and catalogue documents (JSON) to Schema values and back.
+
+The format is told in docs/schema-files.md.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from layers.errors import BadSchema
+from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title, Visibility
+
+GEOMETRIES = tuple(
+    f"{multi}{name}{z}"
+    for multi in ("", "Multi")
+    for name in ("Point", "LineString", "Polygon")
+    for z in ("", "Z")
+)
+# Names that requests use: a property called so is reached by a filter only, and publishing says it.
+RESERVED = frozenset(
+    "bbox bbox-crs commit crs datetime exclude-properties f filter filter-crs filter-lang ids "
+    "limit offset profile properties q recorded revision skipGeometry sortby token".split()
+)
+_LAYER_KEYS = frozenset(
+    "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
+    "duplicates synthetic attribution scope coordinates fields".split()
+)
+_FIELD_KEYS = frozenset(
+    "id source title type role unit required visibility format codes missing".split()
+)
+E_ = TypeVar("E_", bound=StrEnum)
+
+
+def read_schema(path: Path) -> Schema:
+    """Read a schema file.
+
+    Raises
+    ------
+    BadSchema
+        Where the file is missing, is no TOML, or says something impossible; the text says where.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadSchema(
+            f"{path}: {error.strerror or error}; give --schema a file that exists"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSchema(f"{path} is no TOML: {error}; see docs/schema-files.md") from None
+    try:
+        return parse_schema(document)
+    except BadSchema as error:
+        raise BadSchema(f"{path}: {error}") from None
+
+
+def parse_schema(document: Mapping[str, Any]) -> Schema:
+    """Turn a document into a Schema, checking all that can be checked without data.
+
+    Raises
+    ------
+    BadSchema
+        Naming the key and what it may be.
+
+    Examples
+    --------
+    >>> schema = parse_schema({"kind": "state", "title": {"en": "Trees", "zh": "树"},
+    ...     "geometry": "Point", "fields": [{"id": "no", "type": "text", "role": "key"}]})
+    >>> schema.keys[0].id, schema.time_zone
+    ('no', 'Asia/Shanghai')
+    """
+    _known(document, _LAYER_KEYS, "the schema")
+    schema = Schema(
+        kind=_choice(Kind, document.get("kind", "state"), "kind"),
+        title=_title(document.get("title", ""), "title"),
+        description=_title(document.get("description", ""), "description"),
+        geometry=_geometry(document.get("geometry")),
+        crs=str(document.get("crs", "OGC:CRS84")),
+        time_zone=_time_zone(document.get("time_zone", "Asia/Shanghai")),
+        visibility=_choice(Visibility, document.get("visibility", "internal"), "visibility"),
+        geometry_tolerance=_tolerance(document.get("geometry_tolerance")),
+        placeholder_keys=_texts(document.get("placeholder_keys", ()), "placeholder_keys"),
+        duplicates=_choice(Duplicates, document.get("duplicates", "refuse"), "duplicates"),
+        synthetic=bool(document.get("synthetic", False)),
+        attribution=str(document.get("attribution", "")),
+        scope=_texts(document.get("scope", ()), "scope"),
+        coordinates=_coordinates(document.get("coordinates")),
+        fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
+    )
+    _check(schema)
+    return schema
+
+
+def schema_document(schema: Schema) -> dict[str, Any]:
+    """Return the document from which `parse_schema` makes the same Schema.
+
+    >>> document = {"kind": "event", "title": {"en": "Cases", "zh": "案件"}, "geometry": "Point",
+    ...     "fields": [{"id": "at", "type": "instant", "role": "event-start"}]}
+    >>> parse_schema(schema_document(parse_schema(document))) == parse_schema(document)
+    True
+    """
+    document: dict[str, Any] = {
+        "kind": schema.kind.value,
+        "title": _title_document(schema.title),
+        "description": _title_document(schema.description),
+        "geometry": schema.geometry,
+        "crs": schema.crs,
+        "time_zone": schema.time_zone,
+        "visibility": schema.visibility.value,
+        "placeholder_keys": list(schema.placeholder_keys),
+        "duplicates": schema.duplicates.value,
+        "synthetic": schema.synthetic,
+        "attribution": schema.attribution,
+        "scope": list(schema.scope),
+        "fields": [_field_document(f) for f in schema.fields],
+    }
+    if schema.geometry_tolerance is not None:
+        document["geometry_tolerance"] = schema.geometry_tolerance
+    if schema.coordinates:
+        document["coordinates"] = list(schema.coordinates)
+    return document
+
+
+def _field(item: Any, number: int) -> Field:
+    if not isinstance(item, Mapping):
+        raise BadSchema(f"field {number} is no table; write [[fields]]")
+    name = str(item.get("id", ""))
+    where = f"field {name or number}"
+    _known(item, _FIELD_KEYS, where)
+    if not re.fullmatch(r"[^\W\d]\w*", name) or name.startswith("_") or len(name.encode()) > 60:
+        raise BadSchema(
+            f"{where}: {name!r} can't be a field id; letters, digits and _ (no _ or digit first), "
+            "at most 60 bytes"
+        )
+    role = item.get("role")
+    return Field(
+        id=name,
+        type=_choice(FieldType, item.get("type", "text"), f"{where}: type"),
+        title=_title(item.get("title", name), where),
+        role=None if role is None else _choice(Role, role, f"{where}: role"),
+        unit=item.get("unit"),
+        required=bool(item.get("required", False)),
+        visibility=_choice(Visibility, item.get("visibility", "public"), f"{where}: visibility"),
+        codes={str(k): _title(v, f"{where}: codes") for k, v in item.get("codes", {}).items()},
+        source=_texts(item.get("source", ()), f"{where}: source"),
+        format=item.get("format"),
+        missing=_texts(item.get("missing", ()), f"{where}: missing"),
+    )
+
+
+def _field_document(f: Field) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": f.id,
+        "type": f.type.value,
+        "title": _title_document(f.title),
+        "visibility": f.visibility.value,
+        "required": f.required,
+    }
+    optional = {
+        "role": f.role.value if f.role else None,
+        "unit": f.unit,
+        "format": f.format,
+        "source": list(f.source),
+        "missing": list(f.missing),
+        "codes": {k: _title_document(v) for k, v in f.codes.items()},
+    }
+    return document | {k: v for k, v in optional.items() if v}
+
+
+def _check(schema: Schema) -> None:
+    ids = [f.id for f in schema.fields]
+    repeated = sorted({i for i in ids if ids.count(i) > 1})
+    if repeated:
+        raise BadSchema(f"field {repeated[0]} is defined twice; give each field an id of its own")
+    for role in (Role.VALID_FROM, Role.VALID_TO, Role.EVENT_START):
+        if len(schema.with_role(role)) > 1:
+            raise BadSchema(f"two fields have role {role}; there can be one")
+    for f in schema.fields:
+        _check_field(f)
+    if schema.kind is Kind.EVENT and not schema.with_role(Role.EVENT_START):
+        raise BadSchema("an event layer needs a field with role event-start")
+    if schema.duplicates is Duplicates.MERGE and not schema.is_multi:
+        raise BadSchema(f"duplicates = merge makes multiparts; geometry = Multi{schema.geometry}")
+    for name in schema.scope:
+        f_scope = schema.find(name)
+        if f_scope is None or f_scope not in schema.stored:
+            raise BadSchema(f"scope names {name}, which is no stored field of this schema")
+
+
+def _check_field(f: Field) -> None:
+    if f.visibility is Visibility.PRIVATE:
+        raise BadSchema(f"field {f.id}: visibility is public, internal or restricted")
+    timed = (Role.VALID_FROM, Role.VALID_TO, Role.EVENT_START)
+    if f.role in timed and f.type not in (FieldType.DATE, FieldType.INSTANT):
+        raise BadSchema(f"field {f.id}: role {f.role} needs type date or instant, not {f.type}")
+    if f.is_restricted and f.role in (*timed, Role.KEY):
+        raise BadSchema(
+            f"field {f.id}: a restricted field can't have role {f.role}: ids are public"
+        )
+
+
+def _known(document: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    unknown = sorted(set(document) - known)
+    if unknown:
+        raise BadSchema(f"{where} has no key {unknown[0]!r}; it knows {', '.join(sorted(known))}")
+
+
+def _choice(kind: type[E_], value: Any, where: str) -> E_:
+    try:
+        return kind(value)
+    except ValueError:
+        raise BadSchema(f"{where} = {value!r}; one of {', '.join(kind)}") from None
+
+
+def _title(value: Any, where: str) -> Title:
+    if isinstance(value, str):
+        return Title(value, value)
+    if isinstance(value, Mapping) and value and set(value) <= {"en", "zh"}:
+        first = str(next(iter(value.values())))
+        return Title(str(value.get("en", first)), str(value.get("zh", first)))
+    raise BadSchema(f'{where}: {value!r} is no title; write {{ en = "...", zh = "..." }}')
+
+
+def _title_document(title: Title) -> dict[str, str]:
+    return {"en": title.en, "zh": title.zh}
+
+
+def _geometry(value: Any) -> str:
+    if value not in GEOMETRIES:
+        raise BadSchema(f"geometry = {value!r}; one of {', '.join(GEOMETRIES)}")
+    return str(value)
+
+
+def _time_zone(value: Any) -> str:
+    try:
+        return ZoneInfo(str(value)).key
+    except (KeyError, ValueError, OSError):
+        raise BadSchema(f"time_zone = {value!r}; a name such as Asia/Shanghai") from None
+
+
+def _tolerance(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e6:
+        raise BadSchema(f"geometry_tolerance = {value!r}; a length in units of the crs, 0 or more")
+    return float(value)
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise BadSchema(f"{where} = {value!r}; a list of texts")
+    return tuple(str(v) for v in value)
+
+
+def _coordinates(value: Any) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    x_y = _texts(value, "coordinates")
+    if len(x_y) != 2:
+        raise BadSchema(f"coordinates = {value!r}; the names of the x and the y column")
+    return x_y[0], x_y[1]

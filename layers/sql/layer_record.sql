@@ -1,0 +1,8 @@
+-- One layer with its newest schema, as of this transaction.
+SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, newest.document
+FROM shikong.layer AS layer
+CROSS JOIN LATERAL (
+    SELECT document FROM shikong.layer_schema
+    WHERE layer_id = layer.id ORDER BY since_revision DESC LIMIT 1
+) AS newest
+WHERE layer.id = :id

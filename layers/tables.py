@@ -1,0 +1,281 @@
+"""The tables: the catalogue's, which Alembic owns, and each layer's live and history pair.
+
+A layer's rows stand in four PostgreSQL schemas under the layer's own name: ``live`` (what is
+believed now), ``history`` (what was believed, or is over), and ``restricted_live`` and
+``restricted_history`` for the fields that never leave the store. The columns are told in
+docs/decisions/0001-store.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from geoalchemy2 import Geometry
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+
+from layers.errors import BadSchema
+from layers.model import OPEN_REVISION, Field, FieldType, Layer, Schema
+from spatial.crs import parse_crs
+
+CATALOGUE = "shikong"
+LAYER_SCHEMAS = ("live", "history", "restricted_live", "restricted_history")
+INSTANT = TIMESTAMP(timezone=True, precision=6)
+FOREVER = sa.literal_column("'infinity'::timestamptz", INSTANT)
+
+metadata = sa.MetaData(schema=CATALOGUE)
+
+setting = sa.Table(
+    "setting",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", JSONB, nullable=False),
+)
+layer = sa.Table(
+    "layer",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("visibility", sa.Text, nullable=False),
+    sa.Column("store_format", sa.Integer, nullable=False),
+    sa.Column("head", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("recorded_at", INSTANT),
+)
+layer_schema = sa.Table(
+    "layer_schema",
+    metadata,
+    sa.Column("layer_id", sa.ForeignKey(layer.c.id), primary_key=True),
+    sa.Column("since_revision", sa.Integer, primary_key=True),
+    sa.Column("document", JSONB, nullable=False),
+)
+commit = sa.Table(
+    "commit",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("recorded_at", INSTANT, nullable=False, unique=True),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("document_id", sa.Text, index=True),
+    sa.Column("document_kind", sa.Text),
+    sa.Column("document_date", sa.Date),
+    sa.Column("simulated", sa.Boolean, nullable=False),
+    sa.Column("provenance", JSONB, nullable=False),
+)
+revision = sa.Table(
+    "revision",
+    metadata,
+    sa.Column("layer_id", sa.ForeignKey(layer.c.id), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("commit_id", sa.ForeignKey(commit.c.id), nullable=False, index=True),
+    sa.Column("n_live", sa.BigInteger, nullable=False),
+    sa.Column("n_created", sa.BigInteger, nullable=False),
+    sa.Column("n_changed", sa.BigInteger, nullable=False),
+    sa.Column("n_retired", sa.BigInteger, nullable=False),
+    sa.Column("report", JSONB, nullable=False),
+)
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("created_at", INSTANT, nullable=False),
+    sa.Column("expires_at", INSTANT),
+    sa.Column("revoked_at", INSTANT),
+)
+
+STORE_FORMAT = 1
+_TYPES: dict[FieldType, type[sa.types.TypeEngine[object]] | sa.types.TypeEngine[object]] = {
+    FieldType.TEXT: sa.Text,
+    FieldType.INTEGER: sa.BigInteger,
+    FieldType.NUMBER: sa.Double,
+    FieldType.BOOLEAN: sa.Boolean,
+    FieldType.DATE: sa.Date,
+    FieldType.INSTANT: INSTANT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A live table and its history: the open fields of a layer, or its restricted ones."""
+
+    live: sa.Table
+    history: sa.Table
+    fields: tuple[Field, ...]
+    spatial: bool
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Names of the columns that say what a version was, the geometry last."""
+        names = tuple(f.id for f in self.fields)
+        return (*names, "_geom") if self.spatial else names
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns, those of the versioning first."""
+        return (*SYSTEM_COLUMNS, *self.content)
+
+
+SYSTEM_COLUMNS = (
+    "_fid",
+    "_rev_from",
+    "_rev_to",
+    "_rev_closed",
+    "_valid_from",
+    "_valid_to",
+    "_hash",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTables:
+    """The families of one layer: open always, restricted where the schema has such fields."""
+
+    open: Family
+    restricted: Family | None
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Both families, or the one there is."""
+        return (self.open,) if self.restricted is None else (self.open, self.restricted)
+
+
+def check_layer_id(text: str) -> str:
+    """Return the layer id if it can be one (it names tables and stands in addresses).
+
+    Raises
+    ------
+    BadSchema
+        Where it is anything but lower-case letters, digits and ``_``, at most 48 of them.
+
+    Examples
+    --------
+    >>> check_layer_id("pipe_nodes")
+    'pipe_nodes'
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", text):
+        raise BadSchema(
+            f"{text!r} can't be a layer id; lower-case letters, digits and _, at most 48, "
+            "beginning with a letter (titles may be in any script)"
+        )
+    return text
+
+
+def srid_of(schema: Schema) -> int:
+    """Return the number by which PostGIS knows the schema's reference system.
+
+    Stored coordinates are always x east, y north; OGC:CRS84 is therefore PostGIS's 4326.
+
+    >>> from layers.schema_files import parse_schema
+    >>> srid_of(parse_schema({"title": "t", "geometry": "Point", "crs": "OGC:CRS84"}))
+    4326
+    """
+    crs = parse_crs(schema.crs)
+    authority = crs.to_authority()
+    if authority == ("OGC", "CRS84"):
+        return 4326
+    if authority is None or authority[0] != "EPSG":
+        raise BadSchema(f"crs = {schema.crs!r} has no EPSG code; store in one that has")
+    return int(authority[1])
+
+
+def layer_tables(layer_id: str, schema: Schema) -> LayerTables:
+    """Return the tables of a layer as SQLAlchemy knows them; nothing is created."""
+    open_family = _family(layer_id, schema, "", schema.stored, spatial=True)
+    if not schema.restricted:
+        return LayerTables(open_family, None)
+    return LayerTables(
+        open_family, _family(layer_id, schema, "restricted_", schema.restricted, spatial=False)
+    )
+
+
+def tables_of(record: Layer) -> LayerTables:
+    """Return the tables of a layer that the catalogue has."""
+    return layer_tables(record.id, record.schema)
+
+
+def column_type(field: Field) -> sa.types.TypeEngine[object]:
+    """Return the column type of a field."""
+    return sa.types.to_instance(_TYPES[field.type])
+
+
+def _family(
+    layer_id: str, schema: Schema, prefix: str, fields: tuple[Field, ...], *, spatial: bool
+) -> Family:
+    meta = sa.MetaData()
+    live = _table(meta, layer_id, f"{prefix}live", schema, fields, spatial)
+    history = _table(meta, layer_id, f"{prefix}history", schema, fields, spatial)
+    _index_live(live, spatial)
+    _index_history(history, spatial)
+    return Family(live, history, fields, spatial)
+
+
+def _table(
+    meta: sa.MetaData,
+    layer_id: str,
+    pg_schema: str,
+    schema: Schema,
+    fields: tuple[Field, ...],
+    spatial: bool,
+) -> sa.Table:
+    geometry = [sa.Column("_geom", geometry_type(schema))] if spatial else []
+    open_revision = str(OPEN_REVISION)
+    table = sa.Table(
+        layer_id,
+        meta,
+        sa.Column("_fid", sa.Text, nullable=False),
+        sa.Column("_rev_from", sa.Integer, nullable=False),
+        sa.Column("_rev_to", sa.Integer, nullable=False, server_default=open_revision),
+        sa.Column("_rev_closed", sa.Integer, nullable=False, server_default=open_revision),
+        sa.Column("_valid_from", INSTANT, nullable=False),
+        sa.Column("_valid_to", INSTANT, nullable=False, server_default=sa.text("'infinity'")),
+        sa.Column("_hash", sa.LargeBinary, nullable=False),
+        *(sa.Column(f.id, column_type(f)) for f in fields),
+        *geometry,
+        sa.CheckConstraint("_valid_from < _valid_to"),
+        sa.CheckConstraint("_rev_from < _rev_to AND _rev_from <= _rev_closed"),
+        # An end is known just where a revision made it known.
+        sa.CheckConstraint(f"(_valid_to = 'infinity') = (_rev_closed = {open_revision})"),
+        schema=pg_schema,
+        # Half a page free lets a version be closed in place, which keeps the Hilbert order.
+        postgresql_with={"fillfactor": 85},
+    )
+    return table
+
+
+def geometry_type(schema: Schema) -> Geometry:
+    """Return the geometry column type of a schema (indexed apart, never by GeoAlchemy itself)."""
+    dimension = 3 if schema.geometry.endswith("Z") else 2
+    return Geometry(
+        schema.geometry.upper(), srid=srid_of(schema), dimension=dimension, spatial_index=False
+    )
+
+
+def _index_live(table: sa.Table, spatial: bool) -> None:
+    c, name = table.c, f"{table.name}_{table.schema}"
+    sa.Index(f"{name}_pk", c._fid, c._valid_from, unique=True)
+    sa.Index(f"{name}_current", c._fid, unique=True, postgresql_where=c._valid_to == FOREVER)
+    sa.Index(f"{name}_rev_from", c._rev_from)
+    sa.Index(f"{name}_ending", c._valid_to, postgresql_where=c._valid_to != FOREVER)
+    if spatial:
+        sa.Index(f"{name}_geom", c._geom, postgresql_using="gist")
+
+
+def _index_history(table: sa.Table, spatial: bool) -> None:
+    c, name = table.c, f"{table.name}_{table.schema}"
+    sa.Index(f"{name}_fid", c._fid, c._valid_from)
+    sa.Index(f"{name}_rev_from", c._rev_from)
+    sa.Index(f"{name}_rev_closed", c._rev_closed)
+    sa.Index(f"{name}_rev_to", c._rev_to, postgresql_where=c._rev_to < OPEN_REVISION)
+    if spatial:
+        known = believed_range(table)
+        valid = sa.func.tstzrange(c._valid_from, c._valid_to)
+        sa.Index(f"{name}_geom", c._geom, known, valid, postgresql_using="gist")
+
+
+def believed_range(table: sa.Table) -> sa.ColumnElement[object]:
+    """Return the revisions in which a row was believed to have no end, as a range."""
+    c = table.c
+    return sa.func.int4range(c._rev_from, sa.func.least(c._rev_closed, c._rev_to))
