@@ -1,0 +1,264 @@
+"""Reference systems: read their names, write their URIs, and transform x = east, y = north."""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from pyproj.crs import ProjectedCRS
+from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
+from pyproj.exceptions import CRSError, ProjError
+
+from spatial.errors import BallparkTransformation, TransformationFailed, UnknownCRS
+
+CRS84: Final = "OGC:CRS84"
+"""WGS 84 with longitude first, the system of GeoJSON; `parse_crs` and GeoPandas read it."""
+
+Geometries = NDArray[np.object_]
+
+_NAME: Final = re.compile(r"(?P<authority>[A-Za-z][A-Za-z0-9_]*):(?P<code>[A-Za-z0-9_]+)")
+_URI: Final = re.compile(
+    r"https?://www\.opengis\.net/def/crs/"
+    r"(?P<authority>[A-Za-z][A-Za-z0-9_]*)/(?P<version>[0-9.]+)/(?P<code>[A-Za-z0-9_]+)"
+)
+_URN: Final = re.compile(
+    r"urn:(?:x-)?ogc:def:crs:"
+    r"(?P<authority>[A-Za-z][A-Za-z0-9_]*):(?P<version>[0-9.]*):(?P<code>[A-Za-z0-9_]+)",
+    re.IGNORECASE,
+)
+_OGC_CODES: Final = {"CRS84": "CRS84", "CRS84H": "CRS84h", "CRS83": "CRS83", "CRS27": "CRS27"}
+_OGC_VERSIONS: Final = {"CRS84h": "0"}  # the only one not in OGC 01-009, version 1.3
+_SHIFTED: Final = ("gcj02", "gcj-02", "bd09", "bd-09")
+
+# PROJ knows no operation from Xian 80, and from Beijing 54 only those of a few oil fields,
+# which it would apply, or skip without a word, point by point
+_LOCAL_DATUMS: Final = ("Xian 1980", "Beijing 1954")
+# these agree to a few centimetres: a no-op between them is right at map accuracy
+_GEOCENTRIC_DATUMS: Final = ("China 2000", "World Geodetic System 1984")
+
+
+def parse_crs(name: str | int | CRS) -> CRS:
+    """Find a reference system by any of the names that files and APIs use.
+
+    Parameters
+    ----------
+    name : str, int or CRS
+        ``EPSG:4549``, ``4549``, ``OGC:CRS84``, an OGC URI or URN, or a safe CURIE in square
+        brackets. A CRS is returned as it is.
+
+    Raises
+    ------
+    UnknownCRS
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> parse_crs("http://www.opengis.net/def/crs/EPSG/0/4490").name
+    'China Geodetic Coordinate System 2000'
+    """
+    if isinstance(name, CRS):
+        return name
+    return _named_crs(str(name).strip())
+
+
+@lru_cache(maxsize=512)
+def _named_crs(text: str) -> CRS:
+    if text.lower() in _SHIFTED:
+        raise UnknownCRS(f"{text!r} is not yet accepted; convert it to CGCS2000 (EPSG:4490) first")
+    plain = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if re.fullmatch(r"[0-9]+", plain):
+        plain = f"EPSG:{plain}"
+    match = _NAME.fullmatch(plain) or _URI.fullmatch(plain) or _URN.fullmatch(plain)
+    if match is None:
+        raise UnknownCRS(f"{text!r} names no reference system; write EPSG:4490 or its OGC URI")
+    authority, code = match["authority"].upper(), match["code"]
+    code = _OGC_CODES.get(code.upper(), code) if authority == "OGC" else code
+    try:
+        return CRS.from_authority(authority, code)
+    except CRSError:
+        raise UnknownCRS(f"{text!r}: {authority} has no system {code}; check the code") from None
+
+
+def crs_uri(crs: str | int | CRS) -> str:
+    """Write a reference system as its OGC URI.
+
+    Raises
+    ------
+    UnknownCRS
+        If no authority has a code for it.
+
+    Examples
+    --------
+    >>> crs_uri("EPSG:4490"), crs_uri("OGC:CRS84")
+    ('http://www.opengis.net/def/crs/EPSG/0/4490', 'http://www.opengis.net/def/crs/OGC/1.3/CRS84')
+    """
+    found = parse_crs(crs)
+    named = found.to_authority()
+    if named is None:
+        raise UnknownCRS(f"{found.name!r} has no code of an authority; state one such as EPSG:4549")
+    authority, code = named
+    version = _OGC_VERSIONS.get(code, "1.3") if authority == "OGC" else "0"
+    return f"http://www.opengis.net/def/crs/{authority}/{version}/{code}"
+
+
+def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> Geometries:
+    """Move geometries from one reference system to another, x = east and y = north in both.
+
+    Parameters
+    ----------
+    geoms : array_like of Geometry
+        Any shape; None and empty geometries stay. Z is kept as it is (heights are never
+        converted), M is dropped.
+    source, target : str, int or CRS
+        What `parse_crs` reads.
+
+    Returns
+    -------
+    ndarray of Geometry
+        Of the same shape.
+
+    Raises
+    ------
+    UnknownCRS
+        If one can't be found, or has no horizontal plane.
+    BallparkTransformation
+        If only a no-op is known between two datums that lie more than centimetres apart.
+    TransformationFailed
+        If a coordinate comes out infinite.
+
+    Examples
+    --------
+    >>> transform([shapely.Point(120, 30, 7)], "EPSG:4490", "EPSG:4549")[0].z
+    7.0
+    """
+    array = np.asarray(geoms, dtype=object)
+    start, end = _plane(parse_crs(source)), _plane(parse_crs(target))
+    if start == end:
+        return array.copy()
+    transformer = _transformer(start, end)
+    moved = np.empty_like(array)
+    deep = shapely.has_z(array)
+    moved[deep] = shapely.transform(
+        _without_m(array[deep]),
+        lambda xyz: np.c_[_move(transformer, xyz), xyz[:, 2]],
+        include_z=True,
+    )
+    moved[~deep] = shapely.transform(array[~deep], lambda xy: _move(transformer, xy))
+    _refuse_infinite(array, moved, start, end)
+    return moved
+
+
+def _move(transformer: Transformer, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    x, y = transformer.transform(coordinates[:, 0], coordinates[:, 1])
+    return np.c_[x, y]
+
+
+def _without_m(geoms: Geometries) -> Geometries:
+    # Shapely loses the Z of a ZM geometry in transform, so M goes first
+    with_m = shapely.has_m(geoms) if hasattr(shapely, "has_m") else np.zeros(geoms.shape, bool)
+    plain = geoms.copy()
+    plain[with_m] = shapely.from_wkb(shapely.to_wkb(geoms[with_m], output_dimension=3))
+    return plain
+
+
+def _refuse_infinite(before: Geometries, after: Geometries, source: CRS, target: CRS) -> None:
+    box = shapely.bounds(after)
+    bad = np.isinf(box).any(axis=-1) & np.isfinite(shapely.bounds(before)).all(axis=-1)
+    if bad.any():
+        first = before[bad][0]
+        x, y = shapely.get_coordinates(first)[0]
+        raise TransformationFailed(
+            f"{int(bad.sum())} geometries, the first at ({x:g}, {y:g}), lie outside what "
+            f"{target.name!r} can show of {source.name!r}; check the source's reference system"
+        )
+
+
+@lru_cache(maxsize=256)
+def _plane(crs: CRS) -> CRS:
+    """Leave the height out: a compound system's horizontal part, a 3D system's plane."""
+    flat = crs.sub_crs_list[0] if crs.is_compound else crs
+    if flat.is_geographic or flat.is_projected:
+        return flat.to_2d() if len(flat.axis_info) > 2 else flat
+    raise UnknownCRS(f"{crs.name!r} is a {crs.type_name}; a layer needs a horizontal system")
+
+
+@lru_cache(maxsize=256)
+def _transformer(source: CRS, target: CRS) -> Transformer:
+    datums = _datum(source), _datum(target)
+    if datums[0] != datums[1] and any(datum in _LOCAL_DATUMS for datum in datums):
+        raise _ballpark(source, target)
+    if all(datum.startswith(_GEOCENTRIC_DATUMS) for datum in datums):
+        return Transformer.from_crs(source, target, always_xy=True)
+    try:
+        return Transformer.from_crs(source, target, always_xy=True, allow_ballpark=False)
+    except ProjError:
+        raise _ballpark(source, target) from None
+
+
+def _datum(crs: CRS) -> str:
+    """Return the name of the datum, or nothing where the source states its own parameters."""
+    geodetic = crs.geodetic_crs
+    if crs.is_bound or geodetic is None or geodetic.datum is None:
+        return ""
+    return str(geodetic.datum.name)
+
+
+def _ballpark(source: CRS, target: CRS) -> BallparkTransformation:
+    return BallparkTransformation(
+        f"between {source.name!r} and {target.name!r} only a no-op is known, which is wrong by "
+        "up to about 100 m; convert with the survey's own parameters first, or give a system "
+        "that carries them (TOWGS84)"
+    )
+
+
+def local_metric_crs(
+    bounds: tuple[float, float, float, float], crs: str | int | CRS = CRS84
+) -> CRS:
+    """Make a system in metres, centred on some bounds, on the same datum as theirs.
+
+    It is azimuthal equidistant: distances from the centre are exact, all others within
+    100 km of it are right to 1 part in 20,000.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        ``(min x, min y, max x, max y)`` in `crs`; min x > max x crosses the antimeridian.
+    crs : str, int or CRS
+        What the bounds are in; WGS 84 longitude and latitude if not said.
+
+    Raises
+    ------
+    TransformationFailed
+        If the bounds are not finite, or lie outside what `crs` can show.
+
+    Examples
+    --------
+    >>> local_metric_crs((120, 30, 121, 31)).axis_info[0].unit_name
+    'metre'
+    """
+    plane = _plane(parse_crs(crs))
+    xmin, ymin, xmax, ymax = (float(bound) for bound in bounds)
+    if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
+        raise TransformationFailed(
+            f"the bounds {bounds} are not finite; leave out empty geometries"
+        )
+    if xmin > xmax and plane.is_geographic:
+        xmax += math.tau / _radians(plane)
+    geodetic = plane.geodetic_crs
+    if geodetic is None:
+        raise UnknownCRS(f"{plane.name!r} is on no datum")
+    centre = transform([shapely.Point((xmin + xmax) / 2, (ymin + ymax) / 2)], plane, geodetic)[0]
+    to_degrees = math.degrees(_radians(geodetic))
+    conversion = AzimuthalEquidistantConversion(centre.y * to_degrees, centre.x * to_degrees)
+    return ProjectedCRS(conversion=conversion, name="local metres", geodetic_crs=geodetic)
+
+
+def _radians(geographic: CRS) -> float:
+    """Return how many radians the unit of a geographic system is."""
+    return float(geographic.axis_info[0].unit_conversion_factor)

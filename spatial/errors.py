@@ -1,0 +1,85 @@
+"""What can go wrong in an analysis, one class a cause.
+
+::
+
+    SpatialError (a ValueError)
+    ├── BadReference                what the coordinates refer to
+    │   ├── UnknownCRS              a reference system that can't be found or used
+    │   ├── MissingCRS              a frame that states none
+    │   ├── MixedCRS                two frames that state different ones
+    │   ├── BallparkTransformation  two datums with no known way between them
+    │   └── TransformationFailed    coordinates that come out infinite
+    ├── BadFrame                    what a frame must have, and has not
+    │   ├── MissingColumn           a column that is not there
+    │   ├── WrongGeometryType       lines where points belong
+    │   ├── DuplicateIds            a key that is not unique
+    │   └── EmptyInput              nothing to work on
+    ├── BadTime                     when
+    │   ├── BadInstant              text, or a value, that is no instant
+    │   └── BadPeriod               a period that ends before it starts
+    └── BadDistance                 a distance that is negative or not finite
+"""
+
+
+class SpatialError(ValueError):
+    """Anything this floor raises on purpose; its text carries the value and the remedy."""
+
+
+class BadReference(SpatialError):
+    """What the coordinates refer to is unknown, absent or at odds."""
+
+
+class UnknownCRS(BadReference):
+    """A reference system that can't be found or used."""
+
+
+class MissingCRS(BadReference):
+    """A frame that states no reference system."""
+
+
+class MixedCRS(BadReference):
+    """Frames that state different reference systems."""
+
+
+class BallparkTransformation(BadReference):
+    """Two datums between which only a no-op is known, wrong by up to about 100 m."""
+
+
+class TransformationFailed(BadReference):
+    """Coordinates that come out infinite: they lie outside what the projection can map."""
+
+
+class BadFrame(SpatialError):
+    """A frame lacks what the analysis needs."""
+
+
+class MissingColumn(BadFrame):
+    """A column that is not there."""
+
+
+class WrongGeometryType(BadFrame):
+    """Geometries of a type that the analysis has no meaning for."""
+
+
+class DuplicateIds(BadFrame):
+    """A key that is not unique where it must be."""
+
+
+class EmptyInput(BadFrame):
+    """Nothing to work on."""
+
+
+class BadTime(SpatialError):
+    """A moment or a stretch of time that can't be."""
+
+
+class BadInstant(BadTime):
+    """Text, or a value, that is no instant."""
+
+
+class BadPeriod(BadTime):
+    """A period that ends before it starts, or text that is no period."""
+
+
+class BadDistance(SpatialError):
+    """A distance that is negative or not finite."""
