@@ -1,0 +1,1 @@
+"""The demo city: what cannot be shipped as files is made here."""
