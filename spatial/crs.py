@@ -146,7 +146,7 @@ def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> G
     deep = shapely.has_z(array)
     moved[deep] = shapely.transform(
         _without_m(array[deep]),
-        lambda xyz: np.c_[_move(transformer, xyz), xyz[:, 2]],
+        lambda xyz: np.column_stack((_move(transformer, xyz), xyz[:, 2])),
         include_z=True,
     )
     moved[~deep] = shapely.transform(array[~deep], lambda xy: _move(transformer, xy))
@@ -156,7 +156,7 @@ def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> G
 
 def _move(transformer: Transformer, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
     x, y = transformer.transform(coordinates[:, 0], coordinates[:, 1])
-    return np.c_[x, y]
+    return np.column_stack((x, y))
 
 
 def _without_m(geoms: Geometries) -> Geometries:
@@ -211,9 +211,9 @@ def _datum(crs: CRS) -> str:
 
 def _ballpark(source: CRS, target: CRS) -> BallparkTransformation:
     return BallparkTransformation(
-        f"between {source.name!r} and {target.name!r} only a no-op is known, which is wrong by "
-        "up to about 100 m; convert with the survey's own parameters first, or give a system "
-        "that carries them (TOWGS84)"
+        f"no operation between {source.name!r} and {target.name!r} can be trusted: the "
+        "coordinates would stay as they are, wrong by up to about 100 m; convert with the "
+        "survey's own parameters first, or give a system that carries them (TOWGS84)"
     )
 
 

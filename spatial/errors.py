@@ -12,6 +12,7 @@
     ├── BadFrame                    what a frame must have, and has not
     │   ├── MissingColumn           a column that is not there
     │   ├── WrongGeometryType       lines where points belong
+    │   ├── MissingIds              a key that is not filled in
     │   ├── DuplicateIds            a key that is not unique
     │   └── EmptyInput              nothing to work on
     ├── BadTime                     when
@@ -59,6 +60,10 @@ class MissingColumn(BadFrame):
 
 class WrongGeometryType(BadFrame):
     """Geometries of a type that the analysis has no meaning for."""
+
+
+class MissingIds(BadFrame):
+    """A key that is not filled in."""
 
 
 class DuplicateIds(BadFrame):

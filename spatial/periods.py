@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache, partial
-from numbers import Real
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,8 +22,8 @@ from spatial.errors import BadInstant, BadPeriod
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    InstantSeries = pd.Series[pd.Timestamp]
-    AnySeries = pd.Series[Any]
+    InstantSeries: TypeAlias = "pd.Series[pd.Timestamp]"
+    AnySeries: TypeAlias = "pd.Series[Any]"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -220,10 +219,8 @@ def parse_version_instant(text: str) -> datetime:
     match = _VERSION.fullmatch(text)
     if match is None:
         raise BadInstant(f"{text!r} is no version's instant; it looks like 20121014T164317.000000Z")
-    try:
-        return datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]
-    except ValueError as error:
-        raise BadInstant(f"{text!r} does not exist: {error}") from None
+    year, month, day, hour, minute, second, fraction = match.groups()
+    return parse_instant(f"{year}-{month}-{day}T{hour}:{minute}:{second}.{fraction}Z", UTC)
 
 
 def format_instant(instant: datetime) -> str:
@@ -321,13 +318,13 @@ def _bounds(bounded: Period | Interval) -> str:
 def _instant_of_match(match: re.Match[str], zone: tzinfo) -> datetime:
     """Turn a match of `_STRICT` or `_LOOSE` into an instant in UTC."""
     text, part = match.string, match.groupdict(default="")
-    clock = [int(part[name] or 0) for name in ("hour", "minute", "second")]
-    if clock[2] == 60:
+    hour, minute, second = (int(part[name] or 0) for name in ("hour", "minute", "second"))
+    if second == 60:
         raise BadInstant(f"{text!r} is a leap second, which no clock here has; use second 59")
     microsecond = int(part["fraction"][:6].ljust(6, "0"))
     try:
         day = date(*(int(part[name]) for name in ("year", "month", "day")))
-        local = datetime(day.year, day.month, day.day, *clock, microsecond)
+        local = datetime.combine(day, time(hour, minute, second, microsecond))
         return local.replace(tzinfo=_offset(part["offset"]) or zone).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadInstant(f"{text!r} does not exist: {error}") from None
@@ -383,8 +380,8 @@ def _localize(local: AnySeries, zone: tzinfo) -> InstantSeries:
     # or the time lies well inside it, so the few there are take the long way
     skipped = np.flatnonzero(aware.isna() & local.notna())
     for position in skipped:
-        instant = local.iloc[position].to_pydatetime().replace(tzinfo=zone).astimezone(UTC)
-        aware.iloc[position] = pd.Timestamp(instant).as_unit("us").tz_convert(zone)
+        instant = local.iloc[int(position)].to_pydatetime().replace(tzinfo=zone).astimezone(UTC)
+        aware.iloc[int(position)] = pd.Timestamp(instant).as_unit("us").tz_convert(zone)
     return aware
 
 
@@ -420,7 +417,7 @@ def _clean_objects(values: AnySeries, zone: tzinfo, format: str | None) -> Insta
 def _read_value(
     value: object,
     zone: tzinfo,
-    format: str | None,
+    format: str | None,  # noqa: A002
     read: Callable[[str], datetime],
 ) -> datetime:
     if isinstance(value, str):
@@ -432,9 +429,17 @@ def _read_value(
             value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
         )
         return clock.replace(tzinfo=clock.tzinfo or zone, fold=0).astimezone(UTC)
-    if isinstance(value, Real) and not isinstance(value, bool) and value == int(value):
-        return read(str(int(value))) if format else _EPOCH + timedelta(milliseconds=int(value))
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        return (
+            read(str(_whole(value))) if format else _EPOCH + timedelta(milliseconds=_whole(value))
+        )
     raise BadInstant("it is neither a date, a timestamp, text nor whole milliseconds")
+
+
+def _whole(number: float | np.number[Any]) -> int:
+    if number != int(number):
+        raise BadInstant("it is no whole number")
+    return int(number)
 
 
 def _read_text(text: str, zone: tzinfo, format: str | None) -> datetime:  # noqa: A002
