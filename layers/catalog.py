@@ -94,7 +94,7 @@ def set_visibility(connection: Connection, layer_id: str, visibility: Visibility
 
 
 def set_titles(connection: Connection, record: Layer, changes: Mapping[str, Any]) -> None:
-    """Replace the title or description of a layer's newest schema, which are no part of its data."""
+    """Replace titles or descriptions in a layer's newest schema; they are no part of its data."""
     document = schema_document(record.schema) | dict(changes)
     parse_schema(document)
     newest = sa.select(sa.func.max(tables.layer_schema.c.since_revision)).where(

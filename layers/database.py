@@ -14,8 +14,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from layers.errors import StoreUnavailable
 
-# Measured in the serving notes: a generic plan over bound revisions guesses badly, the just-in-time
-# compiler costs more than it gives on short statements, and text must not hang on a client's habits.
+# A generic plan over bound revisions guesses badly, the just-in-time compiler costs more than it
+# gives on short statements (both measured), and text must not hang on a client's habits.
 _COMMON = {
     "plan_cache_mode": "force_custom_plan",
     "jit": "off",

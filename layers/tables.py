@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from geoalchemy2 import Geometry
@@ -87,7 +88,7 @@ api_key = sa.Table(
 )
 
 STORE_FORMAT = 1
-_TYPES: dict[FieldType, type[sa.types.TypeEngine[object]] | sa.types.TypeEngine[object]] = {
+_TYPES: dict[FieldType, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]] = {
     FieldType.TEXT: sa.Text,
     FieldType.INTEGER: sa.BigInteger,
     FieldType.NUMBER: sa.Double,
@@ -196,7 +197,7 @@ def tables_of(record: Layer) -> LayerTables:
     return layer_tables(record.id, record.schema)
 
 
-def column_type(field: Field) -> sa.types.TypeEngine[object]:
+def column_type(field: Field) -> sa.types.TypeEngine[Any]:
     """Return the column type of a field."""
     return sa.types.to_instance(_TYPES[field.type])
 
@@ -222,7 +223,7 @@ def _table(
 ) -> sa.Table:
     geometry = [sa.Column("_geom", geometry_type(schema))] if spatial else []
     open_revision = str(OPEN_REVISION)
-    table = sa.Table(
+    return sa.Table(
         layer_id,
         meta,
         sa.Column("_fid", sa.Text, nullable=False),
@@ -242,7 +243,6 @@ def _table(
         # Half a page free lets a version be closed in place, which keeps the Hilbert order.
         postgresql_with={"fillfactor": 85},
     )
-    return table
 
 
 def geometry_type(schema: Schema) -> Geometry:

@@ -46,7 +46,8 @@ def current(connection: Connection) -> str | None:
     exists = sa.text("SELECT to_regclass('shikong.alembic_version') IS NOT NULL")
     if not connection.scalar(exists):
         return None
-    return connection.scalar(sa.text("SELECT version_num FROM shikong.alembic_version"))
+    found = connection.scalar(sa.text("SELECT version_num FROM shikong.alembic_version"))
+    return None if found is None else str(found)
 
 
 def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:

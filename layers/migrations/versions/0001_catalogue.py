@@ -47,7 +47,7 @@ def _layers() -> None:
     )
     op.create_table(
         "layer_schema",
-        sa.Column("layer_id", sa.ForeignKey(f"{SCHEMA}.layer.id"), primary_key=True),
+        sa.Column("layer_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.layer.id"), primary_key=True),
         sa.Column("since_revision", sa.Integer, primary_key=True),
         sa.Column("document", JSONB, nullable=False),
         schema=SCHEMA,
@@ -71,9 +71,9 @@ def _commits() -> None:
     op.create_index("ix_shikong_commit_document_id", "commit", ["document_id"], schema=SCHEMA)
     op.create_table(
         "revision",
-        sa.Column("layer_id", sa.ForeignKey(f"{SCHEMA}.layer.id"), primary_key=True),
+        sa.Column("layer_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.layer.id"), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("commit_id", sa.ForeignKey(f"{SCHEMA}.commit.id"), nullable=False),
+        sa.Column("commit_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.commit.id"), nullable=False),
         *(
             sa.Column(f"n_{n}", sa.BigInteger, nullable=False)
             for n in ("live", "created", "changed", "retired")

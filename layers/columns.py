@@ -1,0 +1,313 @@
+"""A batch's columns as the schema wants them: matched by name, typed, in the storage CRS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from layers.errors import BadScope, BadSource, BadValue
+from layers.model import Field, FieldType, Role, Schema
+from layers.report import Findings
+from layers.sources import Batch
+from layers.tables import srid_of
+from spatial.crs import parse_crs, transform
+from spatial.errors import SpatialError
+from spatial.periods import clean_instants
+from spatial.shapes import as_multi, repair
+
+_ARROW = {
+    FieldType.TEXT: pa.string(),
+    FieldType.INTEGER: pa.int64(),
+    FieldType.NUMBER: pa.float64(),
+    FieldType.BOOLEAN: pa.bool_(),
+    FieldType.DATE: pa.date32(),
+    FieldType.INSTANT: pa.timestamp("us", "UTC"),
+}
+_TRUE = frozenset(("1", "true", "t", "yes", "y", "是"))
+_FALSE = frozenset(("0", "false", "f", "no", "n", "否"))
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How the columns of one source become the fields of one schema.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the layer wants.
+    names : mapping of str to str
+        Field id to the source's column, for the fields that the source has.
+    constants : mapping of str to str
+        Field id to the value that every row takes: the scope, where the source lacks the field.
+    crs : CRS or None
+        Of the source's geometries.
+    """
+
+    schema: Schema
+    names: Mapping[str, str]
+    constants: Mapping[str, str]
+    crs: CRS | None
+    findings: Findings = field(default_factory=Findings)
+
+    def table(self, batch: Batch) -> pa.Table:
+        """Return the batch as a table whose columns stage_raw has, the geometry as hex EWKB."""
+        rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
+        columns = {f.id: self._column(f, batch) for f in self.schema.fields}
+        staged: dict[str, pa.Array] = {
+            "_row": pa.array(rows),
+            "_key": self._keys(columns, len(batch)),
+            "_s": self._instant(Role.VALID_FROM, columns, len(batch)),
+            "_e": self._instant(Role.VALID_TO, columns, len(batch)),
+        }
+        for f in (*self.schema.stored, *self.schema.restricted):
+            staged[f.id] = columns[f.id]
+        staged["_geom"] = self._geometries(batch, rows)
+        return pa.table(staged)
+
+    def _column(self, f: Field, batch: Batch) -> pa.Array:
+        kind = _ARROW[f.type]
+        if f.id in self.names:
+            return convert(batch.columns[self.names[f.id]], f, self.schema, batch.first_row)
+        if f.id in self.constants:
+            text = pa.array([self.constants[f.id]] * len(batch), pa.string())
+            return convert(text, f, self.schema, batch.first_row)
+        return pa.nulls(len(batch), kind)
+
+    def _keys(self, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+        parts = [_key_text(columns[f.id], self.schema) for f in self.schema.keys]
+        if not parts:
+            return pa.nulls(count, pa.string())
+        return pc.binary_join_element_wise(*parts, ":")
+
+    def _instant(self, role: Role, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+        fields = self.schema.with_role(role)
+        if not fields and role is Role.VALID_FROM:
+            # An event without developments is so from the moment that it was reported.
+            fields = self.schema.with_role(Role.EVENT_START)
+        if not fields:
+            return pa.nulls(count, _ARROW[FieldType.INSTANT])
+        column = columns[fields[0].id]
+        if fields[0].type is FieldType.DATE:
+            instants = clean_instants(column.to_pandas(), self.schema.zone)
+            return pa.array(instants, _ARROW[FieldType.INSTANT], from_pandas=True)
+        return column
+
+    def _geometries(self, batch: Batch, rows: NDArray[np.int64]) -> pa.Array:
+        if batch.geometries is None:
+            return pa.nulls(len(batch), pa.string())
+        shapes = self._in_storage_crs(batch.geometries)
+        shapes = self._repaired(shapes, rows)
+        hexes = shapely.to_wkb(
+            shapely.set_srid(shapes, srid_of(self.schema)), hex=True, include_srid=True
+        )
+        return pa.array(hexes, pa.string(), from_pandas=True)
+
+    def _in_storage_crs(self, shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+        target = parse_crs(self.schema.crs)
+        if self.crs is None or self.crs == target:
+            return shapes
+        try:
+            return transform(shapes, self.crs, target)
+        except SpatialError as error:
+            raise BadSource(str(error)) from None
+
+    def _repaired(
+        self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
+    ) -> NDArray[np.object_]:
+        has_z = self.schema.geometry.endswith("Z")
+        if not has_z:
+            shapes = shapely.force_2d(shapes)
+        fixed = repair(shapes)
+        for i in np.flatnonzero(fixed.repaired):
+            self.findings.repaired.add(int(rows[i]), str(fixed.reasons[i]))
+        shapes = fixed.geoms.copy()
+        nothing = fixed.empty | fixed.non_finite | shapely.is_missing(shapes)
+        for i in np.flatnonzero(nothing):
+            cause = "non-finite coordinates" if fixed.non_finite[i] else "no geometry"
+            self.findings.without_geometry.add(int(rows[i]), cause)
+        shapes[nothing] = None
+        if self.schema.is_multi:
+            shapes = as_multi(shapes, self.schema.geometry.removesuffix("Z"))
+        self._check_types(shapes, rows)
+        return shapes
+
+    def _check_types(self, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
+        wanted = self.schema.geometry.removesuffix("Z")
+        here = np.flatnonzero(~shapely.is_missing(shapes))
+        for i in here[[shapes[i].geom_type != wanted for i in here]][:1]:
+            raise BadValue(
+                f"row {rows[i]} is a {shapes[i].geom_type}, the layer holds {wanted}; "
+                "publish it to a layer of that geometry"
+            )
+        if self.schema.geometry.endswith("Z") and not shapely.has_z(shapes[here]).all():
+            raise BadValue(
+                f"the layer holds {self.schema.geometry}, but the source has no heights; "
+                "give them, or publish to a layer without Z"
+            )
+
+
+def match_names(schema: Schema, available: Sequence[str]) -> dict[str, str]:
+    """Return for each field of the schema the source's column, where the source has one.
+
+    Names are compared to the letter first, then without regard to case.
+
+    Examples
+    --------
+    >>> from layers.schema_files import parse_schema
+    >>> match_names(parse_schema({"title": "t", "geometry": "Point", "fields": [
+    ...     {"id": "no", "source": ["NR", "No"]}, {"id": "width"}]}), ["WIDTH", "No", "NOTE"])
+    {'no': 'No', 'width': 'WIDTH'}
+    """
+    folded = {name.casefold(): name for name in reversed(available)}
+    exact = set(available)
+    found = {}
+    for f in schema.fields:
+        for wanted in (*f.source, f.id):
+            name = wanted if wanted in exact else folded.get(wanted.casefold())
+            if name is not None:
+                found[f.id] = name
+                break
+    return found
+
+
+def check_scope(schema: Schema, scope: Mapping[str, str]) -> None:
+    """Raise where a scope names something else than stored fields of the schema.
+
+    Raises
+    ------
+    BadScope
+        Naming the field and those that there are.
+    """
+    for name in scope:
+        if schema.find(name) not in schema.stored:
+            known = ", ".join(f.id for f in schema.stored)
+            raise BadScope(f"--scope {name}=...: the schema has no field {name!r}; it has {known}")
+
+
+def convert(values: pa.Array, f: Field, schema: Schema, first_row: int) -> pa.Array:
+    """Return a source column in the type of its field.
+
+    Raises
+    ------
+    BadValue
+        Naming the field, the first row and the value that does not fit.
+
+    Examples
+    --------
+    >>> from layers.schema_files import parse_schema
+    >>> schema = parse_schema({"title": "t", "geometry": "Point",
+    ...     "fields": [{"id": "n", "type": "integer", "missing": ["-"]}]})
+    >>> convert(pa.array(["7", "-"]), schema.fields[0], schema, 1).to_pylist()
+    [7, None]
+    """
+    values = _plain(values)
+    if f.missing:
+        as_text = values.cast(pa.string())
+        missing = pc.is_in(as_text, pa.array(f.missing, pa.string()))
+        values = pc.if_else(missing, pa.scalar(None, values.type), values)
+    try:
+        return _CONVERTERS[f.type](values, f, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, SpatialError, ValueError) as error:
+        raise BadValue(_explain(values, f, schema, first_row, error)) from None
+
+
+def _explain(values: pa.Array, f: Field, schema: Schema, first_row: int, error: Exception) -> str:
+    for offset, value in enumerate(values):
+        try:
+            _CONVERTERS[f.type](pa.array([value.as_py()], values.type), f, schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, SpatialError, ValueError):
+            where = f"row {first_row + offset}, field {f.id}: {value.as_py()!r} is no {f.type}"
+            return f"{where}; mend it, or list it in the schema's missing = [...]"
+    return f"field {f.id}: {error}"
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
+    return values
+
+
+def _to_text(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    if pa.types.is_floating(values.type):
+        # 7.0 in a column that GDAL made floating because of its gaps is the text "7".
+        numbers: Any = values.to_pandas()
+        if (numbers.dropna() % 1 == 0).all():
+            values = values.cast(pa.int64())
+    if pa.types.is_binary(values.type) or pa.types.is_list(values.type):
+        raise ValueError("no text")
+    text = values.cast(pa.string())
+    if pc.any(pc.match_substring(text, "\x00")).as_py():
+        raise ValueError("a NUL character")
+    return text
+
+
+def _to_number(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    if pa.types.is_string(values.type):
+        values = pc.utf8_trim_whitespace(values)
+    numbers = values.cast(pa.float64())
+    if not pc.all(pc.is_finite(numbers)).as_py() and numbers.null_count < len(numbers):
+        raise ValueError("not finite")
+    return numbers
+
+
+def _to_integer(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    if pa.types.is_string(values.type):
+        values = pc.utf8_trim_whitespace(values)
+    return values.cast(pa.int64())
+
+
+def _to_boolean(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    if pa.types.is_boolean(values.type):
+        return values
+    texts = pc.utf8_lower(pc.utf8_trim_whitespace(values.cast(pa.string())))
+    true, false = (pc.is_in(texts, pa.array(sorted(words))) for words in (_TRUE, _FALSE))
+    if not pc.all(pc.or_(pc.or_(true, false), pc.is_null(texts))).as_py():
+        raise ValueError("neither true nor false")
+    return pc.if_else(pc.is_null(texts), pa.scalar(None, pa.bool_()), true)
+
+
+def _to_instant(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    instants = clean_instants(values.to_pandas(), schema.zone, f.format)
+    return pa.array(instants, _ARROW[FieldType.INSTANT], from_pandas=True)
+
+
+def _to_date(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    if pa.types.is_date(values.type):
+        return values.cast(pa.date32())
+    instants = clean_instants(values.to_pandas(), schema.zone, f.format)
+    local = pd.Series(instants).dt.tz_convert(schema.zone).dt.tz_localize(None)
+    return pa.array(local, pa.timestamp("us"), from_pandas=True).cast(pa.date32(), safe=False)
+
+
+_CONVERTERS = {
+    FieldType.TEXT: _to_text,
+    FieldType.INTEGER: _to_integer,
+    FieldType.NUMBER: _to_number,
+    FieldType.BOOLEAN: _to_boolean,
+    FieldType.INSTANT: _to_instant,
+    FieldType.DATE: _to_date,
+}
+
+
+def _key_text(column: pa.Array, schema: Schema) -> pa.Array:
+    """Return a key column as text, NULL for a placeholder, escaped for joining one to one."""
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    absent = pc.is_in(text, pa.array(["", *schema.placeholder_keys], pa.string()))
+    text = pc.if_else(absent, pa.scalar(None, pa.string()), text)
+    if len(schema.keys) > 1:
+        text = pc.replace_substring(pc.replace_substring(text, "%", "%25"), ":", "%3A")
+    # A leading ~ is the mark of ids that were made for rows without a key.
+    return pc.replace_substring_regex(text, "^~", "%7E")

@@ -1,0 +1,177 @@
+"""One change to the platform, all or nothing: locks, the recorded time, the revision rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from layers import catalog, publish, tables
+from layers.clock import Clock, SimulatedClock
+from layers.database import Database
+from layers.errors import ClockRefused
+from layers.model import Document
+from layers.publish import Planned, Reload
+from layers.readers import Writer
+from layers.report import Report
+from layers.staging import Progress
+
+# Held from the stamping of the recorded time through COMMIT, by every writer of every layer.
+_STAMP_LOCK = 0x5354414D
+CHANNEL = "shikong_commits"
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did.
+
+    Attributes
+    ----------
+    commit : int or None
+        Its number; None where there was nothing to write, or in a dry run.
+    recorded_at : datetime or None
+        When the platform came to know.
+    reports : mapping of str to Report
+        By layer.
+    """
+
+    commit: int | None
+    recorded_at: datetime | None
+    reports: Mapping[str, Report]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Who commits, what they say of it, and the document behind it."""
+
+    writer: Writer
+    message: str
+    document: Document | None = None
+    provenance: Mapping[str, Any] | None = None
+
+
+class _DryRunError(Exception):
+    """Leaves the transaction of a dry run, which undoes it."""
+
+
+def commit(
+    database: Database,
+    clock: Clock,
+    edits: Mapping[str, Reload],
+    statement: Statement,
+    *,
+    dry_run: bool = False,
+    say: Progress,
+) -> Committed:
+    """Publish sources into layers as one commit.
+
+    Raises
+    ------
+    LayersError
+        Whatever is wrong; nothing was written then.
+    """
+    reports: dict[str, Report] = {}
+    number: int | None = None
+    recorded: datetime | None = None
+    try:
+        with database.write() as connection:
+            _check_clock(connection, clock)
+            plans = _plan_all(connection, clock, edits, say)
+            reports = {layer_id: p.report for layer_id, p in plans.items()}
+            todo = {i: p for i, p in plans.items() if not p.report.nothing_to_do}
+            if not todo:
+                raise _DryRunError
+            revisions = {}
+            for layer_id, planned in todo.items():
+                say("write", planned.report.findings.rows_read, None)
+                revisions[layer_id] = publish.write(connection, planned)
+            if dry_run:
+                raise _DryRunError
+            number, recorded = _record(connection, clock, statement, todo, revisions)
+    except _DryRunError:
+        for report in reports.values():
+            report.dry_run = dry_run
+    return Committed(number, recorded, reports)
+
+
+def _check_clock(connection: Connection, clock: Clock) -> None:
+    if not isinstance(clock, SimulatedClock):
+        return
+    real = sa.select(sa.func.count()).where(sa.not_(tables.commit.c.simulated))
+    if connection.scalar(real):
+        raise ClockRefused("this store is in real use: a simulated clock needs an empty one")
+
+
+def _plan_all(
+    connection: Connection, clock: Clock, edits: Mapping[str, Reload], say: Progress
+) -> dict[str, Planned]:
+    # In the order of their ids, so that two commits over the same layers can't wait in a ring.
+    ordered = sorted(edits)
+    for layer_id in ordered:
+        catalog.lock_layer(connection, tables.check_layer_id(layer_id))
+    now = clock()
+    return {i: publish.plan(connection, i, edits[i], now, say) for i in ordered}
+
+
+def _record(
+    connection: Connection,
+    clock: Clock,
+    statement: Statement,
+    todo: Mapping[str, Planned],
+    revisions: Mapping[str, int],
+) -> tuple[int, datetime]:
+    recorded = _stamp(connection, clock)
+    document = statement.document or Document("")
+    row = {
+        "recorded_at": recorded,
+        "author": statement.writer.name,
+        "message": statement.message,
+        "document_id": document.id or None,
+        "document_kind": document.kind,
+        "document_date": document.date,
+        "simulated": isinstance(clock, SimulatedClock),
+        "provenance": dict(statement.provenance or {}),
+    }
+    inserted = sa.insert(tables.commit).values(row).returning(tables.commit.c.id)
+    number = connection.execute(inserted).scalar_one()
+    for layer_id, planned in todo.items():
+        planned.report.revision, planned.report.commit = revisions[layer_id], number
+        _record_revision(connection, planned, revisions[layer_id], number, recorded)
+    payload = ",".join(f"{i}:{n}" for i, n in revisions.items())
+    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
+    return number, recorded
+
+
+def _record_revision(
+    connection: Connection, planned: Planned, number: int, commit_id: int, recorded: datetime
+) -> None:
+    record, report = planned.stage.record, planned.report
+    live = planned.stage.tables.open.live.c
+    valid = sa.and_(live._valid_from <= recorded, live._valid_to > recorded)
+    n_live = connection.scalar(sa.select(sa.func.count()).where(valid))
+    row = {
+        "layer_id": record.id,
+        "number": number,
+        "commit_id": commit_id,
+        "n_live": n_live,
+        "n_created": report.created,
+        "n_changed": report.changed,
+        "n_retired": report.retired,
+        "report": report.document(),
+    }
+    connection.execute(sa.insert(tables.revision).values(row))
+    where = tables.layer.c.id == record.id
+    head = {"head": number, "recorded_at": recorded}
+    connection.execute(sa.update(tables.layer).where(where).values(head))
+
+
+def _stamp(connection: Connection, clock: Clock) -> datetime:
+    """Return the recorded time: now, but later than every commit before."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_STAMP_LOCK)))
+    last = connection.scalar(sa.select(sa.func.max(tables.commit.c.recorded_at)))
+    now = clock().astimezone(UTC)
+    return now if last is None or now > last else last + timedelta(microseconds=1)

@@ -1,0 +1,93 @@
+"""What differs between two snapshots of a layer: created, changed (which fields), retired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from layers.features import Moment, Query, finite, select_features
+from layers.model import OPEN_REVISION, Change, Layer, Version
+from layers.readers import Reader
+from layers.tables import FOREVER, tables_of
+
+_STREAMED = 1000
+
+
+def read_differences(
+    connection: Connection, layer: Layer, reader: Reader, old: Moment, new: Moment
+) -> Iterator[Change]:
+    """Yield the features that differ between two snapshots, in the order of their ids.
+
+    Both snapshots select at most one version a feature (instants, not intervals). Fields that the
+    reader may not see count as no difference.
+    """
+    fields = tuple(f.id for f in reader.fields(layer.schema))
+    query = Query()
+    if old.when == new.when:
+        low, high = sorted((old.revision, new.revision))
+        query = Query(ids=_touched_between(layer, low, high))
+    before = select_features(layer, reader, old, query).subquery("before")
+    after = select_features(layer, reader, new, query).subquery("after")
+    rows = connection.execution_options(yield_per=_STREAMED).execute(_joined(before, after, fields))
+    for row in rows:
+        change = _change(row._mapping, fields)
+        if change is not None:
+            yield change
+
+
+def _touched_between(layer: Layer, low: int, high: int) -> sa.CompoundSelect[Any]:
+    """The features of which anything was written after one revision, up to another."""
+    family = tables_of(layer).open
+    live, history = family.live.c, family.history.c
+
+    def within(column: Any) -> Any:
+        return sa.and_(column > low, column <= high)
+
+    return sa.union(
+        sa.select(live._fid).where(within(live._rev_from)),
+        sa.select(live._fid).where(live._valid_to != FOREVER, within(live._rev_closed)),
+        sa.select(history._fid).where(within(history._rev_from)),
+        sa.select(history._fid).where(within(history._rev_closed)),
+        sa.select(history._fid).where(history._rev_to < OPEN_REVISION, within(history._rev_to)),
+    )
+
+
+def _joined(before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...]) -> sa.Select[Any]:
+    columns: list[Any] = [sa.func.coalesce(before.c._fid, after.c._fid).label("_fid")]
+    for side, prefix in ((before, "old"), (after, "new")):
+        columns += [
+            side.c._valid_from.label(f"{prefix}_from"),
+            finite(side.c._valid_to).label(f"{prefix}_to"),
+            sa.func.ST_AsBinary(side.c._geom, type_=sa.LargeBinary).label(f"{prefix}_geom"),
+            *(side.c[n].label(f"{prefix}:{n}") for n in fields),
+        ]
+    return (
+        sa.select(*columns)
+        .select_from(before.join(after, before.c._fid == after.c._fid, full=True))
+        .where(before.c._hash.is_distinct_from(after.c._hash))
+        .order_by(columns[0])
+    )
+
+
+def _change(row: Any, fields: tuple[str, ...]) -> Change | None:
+    old, new = _version(row, "old", fields), _version(row, "new", fields)
+    if old is None or new is None:
+        return Change(row["_fid"], "created" if old is None else "retired", (), old, new)
+    differing = [n for n in fields if old.properties[n] != new.properties[n]]
+    if old.geometry != new.geometry:
+        differing.append("geometry")
+    return Change(row["_fid"], "changed", tuple(differing), old, new) if differing else None
+
+
+def _version(row: Any, prefix: str, fields: tuple[str, ...]) -> Version | None:
+    start = row[f"{prefix}_from"]
+    if start is None:
+        return None
+    properties = {n: row[f"{prefix}:{n}"] for n in fields}
+    end, geometry = row[f"{prefix}_to"], row[f"{prefix}_geom"]
+    return Version(
+        row["_fid"], start, end, properties, None if geometry is None else bytes(geometry)
+    )

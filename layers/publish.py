@@ -1,0 +1,291 @@
+"""A source into a layer: read, check, compare, write; within a transaction that the commit owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+
+import sqlalchemy as sa
+from pyproj import CRS
+from sqlalchemy.engine import Connection
+
+from layers import catalog, staging, tables
+from layers.columns import Conversion, check_scope, match_names
+from layers.errors import BadPeriod, BadScope, BadSource, NeedsConsent, SchemaConflict
+from layers.inference import Choices, infer_schema, with_choices
+from layers.model import Duplicates, Kind, Layer, Mode, Role, Schema
+from layers.report import Findings, Report
+from layers.schema_files import RESERVED, schema_document
+from layers.sources import Source
+from layers.staging import Progress, Stage
+from layers.writing import Assertions, count_changes, plan_family, write_family
+
+# A reload that retires more than this share of its scope is more likely a wrong file.
+CONSENT_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Reload:
+    """A source as the new truth of a scope (mode reload), or as an addition (mode upsert).
+
+    Parameters
+    ----------
+    source : Source
+        What is read; see `layers.sources.open_source`.
+    schema : Schema, optional
+        Of the layer; inferred at the first publish where absent.
+    mode : Mode, optional
+        Reload is the default for state layers, upsert for event layers.
+    scope : mapping of str to str
+        Equality on schema fields; nothing outside is touched.
+    valid_from : datetime or date, optional
+        From when the source's content is so; a date begins in the layer's time zone.
+    crs : CRS, optional
+        Of the source, where it states none.
+    choices : Choices
+        Roles and policies that the publisher states beside the schema.
+    consent : bool
+        Whether a reload may retire more than a fifth of its scope.
+    """
+
+    source: Source
+    schema: Schema | None = None
+    mode: Mode | None = None
+    scope: Mapping[str, str] = field(default_factory=dict)
+    valid_from: datetime | date | None = None
+    crs: CRS | None = None
+    choices: Choices = field(default_factory=Choices)
+    consent: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A publish worked out in full and not yet written."""
+
+    stage: Stage
+    families: tuple[Assertions, ...]
+    report: Report
+    now: datetime
+
+
+def plan(
+    connection: Connection, layer_id: str, reload: Reload, now: datetime, say: Progress
+) -> Planned:
+    """Stage a source and work out what it would write; the layer must be locked.
+
+    Raises
+    ------
+    LayersError
+        One of its kinds for whatever is wrong with the source, its schema, scope or period.
+    """
+    record = catalog.find_layer(connection, layer_id)
+    schema = _schema(layer_id, record, reload)
+    mode = reload.mode or (Mode.UPSERT if schema.kind is Kind.EVENT else Mode.RELOAD)
+    check_scope(schema, reload.scope)
+    effective = _effective(record, schema, reload, now)
+    if record is None:
+        record = catalog.create_layer(connection, layer_id, schema)
+    else:
+        _refuse_other_schema(record, schema)
+    conversion = _conversion(schema, reload)
+    _check_columns(record, schema, reload, conversion, mode)
+    _check_key(connection, record, reload, conversion, mode)
+    stage = staging.create_stage(connection, record)
+    staging.copy_rows(connection, stage, reload.source, conversion, say)
+    if not conversion.findings.rows_read:
+        raise BadSource(f"{reload.source.name} has no rows; nothing was written")
+    kept = _settle(connection, stage, reload, schema, conversion, mode, effective, say)
+    say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
+    families = tuple(
+        plan_family(connection, stage, f, mode=mode, scope=reload.scope, effective=effective)
+        for f in stage.tables.families
+    )
+    report = _report(connection, layer_id, reload, stage, families, conversion.findings, kept)
+    if mode is Mode.RELOAD and not reload.consent:
+        _ask_consent(connection, stage, reload, report, effective)
+    return Planned(stage, families, report, now)
+
+
+def write(connection: Connection, planned: Planned) -> int:
+    """Write a plan as the layer's next revision and return its number."""
+    record = planned.stage.record
+    number = record.head + 1
+    for family in planned.families:
+        write_family(connection, planned.stage, family, number, planned.now)
+    if not record.head:
+        catalog.index_layer(connection, record)
+    for name in ("live", "history"):
+        connection.execute(sa.text(f'ANALYZE {name}."{tables.check_layer_id(record.id)}"'))
+    return number
+
+
+def _settle(
+    connection: Connection,
+    stage: Stage,
+    reload: Reload,
+    schema: Schema,
+    conversion: Conversion,
+    mode: Mode,
+    effective: datetime,
+    say: Progress,
+) -> int:
+    found = conversion.findings
+    staging.give_ids(connection, stage, found)
+    staging.set_starts(connection, stage, effective)
+    if mode is Mode.UPSERT and stage.record.head:
+        lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
+        staging.fill_lacking(connection, stage, lacking)
+    policy = reload.choices.duplicates or schema.duplicates
+    staging.settle_repeats(connection, stage, policy, found)
+    staging.check_rows(connection, stage, reload.scope)
+    say("hash", found.rows_read, found.rows_read)
+    kept = staging.make_ready(connection, stage)
+    staging.check_ids_in_scope(connection, stage, reload.scope)
+    return kept
+
+
+def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
+    if reload.schema is not None:
+        return with_choices(reload.schema, reload.choices)
+    if record is not None:
+        return record.schema
+    crs = (
+        f"EPSG:{reload.crs.to_epsg()}" if reload.crs is not None and reload.crs.to_epsg() else None
+    )
+    return infer_schema(layer_id, reload.source, reload.choices, crs)
+
+
+def _refuse_other_schema(record: Layer, schema: Schema) -> None:
+    ours, theirs = schema_document(record.schema), schema_document(schema)
+    for key in ("visibility", "title", "description", "attribution"):
+        ours.pop(key), theirs.pop(key)
+    if ours != theirs:
+        differing = ", ".join(k for k in ours if ours.get(k) != theirs.get(k)) or "tolerance"
+        raise SchemaConflict(
+            f"the schema differs from that of layer {record.id} in: {differing}; "
+            "publish without --schema, or to another layer"
+        )
+
+
+def _effective(record: Layer | None, schema: Schema, reload: Reload, now: datetime) -> datetime:
+    """The instant from which the source speaks, for rows that do not say it themselves."""
+    given = reload.valid_from
+    if isinstance(given, datetime):
+        return given
+    if given is not None:
+        return datetime.combine(given, time(), schema.zone)
+    stated = schema.with_role(Role.VALID_FROM) or schema.kind is Kind.EVENT
+    if record is None and not stated:
+        raise BadPeriod(
+            "a first publish must say from when it is valid: --valid-from DATE, "
+            "or --valid-from-field FIELD"
+        )
+    return now
+
+
+def _conversion(schema: Schema, reload: Reload) -> Conversion:
+    source = reload.source
+    names = match_names(schema, list(source.types))
+    constants = {k: v for k, v in reload.scope.items() if k not in names}
+    crs = reload.crs or source.crs
+    if crs is None and source.has_geometry:
+        raise BadSource(
+            f"{source.name} states no reference system; give --crs, such as EPSG:4490 or OGC:CRS84"
+        )
+    if reload.crs is not None and source.crs is not None and reload.crs != source.crs:
+        stated = source.crs.to_string()
+        raise BadSource(
+            f"{source.name} states {stated[:60]}, --crs says {reload.crs.to_string()}; "
+            "leave --crs out, or mend the file"
+        )
+    findings = Findings()
+    used = {*names.values(), *(source_coordinates(schema) or ())}
+    findings.left_out = [name for name in source.types if name not in used]
+    findings.lacking = [f.id for f in schema.fields if f.id not in names and f.id not in constants]
+    findings.reserved = [f.id for f in schema.stored if f.id in RESERVED]
+    return Conversion(schema, names, constants, crs, findings)
+
+
+def source_coordinates(schema: Schema) -> tuple[str, str] | None:
+    """Return the names of the coordinate columns of a table, where the schema states them."""
+    return schema.coordinates
+
+
+def _check_columns(
+    record: Layer, schema: Schema, reload: Reload, conversion: Conversion, mode: Mode
+) -> None:
+    """Refuse sources that can't be what was meant: no geometry, or no time of report."""
+    adds = mode is Mode.UPSERT and record.head > 0
+    if not reload.source.has_geometry and not adds:
+        raise BadSource(
+            f"{reload.source.name} has no geometry; state coordinates = [x, y] in the schema, "
+            "or use --mode upsert to change fields of features that exist"
+        )
+    starts = [f.id for f in schema.with_role(Role.EVENT_START)]
+    if starts and starts[0] in conversion.findings.lacking and not adds:
+        raise BadSource(f"{reload.source.name} has no column for {starts[0]}, when it was reported")
+
+
+def _check_key(
+    connection: Connection, record: Layer, reload: Reload, conversion: Conversion, mode: Mode
+) -> None:
+    """Refuse a source without the key where features of its scope are known by theirs."""
+    schema, source = record.schema, reload.source
+    lacking = [f.id for f in schema.keys if f.id in conversion.findings.lacking]
+    if not lacking:
+        return
+    live = tables.tables_of(record).open.live.c
+    inside = staging.scope_condition(live, schema, reload.scope)
+    keyed = sa.exists().where(inside, sa.not_(live._fid.like("~%")))
+    if mode is Mode.UPSERT or (record.head and connection.scalar(sa.select(keyed))):
+        raise BadSource(
+            f"{source.name} has no column for the key {lacking[0]}; it has: "
+            f"{', '.join(source.types)}"
+        )
+
+
+def _report(
+    connection: Connection,
+    layer_id: str,
+    reload: Reload,
+    stage: Stage,
+    families: tuple[Assertions, ...],
+    found: Findings,
+    kept: int,
+) -> Report:
+    counts = count_changes(connection, families[0])
+    hidden = count_changes(connection, families[1]).total if len(families) > 1 else 0
+    ready = stage.ready.c
+    features = connection.scalar(sa.select(sa.func.count(ready._fid.distinct()))) or 0
+    return Report(
+        layer=layer_id,
+        source=reload.source.name,
+        findings=found,
+        created=counts.created,
+        changed=counts.changed,
+        retired=counts.retired,
+        unchanged=max(features - counts.created - counts.changed, 0),
+        kept_shapes=kept,
+        restricted_only=hidden,
+    )
+
+
+def _ask_consent(
+    connection: Connection, stage: Stage, reload: Reload, report: Report, effective: datetime
+) -> None:
+    if not report.retired:
+        return
+    live = stage.tables.open.live
+    inside = staging.scope_condition(live.c, stage.schema, reload.scope)
+    there = sa.select(sa.func.count()).select_from(live)
+    there = there.where(inside, live.c._valid_from <= effective, live.c._valid_to > effective)
+    scope = connection.scalar(there) or 0
+    if report.retired > CONSENT_SHARE * scope:
+        raise NeedsConsent(
+            f"{reload.source.name} would retire {report.retired} of the {scope} features in its "
+            "scope; say --yes if that is right, or narrow --scope"
+        )
+
+
+__all__ = ["BadScope", "Duplicates", "Planned", "Reload", "plan", "write"]

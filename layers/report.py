@@ -1,0 +1,114 @@
+"""What a publish found and did: shown before writing, and kept with the revision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# The counts are always whole; of the rows themselves so many are named.
+NAMED_ROWS = 1000
+
+
+@dataclass
+class Rows:
+    """Rows of a source that share a finding: how many, and the first of them with the cause."""
+
+    count: int = 0
+    named: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, row: int, cause: str) -> None:
+        """Count a row, and name it while there is room."""
+        self.count += 1
+        if len(self.named) < NAMED_ROWS:
+            self.named.append((row, cause))
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {"count": self.count, "rows": [{"row": r, "cause": c} for r, c in self.named]}
+
+
+@dataclass
+class RepeatedKey:
+    """Rows that share a key, what became of them, and the fields in which they differ."""
+
+    id: str
+    rows: list[int]
+    outcome: str
+    differing: list[str]
+
+
+@dataclass
+class Findings:
+    """What was found in the rows before anything was compared with the store."""
+
+    rows_read: int = 0
+    repaired: Rows = field(default_factory=Rows)
+    without_geometry: Rows = field(default_factory=Rows)
+    without_key: Rows = field(default_factory=Rows)
+    repeated: list[RepeatedKey] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    reserved: list[str] = field(default_factory=list)
+    differing_rows: int = 0
+
+
+@dataclass
+class Report:
+    """What a publish would do, or did.
+
+    Attributes
+    ----------
+    layer : str
+        The layer.
+    findings : Findings
+        About the source's rows.
+    revision, commit : int or None
+        None where nothing was written: an unchanged source, or a dry run.
+    created, changed, retired, unchanged : int
+        Features, over the open fields.
+    kept_shapes : int
+        Features whose new geometry is within the tolerance of the current one, which was kept.
+    """
+
+    layer: str
+    source: str
+    findings: Findings
+    dry_run: bool = False
+    revision: int | None = None
+    commit: int | None = None
+    created: int = 0
+    changed: int = 0
+    retired: int = 0
+    unchanged: int = 0
+    kept_shapes: int = 0
+    restricted_only: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the source says just what the store believes."""
+        return not (self.created or self.changed or self.retired or self.restricted_only)
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON has it; no value of a restricted field is in it."""
+        found = self.findings
+        return {
+            "source": self.source,
+            "rows_read": found.rows_read,
+            "repaired": found.repaired.document(),
+            "without_geometry": found.without_geometry.document(),
+            "without_key": found.without_key.document(),
+            "repeated_keys": {
+                "count": len(found.repeated),
+                "keys": [vars(k) for k in found.repeated[:NAMED_ROWS]],
+            },
+            "columns_left_out": found.left_out,
+            "fields_lacking": found.lacking,
+            "reserved_names": found.reserved,
+            "created": self.created,
+            "changed": self.changed,
+            "retired": self.retired,
+            "unchanged": self.unchanged,
+            "kept_shapes": self.kept_shapes,
+            "notes": self.notes,
+        }

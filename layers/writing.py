@@ -1,0 +1,402 @@
+"""From staged assertions to rows of live and history: the one place where versions are written.
+
+The method is told in docs/decisions/0001-store.md. For each family (open fields; restricted
+fields) the staged rows become *wanted* assertions ``(feature, [s, e), content or void)``; the
+believed versions that overlap them are *touched*: closed where only their end becomes known,
+otherwise retracted, with what lies outside the assertions written again. Then the assertions
+are inserted, and versions whose end has passed move to history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, aggregate_order_by
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateTable
+
+from layers.model import OPEN_REVISION, Mode
+from layers.staging import Stage, believed, scope_condition
+from layers.tables import FOREVER, INSTANT, Family
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Features that a revision created, changed and retired."""
+
+    created: int
+    changed: int
+    retired: int
+
+    @property
+    def total(self) -> int:
+        """All features that the revision touched."""
+        return self.created + self.changed + self.retired
+
+
+@dataclass(frozen=True, slots=True)
+class Assertions:
+    """What is to be written into one family: the temporary tables ``wanted`` and ``touched``."""
+
+    family: Family
+    wanted: sa.Table
+    touched: sa.Table
+
+
+def plan_family(
+    connection: Connection,
+    stage: Stage,
+    family: Family,
+    *,
+    mode: Mode,
+    scope: Mapping[str, str],
+    effective: datetime,
+) -> Assertions:
+    """Work out what a family's tables must become; nothing of the layer is written yet.
+
+    Parameters
+    ----------
+    mode : Mode
+        A reload asserts, for every feature of the scope, that it is not there when the source
+        does not have it, from `effective` on.
+    scope : mapping of str to str
+        Field id to value.
+    effective : datetime
+        Aware instant from which a reload speaks.
+    """
+    plan = _create_tables(connection, family)
+    _fill_wanted(connection, stage, plan)
+    if mode is Mode.RELOAD and stage.record.head:
+        _add_voids(connection, stage, plan, scope, effective)
+    if stage.record.head:
+        _drop_what_holds(connection, plan)
+        _fill_touched(connection, plan)
+    connection.execute(sa.text(f"ANALYZE {plan.wanted.name}"))
+    return plan
+
+
+def count_changes(connection: Connection, plan: Assertions) -> Counts:
+    """Count the features that the plan creates, changes and retires."""
+    wanted, touched = plan.wanted.c, plan.touched
+    was = sa.select(touched.c._fid).distinct().subquery("was")
+    features = (
+        sa.select(wanted._fid, sa.func.bool_or(sa.not_(wanted._void)).label("stays"))
+        .group_by(wanted._fid)
+        .subquery("features")
+    )
+    stays, known = features.c.stays, was.c._fid.is_not(None)
+    count = sa.func.count()
+    row = connection.execute(
+        sa.select(
+            count.filter(stays, sa.not_(known)),
+            count.filter(stays, known),
+            count.filter(sa.not_(stays), known),
+        ).select_from(features.outerjoin(was, was.c._fid == features.c._fid))
+    ).one()
+    return Counts(*row)
+
+
+def write_family(
+    connection: Connection, stage: Stage, plan: Assertions, revision: int, now: datetime
+) -> None:
+    """Write a plan as a revision.
+
+    Parameters
+    ----------
+    revision : int
+        The number of the new revision.
+    now : datetime
+        Versions that ended by then go to history.
+    """
+    if stage.record.head:
+        _leave_live(connection, plan, revision, now)
+        _close_in_place(connection, plan, revision)
+        _retract_in_history(connection, plan, revision)
+        _insert_remnants(connection, plan, revision, now)
+    _insert_wanted(connection, stage, plan, revision, now)
+    _sweep(connection, plan.family, now)
+
+
+def _create_tables(connection: Connection, family: Family) -> Assertions:
+    meta, name = sa.MetaData(), family.live.schema
+    wanted = sa.Table(
+        f"wanted_{name}",
+        meta,
+        sa.Column("_fid", sa.Text),
+        sa.Column("_s", INSTANT),
+        sa.Column("_e", INSTANT),
+        sa.Column("_void", sa.Boolean),
+        sa.Column("_hash", sa.LargeBinary),
+        sa.Column("_row", sa.BigInteger),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+    touched = sa.Table(
+        f"touched_{name}",
+        meta,
+        sa.Column("_fid", sa.Text),
+        sa.Column("_valid_from", INSTANT),
+        sa.Column("_closes", INSTANT),
+        sa.Column("_rest", TSTZMULTIRANGE),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+    for table in (wanted, touched):
+        connection.execute(CreateTable(table))
+    return Assertions(family, wanted, touched)
+
+
+def _fill_wanted(connection: Connection, stage: Stage, plan: Assertions) -> None:
+    """One assertion for each run of equal content without a gap between its rows."""
+    ready, family = stage.ready.c, plan.family
+    content = ready._hash if family.spatial else ready._hash_restricted
+    void = sa.false() if family.spatial else _all_null(stage, family)
+    ordered: dict[str, Any] = {"partition_by": ready._fid, "order_by": ready._s}
+    continues = sa.and_(
+        sa.func.lag(ready._e).over(**ordered) == ready._s,
+        sa.func.lag(content).over(**ordered) == content,
+    )
+    runs = sa.select(
+        ready._fid,
+        ready._s,
+        ready._e,
+        ready._row,
+        void.label("_void"),
+        content.label("_hash"),
+        sa.case((continues, 0), else_=1).label("_begins"),
+    ).subquery("runs")
+    run = sa.func.sum(runs.c._begins).over(partition_by=runs.c._fid, order_by=runs.c._s)
+    numbered = sa.select(*runs.c, run.label("_run")).subquery("numbered")
+    n = numbered.c
+    first_row = sa.func.array_agg(aggregate_order_by(n._row, n._s))[1]
+    merged = sa.select(
+        n._fid,
+        sa.func.min(n._s),
+        sa.func.max(n._e),
+        n._void,
+        n._hash,
+        first_row,
+    ).group_by(n._fid, n._run, n._void, n._hash)
+    names = ["_fid", "_s", "_e", "_void", "_hash", "_row"]
+    connection.execute(sa.insert(plan.wanted).from_select(names, merged))
+    connection.execute(sa.text(f"CREATE INDEX ON {plan.wanted.name} (_fid)"))
+
+
+def _all_null(stage: Stage, family: Family) -> sa.ColumnElement[bool]:
+    return sa.and_(sa.true(), *(stage.ready.c[f.id].is_(None) for f in family.fields))
+
+
+def _add_voids(
+    connection: Connection,
+    stage: Stage,
+    plan: Assertions,
+    scope: Mapping[str, str],
+    effective: datetime,
+) -> None:
+    """Assert that a feature of the scope is not there when the source does not have it."""
+    names = ("_fid", "_valid_to", *scope)
+    was = believed(stage.tables.open, names).subquery("was")
+    features = (
+        sa.select(was.c._fid)
+        .where(was.c._valid_to > effective, scope_condition(was.c, stage.schema, scope))
+        .distinct()
+        .subquery("features")
+    )
+    ready = stage.ready.c
+    stated = (
+        sa.select(ready._fid, sa.func.range_agg(sa.func.tstzrange(ready._s, ready._e)).label("has"))
+        .group_by(ready._fid)
+        .subquery("stated")
+    )
+    whole = sa.func.tstzmultirange(sa.func.tstzrange(sa.literal(effective, INSTANT), FOREVER))
+    nothing = sa.func.coalesce(stated.c.has, sa.func.tstzmultirange())
+    gaps = (
+        sa.select(features.c._fid, sa.func.unnest(whole.op("-")(nothing)).label("gap"))
+        .select_from(features.outerjoin(stated, stated.c._fid == features.c._fid))
+        .subquery("gaps")
+    )
+    gap = gaps.c.gap
+    voids = sa.select(gaps.c._fid, sa.func.lower(gap), sa.func.upper(gap), sa.true())
+    connection.execute(sa.insert(plan.wanted).from_select(["_fid", "_s", "_e", "_void"], voids))
+
+
+def _drop_what_holds(connection: Connection, plan: Assertions) -> None:
+    """Take out the assertions that the store already believes."""
+    wanted = plan.wanted
+    was = believed(plan.family, ("_fid", "_valid_from", "_valid_to", "_hash")).subquery("was")
+    overlaps = sa.and_(
+        was.c._fid == wanted.c._fid,
+        was.c._valid_from < wanted.c._e,
+        was.c._valid_to > wanted.c._s,
+    )
+    holds = sa.and_(
+        was.c._fid == wanted.c._fid,
+        was.c._valid_from <= wanted.c._s,
+        was.c._valid_to >= wanted.c._e,
+        was.c._hash == wanted.c._hash,
+        sa.not_(wanted.c._void),
+    )
+    connection.execute(sa.delete(wanted).where(sa.exists().where(holds)))
+    empty = sa.and_(wanted.c._void, sa.not_(sa.exists().where(overlaps)))
+    connection.execute(sa.delete(wanted).where(empty))
+
+
+def _fill_touched(connection: Connection, plan: Assertions) -> None:
+    """The believed versions that overlap an assertion, and what of each lies outside all."""
+    wanted = plan.wanted.c
+    was = believed(plan.family, ("_fid", "_valid_from", "_valid_to")).subquery("was")
+    period = sa.func.tstzrange(was.c._valid_from, was.c._valid_to)
+    taken = sa.func.range_agg(sa.func.tstzrange(wanted._s, wanted._e))
+    rest = sa.func.tstzmultirange(period).op("-")(taken)
+    found = (
+        sa.select(was.c._fid, was.c._valid_from, was.c._valid_to, rest.label("_rest"))
+        .join_from(was, plan.wanted, was.c._fid == wanted._fid)
+        .where(was.c._valid_from < wanted._e, was.c._valid_to > wanted._s)
+        .group_by(was.c._fid, was.c._valid_from, was.c._valid_to)
+        .subquery("found")
+    )
+    f = found.c
+    only_ends = sa.and_(
+        f._valid_to == FOREVER,
+        sa.func.lower(f._rest) == f._valid_from,
+        sa.func.upper(f._rest) != FOREVER,
+        f._rest == sa.func.tstzmultirange(sa.func.range_merge(f._rest)),
+    )
+    rows = sa.select(f._fid, f._valid_from, sa.case((only_ends, sa.func.upper(f._rest))), f._rest)
+    names = ["_fid", "_valid_from", "_closes", "_rest"]
+    connection.execute(sa.insert(plan.touched).from_select(names, rows))
+
+
+def _leave_live(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
+    """Move to history the live rows that are retracted, or closed at an instant that has passed."""
+    live, touched = plan.family.live, plan.touched.c
+    leaves = sa.or_(touched._closes.is_(None), touched._closes <= now)
+    gone = (
+        sa.delete(live)
+        .where(live.c._fid == touched._fid, live.c._valid_from == touched._valid_from, leaves)
+        .returning(*live.c, touched._closes.label("_closes"))
+        .cte("gone")
+    )
+    g, closed = gone.c, gone.c._closes.is_not(None)
+    values: dict[str, Any] = {n: g[n] for n in plan.family.columns}
+    values["_rev_to"] = sa.case((closed, g._rev_to), else_=revision)
+    values["_rev_closed"] = sa.case((closed, revision), else_=g._rev_closed)
+    values["_valid_to"] = sa.func.coalesce(g._closes, g._valid_to)
+    _insert_select(connection, plan.family.history, values, gone)
+
+
+def _close_in_place(connection: Connection, plan: Assertions, revision: int) -> None:
+    """Note the end of live rows that end in the future."""
+    live, touched = plan.family.live, plan.touched.c
+    connection.execute(
+        sa.update(live)
+        .values(_valid_to=touched._closes, _rev_closed=revision)
+        .where(live.c._fid == touched._fid, live.c._valid_from == touched._valid_from)
+        .where(touched._closes.is_not(None))
+    )
+
+
+def _retract_in_history(connection: Connection, plan: Assertions, revision: int) -> None:
+    """Retract believed rows that stand in history because they are over."""
+    history, touched = plan.family.history, plan.touched.c
+    connection.execute(
+        sa.update(history)
+        .values(_rev_to=revision)
+        .where(history.c._fid == touched._fid, history.c._valid_from == touched._valid_from)
+        .where(touched._closes.is_(None), history.c._rev_to == OPEN_REVISION)
+    )
+
+
+def _insert_remnants(
+    connection: Connection, plan: Assertions, revision: int, now: datetime
+) -> None:
+    """Write again what of the retracted versions lies outside the assertions."""
+    history, touched = plan.family.history, plan.touched
+    pieces = (
+        sa.select(
+            touched.c._fid, touched.c._valid_from, sa.func.unnest(touched.c._rest).label("piece")
+        )
+        .where(touched.c._closes.is_(None))
+        .subquery("pieces")
+    )
+    joined = history.join(
+        pieces,
+        sa.and_(
+            history.c._fid == pieces.c._fid,
+            history.c._valid_from == pieces.c._valid_from,
+            history.c._rev_to == revision,
+        ),
+    )
+    values: dict[str, Any] = {n: history.c[n] for n in plan.family.columns}
+    start, end = sa.func.lower(pieces.c.piece), sa.func.upper(pieces.c.piece)
+    values |= _asserted(revision, start, end)
+    for table, where in _by_place(plan.family, end, now):
+        _insert_select(connection, table, values, joined, where)
+
+
+def _insert_wanted(
+    connection: Connection, stage: Stage, plan: Assertions, revision: int, now: datetime
+) -> None:
+    """Insert the assertions themselves; a first load in Hilbert order of the shapes."""
+    wanted, ready = plan.wanted, stage.ready
+    joined = wanted.join(ready, wanted.c._row == ready.c._row)
+    values: dict[str, Any] = {n: ready.c[n] for n in plan.family.content}
+    values |= {"_fid": wanted.c._fid, "_hash": wanted.c._hash}
+    values |= _asserted(revision, wanted.c._s, wanted.c._e)
+    first = plan.family.spatial and not stage.record.head
+    order = ready.c._geom if first else None
+    for table, where in _by_place(plan.family, wanted.c._e, now):
+        not_void = sa.and_(sa.not_(wanted.c._void), where)
+        _insert_select(connection, table, values, joined, not_void, order)
+
+
+def _sweep(connection: Connection, family: Family, now: datetime) -> None:
+    """Move to history the live rows whose end has passed since the last commit."""
+    live = family.live
+    gone = (
+        sa.delete(live)
+        .where(live.c._valid_to <= now, live.c._valid_to != FOREVER)
+        .returning(*live.c)
+        .cte("gone")
+    )
+    values = {n: gone.c[n] for n in family.columns}
+    _insert_select(connection, family.history, values, gone)
+
+
+def _asserted(revision: int, start: Any, end: Any) -> dict[str, Any]:
+    """The versioning columns of a row that this revision asserts for a period."""
+    closed = sa.case((end == FOREVER, OPEN_REVISION), else_=revision)
+    return {
+        "_rev_from": sa.literal(revision),
+        "_rev_to": sa.literal(OPEN_REVISION),
+        "_rev_closed": closed,
+        "_valid_from": start,
+        "_valid_to": end,
+    }
+
+
+def _by_place(
+    family: Family, end: Any, now: datetime
+) -> tuple[tuple[sa.Table, sa.ColumnElement[bool]], ...]:
+    """Where a row goes by its end: live while it lasts, history once it is over."""
+    return (family.live, end > now), (family.history, end <= now)
+
+
+def _insert_select(
+    connection: Connection,
+    table: sa.Table,
+    values: Mapping[str, Any],
+    source: sa.FromClause,
+    where: sa.ColumnElement[bool] | None = None,
+    order: Any = None,
+) -> None:
+    query = sa.select(*(v.label(n) for n, v in values.items())).select_from(source)
+    if where is not None:
+        query = query.where(where)
+    if order is not None:
+        query = query.order_by(order)
+    connection.execute(sa.insert(table).from_select(list(values), query))
