@@ -107,7 +107,9 @@ def crs_uri(crs: str | int | CRS) -> str:
     return f"http://www.opengis.net/def/crs/{authority}/{version}/{code}"
 
 
-def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> Geometries:
+def transform(
+    geoms: Any, source: str | int | CRS, target: str | int | CRS, *, strict: bool = True
+) -> Geometries:
     """Move geometries from one reference system to another, x = east and y = north in both.
 
     Parameters
@@ -117,6 +119,9 @@ def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> G
         converted), M is dropped.
     source, target : str, int or CRS
         What `parse_crs` reads.
+    strict : bool
+        Whether to refuse coordinates that come out infinite; if not, such a geometry becomes
+        an empty point.
 
     Returns
     -------
@@ -130,7 +135,7 @@ def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> G
     BallparkTransformation
         If only a no-op is known between two datums that lie more than centimetres apart.
     TransformationFailed
-        If a coordinate comes out infinite.
+        If a coordinate comes out infinite, and `strict` is set.
 
     Examples
     --------
@@ -150,7 +155,10 @@ def transform(geoms: Any, source: str | int | CRS, target: str | int | CRS) -> G
         include_z=True,
     )
     moved[~deep] = shapely.transform(array[~deep], lambda xy: _move(transformer, xy))
-    _refuse_infinite(array, moved, start, end)
+    lost = _lost(array, moved)
+    if strict and lost.any():
+        raise _failure(array[lost], start, end)
+    moved[lost] = shapely.Point()
     return moved
 
 
@@ -167,16 +175,19 @@ def _without_m(geoms: Geometries) -> Geometries:
     return plain
 
 
-def _refuse_infinite(before: Geometries, after: Geometries, source: CRS, target: CRS) -> None:
-    box = shapely.bounds(after)
-    bad = np.isinf(box).any(axis=-1) & np.isfinite(shapely.bounds(before)).all(axis=-1)
-    if bad.any():
-        first = before[bad][0]
-        x, y = shapely.get_coordinates(first)[0]
-        raise TransformationFailed(
-            f"{int(bad.sum())} geometries, the first at ({x:g}, {y:g}), lie outside what "
-            f"{target.name!r} can show of {source.name!r}; check the source's reference system"
-        )
+def _lost(before: Geometries, after: Geometries) -> NDArray[np.bool_]:
+    """Return which geometries were finite and are so no more."""
+    came = np.isinf(shapely.bounds(before)).any(axis=-1)
+    went: NDArray[np.bool_] = np.isinf(shapely.bounds(after)).any(axis=-1)
+    return went & ~came
+
+
+def _failure(lost: Geometries, source: CRS, target: CRS) -> TransformationFailed:
+    x, y = shapely.get_coordinates(lost[0])[0]
+    return TransformationFailed(
+        f"{len(lost)} geometries, the first at ({x:g}, {y:g}), lie outside what {target.name!r} "
+        f"can show of {source.name!r}; check the source's reference system"
+    )
 
 
 @lru_cache(maxsize=256)
