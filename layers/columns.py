@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 import numpy as np
@@ -288,7 +289,9 @@ def _to_date(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
     if pa.types.is_date(values.type):
         return values.cast(pa.date32())
     instants = clean_instants(values.to_pandas(), schema.zone, f.format)
-    local = pd.Series(instants).dt.tz_convert(schema.zone).dt.tz_localize(None)
+    # A number counts milliseconds from 1970 in UTC; text is of the layer's own day.
+    zone = schema.zone if pa.types.is_string(values.type) else UTC
+    local = pd.Series(instants).dt.tz_convert(zone).dt.tz_localize(None)
     return pa.array(local, pa.timestamp("us"), from_pandas=True).cast(pa.date32(), safe=False)
 
 

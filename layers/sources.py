@@ -26,6 +26,17 @@ from layers.errors import BadSource
 from spatial.crs import parse_crs
 
 BATCH_ROWS = 20_000
+_SINGLE = {".json", ".geojson", ".topojson", ".shp", ".fgb"}
+_ARROW_TYPES = {
+    "bool": pa.bool_(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "datetime64[D]": pa.date32(),
+    "datetime64[ms]": pa.timestamp("ms"),
+}
 _ARCHIVES = {".gz": "/vsigzip/", ".zip": "/vsizip/", ".tgz": "/vsitar/", ".tar": "/vsitar/"}
 
 
@@ -109,6 +120,8 @@ def open_source(
         return CsvSource(path, encoding or "utf-8", coordinates)
     if names.endswith((".parquet", ".geoparquet")):
         return ParquetSource(path)
+    # GDAL would write the size of a .gz beside it, which a read-only folder does not bear.
+    pyogrio.set_gdal_config_options({"CPL_VSIL_GZIP_WRITE_PROPERTIES": "NO"})
     return GdalSource(path, encoding)
 
 
@@ -133,13 +146,20 @@ class GdalSource:
     @cached_property
     def _info(self) -> Mapping[str, Any]:
         with self._errors():
-            layers = pyogrio.list_layers(self._address)
-            if len(layers) == 0:
-                raise BadSource(f"{self.path} holds no layer; export it again")
             info: Mapping[str, Any] = pyogrio.read_info(
-                self._address, layer=layers[0][0], encoding=self.encoding, force_feature_count=True
+                self._address, layer=self._layer, encoding=self.encoding, force_feature_count=True
             )
             return info
+
+    @cached_property
+    def _layer(self) -> str | int | None:
+        """The first layer of a file that can hold several; others are not asked, which is dear."""
+        if self.path.suffix.lower() in _SINGLE or self.path.name.lower().endswith("json.gz"):
+            return None
+        layers = pyogrio.list_layers(self._address)
+        if len(layers) == 0:
+            raise BadSource(f"{self.path} holds no layer; export it again")
+        return str(layers[0][0])
 
     @property
     def crs(self) -> CRS | None:
@@ -148,11 +168,12 @@ class GdalSource:
 
     @cached_property
     def types(self) -> Mapping[str, pa.DataType]:
-        """The attributes, as the first batch has them."""
-        with self._reader(1) as (meta, reader):
-            schema, geometry = reader.schema, _geometry_name(meta, reader.schema)
-        left_out = {geometry, meta.get("fid_column") or "OGC_FID"} - set(self._info["fields"])
-        return {f.name: f.type for f in schema if f.name not in left_out}
+        """The attributes, as the driver states them."""
+        # Asking a reader would have GDAL parse a GeoJSON once more.
+        return {
+            str(name): _ARROW_TYPES.get(str(kind), pa.string())
+            for name, kind in zip(self._info["fields"], self._info["dtypes"], strict=True)
+        }
 
     @property
     def rows(self) -> int | None:
@@ -178,7 +199,11 @@ class GdalSource:
     def _reader(self, size: int) -> Iterator[tuple[dict[str, Any], Any]]:
         with self._errors():
             opened = pyogrio.raw.open_arrow(
-                self._address, encoding=self.encoding, batch_size=size, use_pyarrow=True
+                self._address,
+                layer=self._layer,
+                encoding=self.encoding,
+                batch_size=size,
+                use_pyarrow=True,
             )
             meta, reader = opened.__enter__()
         try:
