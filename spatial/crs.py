@@ -178,8 +178,9 @@ def _without_m(geoms: Geometries) -> Geometries:
 def _lost(before: Geometries, after: Geometries) -> NDArray[np.bool_]:
     """Return which geometries were finite and are so no more."""
     came = np.isinf(shapely.bounds(before)).any(axis=-1)
-    went: NDArray[np.bool_] = np.isinf(shapely.bounds(after)).any(axis=-1)
-    return went & ~came
+    went = np.isinf(shapely.bounds(after)).any(axis=-1)
+    lost: NDArray[np.bool_] = went & ~came
+    return lost
 
 
 def _failure(lost: Geometries, source: CRS, target: CRS) -> TransformationFailed:
