@@ -172,11 +172,13 @@ class Cluster:
             os.fchown(handle.fileno(), self.owner.st_uid, self.owner.st_gid)
         return handle
 
-    def bring_up(self, lock: Any) -> None:
+    def bring_up(self, lock: Any, *, alone: bool) -> None:
         """Make what is missing of cluster, server, database and extension, under the lock."""
         if not self.data.exists():
             self._initialise(lock)
         self._match_version()
+        if alone:  # whoever left it running was killed, and may have wanted other settings
+            self.leave(last=True)
         self._start()
         self._prepare()
 
@@ -350,7 +352,9 @@ class Cluster:
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
             careful = connection.execute("SELECT current_setting('fsync')::boolean").fetchone()
             if self.durable and careful == (False,):
-                raise NotDurable(f"{self.home} is run by a test; wait for its end")
+                raise NotDurable(
+                    f"{self.home} is run without fsync by another process; wait for its end"
+                )
             known = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(known, [DATABASE]).fetchone() is None:
                 connection.execute("CREATE DATABASE shikong")

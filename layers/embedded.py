@@ -73,8 +73,9 @@ def running_cluster(
     with closing(cluster.open("users")) as users, closing(cluster.open("lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
+            alone = _is_alone(users)
             fcntl.flock(users, fcntl.LOCK_SH)
-            cluster.bring_up(lock)
+            cluster.bring_up(lock, alone=alone)
             fcntl.flock(lock, fcntl.LOCK_UN)
             yield cluster.address()
         finally:

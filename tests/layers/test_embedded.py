@@ -304,6 +304,17 @@ def test_who_wants_care_does_not_join_who_has_none(made: Path) -> None:
         pass
 
 
+def test_a_server_that_a_killed_process_left_is_taken_over(made: Path) -> None:
+    visitor = visit(made)
+    address = arrive(visitor)
+    visitor.kill()
+    visitor.communicate()
+    assert ask(address, "SHOW fsync") == "off"
+    with running_cluster(made, durable=True) as again:
+        assert ask(again, "SHOW fsync") == "on"
+    assert stopped(made)
+
+
 def test_missing_programs_give_one_line(tmp_path: Path) -> None:
     with pytest.raises(PostgresMissing) as caught:
         find_server(debian=tmp_path, path=str(tmp_path))
