@@ -424,19 +424,17 @@ def _match_keyless(stage: Stage) -> sa.Update:
         .where(sa.or_(near, sa.and_(raw.c._geom.is_(None), live.c._geom.is_(None), same_fields)))
         .subquery("candidates")
     )
-    best = (
-        sa.select(candidates.c._row, candidates.c._fid)
-        .distinct(candidates.c._row)
-        .order_by(candidates.c._row, candidates.c.same.desc(), candidates.c._fid)
-        .subquery("best")
-    )
-    once = (
-        sa.select(best.c._row, best.c._fid)
-        .distinct(best.c._fid)
-        .order_by(best.c._fid, best.c._row)
-        .subquery("once")
-    )
+    c = candidates.c
+    best = _first_of(candidates, c._row, (c.same.desc(), c._fid))
+    once = _first_of(best, best.c._fid, (best.c._row,))
     return sa.update(raw).values(_key=once.c._fid).where(raw.c._row == once.c._row)
+
+
+def _first_of(rows: sa.Subquery, group: Any, order: tuple[Any, ...]) -> sa.Subquery:
+    """The first row of each group."""
+    place = sa.func.row_number().over(partition_by=group, order_by=order).label("_place")
+    placed = sa.select(*(c for c in rows.c if c.name != "_place"), place).subquery()
+    return sa.select(*placed.c).where(placed.c._place == 1).subquery()
 
 
 def same_shape(new: Any, old: Any, tolerance: float) -> sa.ColumnElement[bool]:

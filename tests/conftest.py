@@ -1,0 +1,112 @@
+"""What every test shares: one private PostGIS a run, databases copied from a template, STRICT."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from layers.embedded import EmbeddedError, running_cluster
+from layers.store import Store, open_store
+from services.demo.city import City, load_city, read_city
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "deploy" / "demo"
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With STRICT=1 a skip is a failure: every test of this machine must run."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("STRICT") == "1" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"STRICT=1 allows no skip: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostGIS server: DATABASE_URL's, or a private cluster for this run."""
+    with ExitStack() as stack:
+        dsn = os.environ.get("DATABASE_URL")
+        if not dsn:
+            try:
+                cluster = running_cluster(tmp_path_factory.mktemp("pg"), durable=False)
+                dsn = stack.enter_context(cluster)
+            except EmbeddedError as error:
+                pytest.skip(f"no PostGIS to test on: {error}")
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def make_database(server_dsn: str) -> Iterator[Callable[..., str]]:
+    """Makes databases, empty or copied from another, and drops them at the end."""
+    made: list[str] = []
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+
+        def make(template: str | None = None) -> str:
+            name = f"test_{uuid.uuid4().hex[:12]}"
+            copied = ""
+            if template is not None:
+                source = make_url(template).database
+                copied = f' TEMPLATE "{source}" STRATEGY file_copy'
+            server.execute(f'CREATE DATABASE "{name}"{copied}')
+            made.append(name)
+            url = make_url(server_dsn).set(database=name)
+            return url.render_as_string(hide_password=False)
+
+        yield make
+        for name in made:
+            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def empty_template(make_database: Callable[..., str]) -> str:
+    """The address of a database with an empty store, to copy and never to write."""
+    dsn = make_database()
+    open_store(dsn).close()
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def city() -> City:
+    """The demo city's description."""
+    return read_city(DEMO / "city.toml")
+
+
+@pytest.fixture(scope="session")
+def demo_template(make_database: Callable[..., str], city: City) -> str:
+    """The address of a database with the whole demo city, to copy and never to write."""
+    dsn = make_database()
+    with closing(open_store(dsn)) as store:
+        load_city(store, city, lambda line: None)
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def demo_store(demo_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+    """The demo city, for tests that only read."""
+    with closing(open_store(make_database(demo_template))) as store:
+        yield store
+
+
+@pytest.fixture
+def store(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+    """An empty store of this test's own."""
+    with closing(open_store(make_database(empty_template))) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of files that may not be copied into the project."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("the shared data folder is absent: it holds files that may not be copied here")
+    return SHARED
