@@ -36,6 +36,7 @@ _TIE_DECIMALS: Final = 6  # distances that agree to the micrometre are equal
 @dataclass(frozen=True, slots=True)
 class _Points:
     geoms: Objects
+    xy: NDArray[np.float64]  # NaN where there is no point
     instants: Microseconds
     reasons: Objects  # why a point can't be placed; None where it can
 
@@ -144,7 +145,7 @@ def assign(
     table = _place(there, cells, met)
     if tolerance_m > 0:
         _place_nearest(table, there, cells, tolerance_m, points.crs)
-    _explain(table, there, cells, tolerance_m)
+    table["reason"] = pd.Series(_explain(table, there, cells, tolerance_m), dtype=object)
     return _frame(table, points.index, cells)
 
 
@@ -189,14 +190,17 @@ def _pairs(points: Objects, polygons: Objects) -> tuple[Indices, Indices]:
 def _read_points(points: gpd.GeoDataFrame, at: str | None) -> _Points:
     geoms = points.geometry.to_numpy().astype(object)
     reasons = np.full(len(geoms), None, dtype=object)
-    reasons[~np.isfinite(shapely.get_x(geoms) + shapely.get_y(geoms))] = "coordinates not finite"
     reasons[shapely.is_empty(geoms)] = "empty point"
     reasons[shapely.is_missing(geoms)] = "no point"
+    full = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
+    xy = np.full((len(geoms), 2), np.nan)
+    xy[full] = shapely.get_coordinates(geoms[full])
+    reasons[full[~np.isfinite(xy[full]).all(axis=1)]] = "coordinates not finite"
     instants = np.zeros(len(geoms), dtype=np.int64)
     if at is not None:
         instants, missing = _microseconds(points[at])
         reasons[missing & (reasons == None)] = "no instant"  # noqa: E711 - elementwise
-    return _Points(geoms, instants, reasons)
+    return _Points(geoms, xy, instants, reasons)
 
 
 def _read_cells(
@@ -292,8 +296,7 @@ def _meetings(there: _Points, cells: _Cells) -> _Pairs:
 
 def _interior(there: _Points, cells: _Cells, met: _Pairs) -> Mask:
     """Return for each meeting whether the point lies inside, not on the boundary."""
-    at = there.geoms[met.points]
-    inside: Mask = shapely.contains_xy(cells.geoms[met.cells], shapely.get_x(at), shapely.get_y(at))
+    inside: Mask = shapely.contains_xy(cells.geoms[met.cells], there.xy[met.points])
     return inside
 
 
@@ -336,7 +339,7 @@ def _place_nearest(
     usable[there.usable] = True
     vacant = (table["cell"].to_numpy() < 0) & np.repeat(usable, len(cells.names))
     lost = np.unique(np.flatnonzero(vacant) // len(cells.names))
-    if not lost.size or shapely.is_empty(cells.geoms).all():
+    if not lost.size or np.isnan(shapely.bounds(cells.geoms)).all():
         return
     near = _within_reach(there, cells, lost, tolerance_m, crs)
     open_ = vacant[_slots(cells, near)]
@@ -363,7 +366,7 @@ def _within_reach(
     return _Pairs(i[now], j[now], metres[now])
 
 
-def _explain(table: pd.DataFrame, there: _Points, cells: _Cells, tolerance_m: float) -> None:
+def _explain(table: pd.DataFrame, there: _Points, cells: _Cells, tolerance_m: float) -> Objects:
     """Say of each unassigned slot why it is so."""
     count = len(cells.names)
     away = f"more than {tolerance_m:g} m from" if tolerance_m else "outside"
@@ -376,7 +379,7 @@ def _explain(table: pd.DataFrame, there: _Points, cells: _Cells, tolerance_m: fl
     lost = np.repeat(there.reasons, count)
     reasons = np.where(lost == None, reasons, lost)  # noqa: E711 - elementwise
     reasons[table["cell"].to_numpy() >= 0] = None
-    table["reason"] = reasons
+    return reasons
 
 
 def _frame(table: pd.DataFrame, index: pd.Index[Any], cells: _Cells) -> pd.DataFrame:
@@ -388,10 +391,10 @@ def _frame(table: pd.DataFrame, index: pd.Index[Any], cells: _Cells) -> pd.DataF
         {
             "point": index.to_flat_index().repeat(times),
             "system": pd.Series(cells.names * len(index), dtype=object),
-            "grid": pd.Series(grid, dtype=object),
-            "status": table["status"].to_numpy(),
-            "distance_m": table["distance_m"].to_numpy(),
-            "candidates": table["candidates"].to_numpy(),
-            "reason": pd.Series(table["reason"], dtype=object),
+            "grid": pd.Series(grid, dtype=object),  # else pandas makes NaN of None
+            "status": table["status"],
+            "distance_m": table["distance_m"],
+            "candidates": table["candidates"],
+            "reason": table["reason"],
         }
     )

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MISSING_US: Final = np.iinfo(np.int64).min  # how datetime64 writes NaT
-_FIRST_US: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_FIRST_MS: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 _STRICT: Final = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
@@ -389,8 +390,7 @@ def _clean_milliseconds(values: AnySeries) -> InstantSeries:
     # float64 holds every millisecond of the years 1 to 9999 exactly
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
     missing = np.isnan(numbers)
-    good = (numbers == np.floor(numbers)) & (numbers * 1000 >= _FIRST_US)
-    good &= numbers * 1000 <= _LAST_US
+    good = (numbers >= _FIRST_MS) & (numbers <= _LAST_MS) & (numbers == np.floor(numbers))
     bad = np.flatnonzero(~good & ~missing)
     if bad.size:
         _refuse(values, int(bad[0]), "is no whole number of milliseconds in the years 1 to 9999")
