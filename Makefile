@@ -1,0 +1,69 @@
+# Everything one does with a clone; `make help` lists it.
+PORT ?= 8000
+SHIKONG_DATA ?= .shikong
+DATA ?= $(SHIKONG_DATA)
+override SHIKONG_DATA := $(DATA)
+export SHIKONG_DATA
+
+bin := .venv/bin
+packages := spatial layers tiles services
+tests := tests $(packages) $(wildcard notebooks)
+pytest := $(bin)/python -m pytest --doctest-modules --nbmake --ignore=layers/migrations
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo serve test test-long check format web lock bundle test-bare clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup:  ## install what is missing to run the platform: Debian packages, .venv, the page's files
+	@sh deploy/packages.sh demo
+	@sh deploy/python.sh demo
+	@sh deploy/web.sh
+
+setup-test:  ## install what is missing to test it too
+	@sh deploy/packages.sh test
+	@sh deploy/python.sh test
+	@sh deploy/web.sh
+
+demo: setup  ## publish the demo city and serve it on PORT (8000), with its data in DATA (.shikong)
+	@exec $(bin)/shikong demo --port $(PORT)
+
+serve: setup  ## serve what is published already on PORT (8000)
+	@exec $(bin)/shikong serve --port $(PORT)
+
+test: setup-test  ## every test this machine can run; STRICT=1 fails where one can't
+	@exec $(pytest) $(tests)
+
+test-long: setup-test  ## the tests again, with many more random examples
+	@HYPOTHESIS_PROFILE=long exec $(pytest) $(tests)
+
+check:  ## lint, format, types, floors and doctests
+	@sh deploy/python.sh test
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/lint-imports
+	$(pytest) $(packages)
+
+format:  ## let ruff mend and format what it can
+	@sh deploy/python.sh test
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+web: setup  ## fetch the page's map library anew
+	@rm -f .cache/web
+	@sh deploy/web.sh
+
+lock:  ## resolve the Python packages anew, into deploy/constraints.txt
+	@sh deploy/lock.sh
+
+bundle: setup-test  ## one archive in dist/ from which demo and test work without network
+	@sh deploy/bundle.sh
+
+test-bare:  ## the README's commands in a bare Debian 12, online and from the bundle (as root; slow)
+	@bash deploy/test-bare.sh
+
+clean:  ## remove what was built or fetched, never the data
+	rm -rf .venv .venv-old-* .cache build dist services/web/vendor \
+	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
