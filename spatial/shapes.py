@@ -114,6 +114,9 @@ def _mend(geom: Any) -> tuple[Any, str]:
     debris = _parts(shapely.make_valid(geom))
     dropped = int((shapely.get_dimensions(debris) < dimension).sum())
     mended = _of_dimension(shapely.make_valid(geom, method="structure"), dimension)
+    if not shapely.is_valid(mended):
+        # GEOS 3.14 may leave two parts that share an edge side by side
+        mended = _of_dimension(shapely.union_all(_parts(mended)), dimension)
     if mended.is_empty:
         return shapely.from_wkt(f"{geom.geom_type} EMPTY"), f"{reason}; nothing of it is left"
     parts = "part" if dropped == 1 else "parts"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spatial.errors import WrongGeometryType
@@ -67,6 +67,7 @@ corners = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, 
 
 @settings(deadline=None)
 @given(st.lists(corners, max_size=4))
+@example([[(2, 0), (2, 1), (1, 0), (0, 0), (2, 1), (1, 0)]])
 def test_any_ring_becomes_valid_and_stays_an_area(rings: list[list[tuple[int, int]]]) -> None:
     geoms = np.array([shapely.Polygon(ring) for ring in rings], dtype=object)
     done = repair(geoms)
