@@ -1,0 +1,74 @@
+"""The application: the doors, the guest, the pages and who may pass, on one store."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from layers.store import Store
+from services import assembly
+from services.guest import GUEST_ROUTES
+from services.problems import STATUS, answer_error, answer_http_error, problem
+from services.routes import collections, items, revisions, tiles
+from services.security import identify
+from services.settings import Settings
+
+
+def create_app(store: Store, settings: Settings) -> FastAPI:
+    """Return the ASGI application.
+
+    Parameters
+    ----------
+    store : Store
+        Open; the caller closes it.
+    settings : Settings
+        Of this installation.
+    """
+    app = FastAPI(
+        title="Shikong",
+        version=_version(),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(BaseHTTPMiddleware, dispatch=identify),
+        ],
+    )
+    app.state.store, app.state.settings = store, settings
+    app.state.base_url = settings.base_url
+    app.include_router(revisions.router)
+    doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)
+    assembly.mount(app, doors)
+    web = str(files("services").joinpath("web"))
+    app.mount("/static", StaticFiles(directory=web), name="static")
+    for kind in (*STATUS, Exception):
+        app.add_exception_handler(kind, answer_error)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    return app
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:])
+    return problem(request, 400, f"{where}: {first['msg']}")
+
+
+def _version() -> str:
+    try:
+        return version("shikong")
+    except PackageNotFoundError:
+        return "0"

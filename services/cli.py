@@ -1,0 +1,148 @@
+"""The command line: ``shikong serve``, ``publish``, ``log``, ``diff`` and the others."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from layers.embedded import EmbeddedError
+from layers.errors import LayersError
+from services import commands
+from services.errors import ServicesError
+from spatial.errors import SpatialError
+from tiles.errors import TilesError
+
+Command = Callable[[argparse.Namespace], int | None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; errors are one line with a remedy, and a code that is not zero."""
+    # A stop from outside leaves as Ctrl-C does, so that the embedded cluster is stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options = _parser().parse_args(arguments)
+    command: Command = options.run
+    try:
+        return command(options) or 0
+    except (LayersError, SpatialError, TilesError, ServicesError, EmbeddedError) as error:
+        print(f"shikong: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="shikong",
+        description="时空信息云平台 · layers published once, kept through time, read by everyone.",
+    )
+    parser.add_argument("--data", metavar="DIR", help="data folder (SHIKONG_DATA, or ./.shikong)")
+    chosen = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _serving(chosen)
+    _publishing(chosen)
+    _reading(chosen)
+    _keeping(chosen)
+    return parser
+
+
+def _add(chosen: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = chosen.add_parser(name, help=text, description=text)
+    parser.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="data folder")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _serving(chosen: Any) -> None:
+    serve = _add(chosen, "serve", commands.serve, "serve the platform over HTTP · 启动服务")
+    demo = _add(chosen, "demo", commands.demo, "publish the demo city and serve it · 演示城市")
+    for parser in (serve, demo):
+        parser.add_argument("--port", type=_port, default=8000, metavar="N")
+        parser.add_argument("--host", default="127.0.0.1")
+    demo.add_argument("--city", metavar="FILE", help="city.toml of another city")
+    demo.add_argument("--load-only", action="store_true", help="publish, and do not serve")
+
+
+def _publishing(chosen: Any) -> None:
+    publish = _add(chosen, "publish", commands.publish, "publish a source as a revision · 发布")
+    add = publish.add_argument
+    add("source", metavar="SOURCE", help="a file that GDAL reads, GeoParquet or CSV")
+    add("--layer", required=True, metavar="ID")
+    add("--kind", choices=("state", "event"))
+    add("--schema", metavar="FILE", help="what the layer is; see docs/schema-files.md")
+    add("--mode", choices=("reload", "upsert"), help="reload for state layers, upsert for events")
+    add("--key", nargs="+", metavar="FIELD", default=[])
+    add("--duplicates", choices=("refuse", "merge", "first", "last"))
+    start = publish.add_mutually_exclusive_group()
+    start.add_argument("--valid-from", metavar="DATE", help="from when the source is so")
+    start.add_argument("--valid-from-field", metavar="FIELD")
+    add("--valid-to-field", metavar="FIELD")
+    add("--scope", nargs="+", metavar="FIELD=VALUE", default=[], action="extend")
+    add("--crs", metavar="CRS", help="of the source, where it states none: EPSG:4549")
+    add("--encoding", metavar="NAME", help="of attribute text: GBK")
+    add("--message", default="", metavar="TEXT")
+    add("--document", metavar="ID", help="the legal document behind it")
+    add("--dry-run", action="store_true", help="work everything out and write nothing")
+    add("--yes", action="store_true", help="let a reload retire more than a fifth of its scope")
+
+
+def _reading(chosen: Any) -> None:
+    _add(chosen, "layers", commands.list_layers, "list the layers · 图层")
+    log = _add(chosen, "log", commands.log, "the revisions of a layer · 版本")
+    log.add_argument("layer", metavar="LAYER")
+    diff = _add(chosen, "diff", commands.diff, "what differs between revisions or dates · 差异")
+    diff.add_argument("layer", metavar="LAYER")
+    diff.add_argument("between", metavar="A..B", help="two revisions (1..2) or two dates")
+    diff.add_argument("--summary", action="store_true", help="only the counts")
+    export = _add(chosen, "export", commands.export, "write a snapshot to a file · 导出")
+    export.add_argument("layer", metavar="LAYER")
+    export.add_argument(
+        "--out", required=True, metavar="FILE", help=".geojson, .gpkg, .parquet ..."
+    )
+    assign = _add(chosen, "assign", commands.assign, "the grid of every case · 案件归格")
+    assign.add_argument("cases", metavar="CASES")
+    assign.add_argument("--grids", required=True, metavar="LAYER")
+    assign.add_argument("--out", metavar="FILE", help="write each case's grids as CSV")
+    assign.add_argument("--tolerance", type=float, default=0.0, metavar="METRES")
+    for parser in (export, assign):
+        parser.add_argument("--datetime", metavar="TIME", help="instant or interval; now if absent")
+        parser.add_argument("--revision", type=int, metavar="N")
+
+
+def _keeping(chosen: Any) -> None:
+    layer = chosen.add_parser("layer", help="change what is said of a layer · 图层设置")
+    setting = _add(
+        layer.add_subparsers(required=True, metavar="COMMAND"),
+        "set",
+        commands.set_layer,
+        "set titles, description or visibility",
+    )
+    setting.add_argument("layer", metavar="LAYER")
+    setting.add_argument("--title", nargs=2, metavar=("EN", "ZH"))
+    setting.add_argument("--description", nargs=2, metavar=("EN", "ZH"))
+    setting.add_argument("--visibility", choices=("public", "internal", "private"))
+    keys = chosen.add_parser("keys", help="API keys · 密钥")
+    create = _add(
+        keys.add_subparsers(required=True, metavar="COMMAND"),
+        "create",
+        commands.create_key,
+        "make an API key; it is shown this once",
+    )
+    create.add_argument("--name", default="unnamed")
+    create.add_argument("--role", choices=("reader", "publisher"), default="reader")
+    create.add_argument("--days", type=int, metavar="N", help="expires after so many days")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r}: a port is 1 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,371 @@
+"""What each command does: the store opened, the work done, a few lines said."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import itertools
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layers import catalog
+from layers.clock import system_clock
+from layers.errors import BadPeriod, BadScope, BadSource
+from layers.inference import Choices
+from layers.keys import create_key as make_key
+from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
+from layers.publish import Reload
+from layers.readers import Reader, Writer
+from layers.report import Report
+from layers.schema_files import read_schema
+from layers.sources import open_source
+from layers.store import PublishedLayer, Snapshot, Store, open_store
+from services.errors import BadParameter
+from services.progress import progress_bar
+from services.settings import Settings, read_settings
+from spatial.crs import parse_crs
+from spatial.errors import SpatialError
+from spatial.periods import format_instant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Options = argparse.Namespace
+READER = Reader.everything()
+CITY = Path(__file__).resolve().parent.parent / "deploy" / "demo" / "city.toml"
+
+
+@contextmanager
+def opened_store(options: Options) -> Iterator[tuple[Store, Settings]]:
+    """Open the store: on DATABASE_URL's PostGIS, or on the embedded one, which is started."""
+    settings = read_settings()
+    if getattr(options, "data", None):
+        settings = replace(settings, data=Path(options.data).absolute())
+    if settings.database_url:
+        with closing(open_store(settings.database_url)) as store:
+            yield store, settings
+        return
+    from layers.embedded import running_cluster
+
+    with running_cluster(settings.data, say=_note) as dsn, closing(open_store(dsn)) as store:
+        yield store, settings
+
+
+def serve(options: Options) -> None:
+    """Serve until interrupted."""
+    with opened_store(options) as (store, settings):
+        _run_server(store, settings, options)
+
+
+def demo(options: Options) -> None:
+    """Publish the demo city, where it is not there yet, and serve it."""
+    from services.demo.city import load_city, read_city
+
+    path = Path(options.city) if options.city else CITY
+    if not path.exists():
+        raise BadSource(f"{path} does not exist; run from a clone, or name another with --city")
+    city = read_city(path)
+    with opened_store(options) as (store, settings):
+        print(f"{city.title['zh']} · {city.title['en']}")
+        load_city(store, city, print)
+        if options.load_only:
+            return
+        base = f"http://{options.host}:{options.port}"
+        print(
+            f"\n  {base}/    一张图 · One Map\n\n"
+            "Three things to try · 试一试:\n"
+            f"  1. {base}/?datetime=2013-06-01    the map of another day\n"
+            f"  2. {base}/collections/parcels/items/169-100/versions?f=html    a parcel's history\n"
+            f"  3. {base}/collections/parcels/items/169-100?datetime=2014-05-20&revision=3\n"
+            "     whose deed on 20 May, as known before the sale was recorded; then revision=4\n\n"
+            "Ctrl-C stops the server and the database.",
+            flush=True,
+        )
+        _run_server(store, settings, options)
+
+
+def publish(options: Options) -> int:
+    """Publish a source, or say what that would do."""
+    schema = read_schema(Path(options.schema)) if options.schema else None
+    with opened_store(options) as (store, _):
+        schema_now = schema or _schema_of(store, options.layer)
+        path = Path(options.source)
+        coordinates = schema_now.coordinates if schema_now else None
+        source = open_source(path, encoding=options.encoding, coordinates=coordinates)
+        reload = Reload(
+            source=source,
+            schema=schema,
+            mode=Mode(options.mode) if options.mode else None,
+            scope=_scope(options.scope),
+            valid_from=_date(options.valid_from),
+            crs=parse_crs(options.crs) if options.crs else None,
+            choices=_choices(options),
+            consent=options.yes,
+        )
+        document = Document(options.document) if options.document else None
+        with progress_bar(source.name) as say:
+            done = store.commit(
+                {options.layer: reload},
+                _writer(),
+                options.message,
+                document=document,
+                provenance={"source": path.name, "sha256": _sha256(path)},
+                dry_run=options.dry_run,
+                say=say,
+            )
+        _print_report(done.reports[options.layer], options.dry_run)
+    return 0
+
+
+def list_layers(options: Options) -> None:
+    """Print the layers."""
+    with opened_store(options) as (store, _):
+        for record in store.layers(READER):
+            title = record.schema.title
+            print(
+                f"{record.id:<16} {record.schema.kind.value:<6} r{record.head:<4} "
+                f"{record.visibility.value:<9} {title.zh} · {title.en}"
+            )
+
+
+def log(options: Options) -> None:
+    """Print a layer's revisions, newest first."""
+    with opened_store(options) as (store, _):
+        for r in store.layer(options.layer, READER).revisions():
+            marks = " (simulated)" if r.commit.simulated else ""
+            document = f"  [{r.commit.document}]" if r.commit.document else ""
+            print(
+                f"r{r.number:<4} {format_instant(r.commit.recorded_at)}  +{r.n_created} "
+                f"~{r.n_changed} -{r.n_retired}  {r.commit.author}{marks}: "
+                f"{r.commit.message}{document}"
+            )
+
+
+def diff(options: Options) -> None:
+    """Print what differs between two revisions, or between two instants."""
+    with opened_store(options) as (store, _):
+        layer = store.layer(options.layer, READER)
+        old, new = _two_snapshots(layer, options.between)
+        counts: Counter[str] = Counter()
+        marks = {"created": "+", "changed": "~", "retired": "-"}
+        for change in layer.diff(old, new):
+            counts[change.kind] += 1
+            if not options.summary:
+                named = f"  {', '.join(change.fields)}" if change.fields else ""
+                print(f"{marks[change.kind]} {change.id}{named}")
+        total = ", ".join(f"{counts[k]} {k}" for k in marks)
+        print(f"{options.layer} {options.between}: {total}")
+
+
+def export(options: Options) -> None:
+    """Write a snapshot to a file, by the ending of its name."""
+    out = Path(options.out)
+    with opened_store(options) as (store, _):
+        snapshot = store.layer(options.layer, READER).at(
+            options.datetime, revision=options.revision
+        )
+        rows = _write_file(snapshot, out)
+        print(f"{rows} features of {options.layer} r{snapshot.moment.revision} -> {out}")
+
+
+def assign(options: Options) -> None:
+    """Print how many cases each grid has, and write each case's grids."""
+    from services.assignments import assign_cases
+
+    with opened_store(options) as (store, _):
+        found = assign_cases(
+            store,
+            READER,
+            cases=options.cases,
+            grids=options.grids,
+            datetime=options.datetime,
+            cases_revision=options.revision,
+            tolerance_m=options.tolerance,
+        )
+        frame: pd.DataFrame = found.assignments
+        if options.out:
+            frame.to_csv(options.out, index=False)
+        counts = frame.groupby(["grid_type", "status"], observed=True).size()
+        for key, count in counts.items():
+            system, status = key if isinstance(key, tuple) else ("", key)
+            print(f"{system!s:<26} {status!s:<12} {count}")
+        totals = frame.groupby("grid_type", observed=True).size()
+        print(f"total per system: {sorted(set(totals.tolist()))}, cases: {found.cases}")
+
+
+def set_layer(options: Options) -> None:
+    """Change what is said of a layer."""
+    with opened_store(options) as (store, _):
+        record = store.layer(options.layer, READER).record
+        texts = {
+            name: {"en": pair[0], "zh": pair[1]}
+            for name, pair in (("title", options.title), ("description", options.description))
+            if pair
+        }
+        if not texts and not options.visibility:
+            raise BadParameter("nothing to set; give --title, --description or --visibility")
+        with store.database.write() as connection:
+            if texts:
+                catalog.set_titles(connection, record, texts)
+            if options.visibility:
+                catalog.set_visibility(connection, record.id, Visibility(options.visibility))
+        print(
+            f"{record.id}: {', '.join([*texts, *(['visibility'] if options.visibility else [])])}"
+        )
+
+
+def create_key(options: Options) -> None:
+    """Make an API key and show it."""
+    expires = system_clock() + timedelta(days=options.days) if options.days else None
+    with opened_store(options) as (store, _):
+        key, text = make_key(store.database, store.clock, options.name, options.role, expires)
+    print(f"key {key.id} ({key.role}); it is not shown again:", file=sys.stderr)
+    print(text)
+
+
+def _run_server(store: Store, settings: Settings, options: Options) -> None:
+    import uvicorn
+
+    from services.app import create_app
+
+    app = create_app(store, settings)
+    config = uvicorn.Config(
+        app, host=options.host, port=options.port, log_level="warning", server_header=False
+    )
+    server = uvicorn.Server(config)
+    try:
+        server.run()
+    except SystemExit:
+        raise BadParameter(
+            f"port {options.port} of {options.host} is taken; choose another with --port"
+        ) from None
+
+
+def _schema_of(store: Store, layer_id: str) -> Schema | None:
+    records: dict[str, Layer] = {record.id: record for record in store.layers(READER)}
+    return records[layer_id].schema if layer_id in records else None
+
+
+def _choices(options: Options) -> Choices:
+    return Choices(
+        kind=Kind(options.kind) if options.kind else None,
+        keys=tuple(itertools.chain.from_iterable(k.split(",") for k in options.key)),
+        valid_from=options.valid_from_field,
+        valid_to=options.valid_to_field,
+        duplicates=Duplicates(options.duplicates) if options.duplicates else None,
+    )
+
+
+def _scope(pairs: list[str]) -> Mapping[str, str]:
+    scope = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BadScope(f"--scope {pair!r}: write FIELD=VALUE")
+        scope[name] = value
+    return scope
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise BadPeriod(f"--valid-from {text!r}: a date such as 2014-01-01") from None
+
+
+def _two_snapshots(layer: PublishedLayer, between: str) -> tuple[Snapshot, Snapshot]:
+    old, dots, new = between.partition("..")
+    if not dots or not old or not new:
+        raise BadParameter(f"{between!r}: write two revisions, 1..2, or two dates")
+    if re.fullmatch(r"\d{1,9}", old) and re.fullmatch(r"\d{1,9}", new):
+        first = layer.at(revision=int(old))
+        # Both at the same instant: what differs is what was known.
+        return first, layer.at(first.moment.when, revision=int(new))
+    try:
+        return layer.at(old), layer.at(new)
+    except SpatialError as error:
+        raise BadParameter(f"{between!r}: {error}") from None
+
+
+def _write_file(snapshot: Snapshot, out: Path) -> int:
+    import pyogrio
+    import pyogrio.errors
+
+    frame = snapshot.read().reset_index()
+    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    try:
+        if out.suffix == ".parquet":
+            frame.to_parquet(partial)
+        elif out.suffix == ".csv":
+            frame.to_wkt().to_csv(partial, index=False, quoting=csv.QUOTE_MINIMAL)
+        else:
+            pyogrio.write_dataframe(frame, partial)
+        partial.replace(out)
+    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
+        raise BadParameter(
+            f"{out} can't be written ({str(error).splitlines()[0]}); .geojson, .gpkg, .fgb, "
+            ".parquet and .csv can, in a folder that exists"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(frame)
+
+
+def _print_report(report: Report, dry_run: bool) -> None:
+    found = report.findings
+    if report.nothing_to_do:
+        print(f"{report.layer}: nothing differs; no revision was made")
+    else:
+        made = "would make a revision" if dry_run else f"revision {report.revision}"
+        print(
+            f"{report.layer}: {made}: {report.created} created, {report.changed} changed, "
+            f"{report.retired} retired, {report.unchanged} unchanged"
+        )
+    for title, rows in (
+        ("repaired", found.repaired),
+        ("without geometry", found.without_geometry),
+        ("without key", found.without_key),
+    ):
+        if rows.count:
+            some = "; ".join(f"row {r}: {cause}" for r, cause in rows.named[:3])
+            print(f"  {rows.count} rows {title} ({some}{' ...' if rows.count > 3 else ''})")
+    if found.repeated:
+        some = ", ".join(repr(k.id) for k in found.repeated[:5])
+        print(f"  {len(found.repeated)} keys repeated ({found.repeated[0].outcome}): {some}")
+    if report.kept_shapes:
+        print(f"  {report.kept_shapes} shapes moved less than the tolerance and were kept")
+    for title, names in (
+        ("columns left out", found.left_out),
+        ("fields that the source lacks", found.lacking),
+        ("names that requests use; reach them by filter", found.reserved),
+    ):
+        if names:
+            print(f"  {title}: {', '.join(names)}")
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _writer() -> Writer:
+    import getpass
+
+    try:
+        return Writer(getpass.getuser())
+    except (KeyError, OSError):
+        return Writer("unknown")
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

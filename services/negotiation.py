@@ -1,0 +1,106 @@
+"""Which format an answer takes: ``f`` first, then the Accept header; and its validators."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.errors import NotAcceptable
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+HTML = "text/html"
+_JSON_TYPES = ("application/json", "application/geo+json", "application/*", "*/*")
+VARY = "Accept, Authorization, X-API-Key"
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+def wants_html(request: Request) -> bool:
+    """Return whether the answer is to be a page; of two formats equally wanted, JSON."""
+    f = request.query_params.get("f")
+    if f is not None:
+        return f == "html"
+    wanted = _preferences(request.headers.get("accept", "*/*"))
+    html = wanted.get(HTML, 0.0)
+    return html > 0 and html > max((wanted.get(t, 0.0) for t in _JSON_TYPES), default=0.0)
+
+
+def check_format(request: Request, *, offered: tuple[str, ...] = ("json", "html")) -> None:
+    """Refuse a format that is not offered.
+
+    Raises
+    ------
+    NotAcceptable
+        Naming those that are. (An Accept header that names none of them gets JSON, as RFC 9110
+        allows.)
+    """
+    f = request.query_params.get("f")
+    if f is not None and f not in offered:
+        raise NotAcceptable(f"f={f!r} is not offered here; f is one of {', '.join(offered)}")
+
+
+def answer_json(
+    request: Request,
+    document: Any,
+    *,
+    media_type: str = JSON,
+    headers: Mapping[str, str] | None = None,
+    pinned: bool = False,
+) -> Response:
+    """Return a document as JSON with its validator."""
+    return answer_bytes(request, orjson.dumps(document), media_type, headers, pinned=pinned)
+
+
+def answer_bytes(
+    request: Request,
+    body: bytes,
+    media_type: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    pinned: bool = False,
+    status: int = 200,
+) -> Response:
+    """Return a body with a strong ETag, or 304 where the client has it.
+
+    Parameters
+    ----------
+    pinned : bool
+        Whether revision and instant were both asked for: the answer can never change then.
+    """
+    etag = f'"{hashlib.sha256(body + media_type.encode()).hexdigest()[:32]}"'
+    anonymous = request.state.reader.name == "anonymous"
+    cache = IMMUTABLE if pinned else "no-cache"
+    if not anonymous:
+        cache = cache.replace("public", "private") if pinned else "private, no-cache"
+    common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY} | dict(headers or {})
+    if status == 200 and _has(request.headers.get("if-none-match"), etag):
+        return Response(None, 304, common)
+    return Response(body, status, common, media_type)
+
+
+def _has(header: str | None, etag: str) -> bool:
+    if header is None:
+        return False
+    tags = [t.strip().removeprefix("W/") for t in header.split(",")]
+    return "*" in tags or etag in tags
+
+
+def _preferences(accept: str) -> dict[str, float]:
+    """The weights of an Accept header's media types."""
+    found: dict[str, float] = {}
+    for part in accept.split(","):
+        name, *parameters = (p.strip() for p in part.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        found[name.lower()] = max(weight, found.get(name.lower(), 0.0))
+    return found

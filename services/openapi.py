@@ -1,0 +1,152 @@
+"""Pieces of OpenAPI 3.0 that the doors describe themselves with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "collectionId": {
+        "name": "collectionId",
+        "in": "path",
+        "required": True,
+        "description": "Id of a collection · 图层标识",
+        "schema": {"type": "string"},
+    },
+    "featureId": {
+        "name": "featureId",
+        "in": "path",
+        "required": True,
+        "description": "Id of a feature, or of one version of it (id.20140514T040000.000000Z)",
+        "schema": {"type": "string"},
+    },
+    "f": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer; the Accept header otherwise",
+        "schema": {"type": "string", "enum": ["json", "html"]},
+    },
+    "bbox": {
+        "name": "bbox",
+        "in": "query",
+        "description": "west,south,east,north in degrees (CRS84)",
+        "explode": False,
+        "style": "form",
+        "schema": {
+            "type": "array",
+            "oneOf": [{"minItems": 4, "maxItems": 4}, {"minItems": 6, "maxItems": 6}],
+            "items": {"type": "number"},
+        },
+    },
+    "datetime": {
+        "name": "datetime",
+        "in": "query",
+        "description": "Valid time: an RFC 3339 instant, a date in the layer's time zone, or an "
+        "interval a/b with .. for open; now where absent · 有效时间",
+        "schema": {"type": "string"},
+    },
+    "revision": {
+        "name": "revision",
+        "in": "query",
+        "description": "What was known: a revision of the layer; the newest where absent · 版本号",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "recorded": {
+        "name": "recorded",
+        "in": "query",
+        "description": "What was known: the newest revision recorded by an instant · 入库时间",
+        "schema": {"type": "string"},
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "Features in a page",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 100},
+    },
+    "token": {
+        "name": "token",
+        "in": "query",
+        "description": "Carried by next links; opaque",
+        "schema": {"type": "string"},
+    },
+    "tileMatrixSetId": {
+        "name": "tileMatrixSetId",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": ["WebMercatorQuad"]},
+    },
+    "tileMatrix": {
+        "name": "tileMatrix",
+        "in": "path",
+        "required": True,
+        "description": "Zoom",
+        "schema": {"type": "string"},
+    },
+    "tileRow": {
+        "name": "tileRow",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "tileCol": {
+        "name": "tileCol",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
+TIME = ("datetime", "revision", "recorded")
+PROBLEM = {
+    "description": "What was wrong, and the remedy",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+
+
+def operation(
+    name: str,
+    summary: str,
+    tag: str,
+    *,
+    parameters: Sequence[str] = (),
+    media_types: Sequence[str] = ("application/json", "text/html"),
+    schema: Mapping[str, Any] | None = None,
+    errors: Sequence[int] = (400, 401, 404, 406, 422),
+) -> dict[str, Any]:
+    """Return an operation object: 200 and 304, the errors, and parameters by their names here.
+
+    >>> operation("getIt", "It", "things", parameters=["f"])["parameters"]
+    [{'$ref': '#/components/parameters/f'}]
+    """
+    content = {t: {"schema": dict(schema or {"type": "object"})} for t in media_types}
+    for t in content:
+        if t == "text/html":
+            content[t] = {"schema": {"type": "string"}}
+        elif t.startswith("application/vnd.mapbox"):
+            content[t] = {"schema": {"type": "string", "format": "binary"}}
+    responses: dict[str, Any] = {
+        "200": {"description": summary, "content": content},
+        "304": {"description": "Not modified"},
+    }
+    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in errors}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": [tag],
+        "parameters": [{"$ref": f"#/components/parameters/{p}"} for p in parameters],
+        "responses": responses,
+    }

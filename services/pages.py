@@ -1,0 +1,68 @@
+"""Documents as pages: Jinja templates, and the one place where an answer turns HTML or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.links import base_url
+from services.negotiation import HTML, JSON, answer_bytes, answer_json, wants_html
+
+
+def respond(
+    request: Request,
+    document: Mapping[str, Any],
+    template: str,
+    *,
+    media_type: str = JSON,
+    headers: Mapping[str, str] | None = None,
+    pinned: bool = False,
+    **context: Any,
+) -> Response:
+    """Answer with a document, as JSON or as a page of it.
+
+    Parameters
+    ----------
+    template : str
+        File in ``services/templates``; it sees the document as ``doc``.
+    pinned : bool
+        Whether the answer can never change.
+    **context
+        What only the page needs.
+    """
+    if not wants_html(request):
+        return answer_json(request, document, media_type=media_type, headers=headers, pinned=pinned)
+    html = render(request, template, doc=document, **context)
+    return answer_bytes(request, html, f"{HTML}; charset=utf-8", headers, pinned=pinned)
+
+
+def render(request: Request, template: str, **context: Any) -> bytes:
+    """Return a page as bytes; everything in it is escaped."""
+    query = {k: v for k, v in request.query_params.multi_items() if k != "f"}
+    page = _environment().get_template(template)
+    text = page.render(base=base_url(request), path=request.url.path, query=query, **context)
+    return text.encode()
+
+
+def problem_page(
+    request: Request, status: int, title: str, detail: str, headers: Mapping[str, str]
+) -> Response:
+    """Return a problem as a page."""
+    html = render(request, "problem.html", status=status, title=title, detail=detail)
+    return Response(html, status, headers, f"{HTML}; charset=utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("services", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,159 @@
+"""What a request asks, as typed values: strings end here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from layers.features import Box
+from layers.model import Layer
+from services.errors import BadParameter
+from spatial.errors import SpatialError
+from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
+
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 10_000
+_LONGEST = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """The time of a read as the request states it; None where it does not."""
+
+    when: datetime | Interval | None
+    revision: int | None
+    recorded: datetime | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether both axes are pinned: such an answer can never change."""
+        closed = isinstance(self.when, datetime) or (
+            isinstance(self.when, Interval) and self.when.end is not None
+        )
+        return self.revision is not None and closed
+
+
+def check_names(request: Request, known: Collection[str]) -> None:
+    """Refuse parameters that the resource does not have, and one that is given twice.
+
+    Raises
+    ------
+    BadParameter
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            raise BadParameter(f"there is no parameter {name!r}; there are: {', '.join(known)}")
+        if names.count(name) > 1:
+            raise BadParameter(f"parameter {name!r} is given twice; give it once")
+        if len(request.query_params[name]) > _LONGEST:
+            raise BadParameter(f"parameter {name!r} is longer than {_LONGEST} characters")
+
+
+def read_pins(request: Request, layer: Layer) -> Pins:
+    """Read ``datetime``, ``revision`` and ``recorded``.
+
+    Raises
+    ------
+    BadParameter
+        Where one is malformed, or revision and recorded are both given.
+    """
+    query, zone = request.query_params, layer.schema.zone
+    when = recorded = None
+    try:
+        if "datetime" in query:
+            when = parse_datetime(query["datetime"], zone)
+        if "recorded" in query:
+            recorded = parse_instant(query["recorded"], zone)
+    except SpatialError as error:
+        raise BadParameter(f"datetime or recorded: {error}") from None
+    revision = None
+    if "revision" in query:
+        revision = _whole_number("revision", query["revision"], smallest=1)
+        if recorded is not None:
+            raise BadParameter("revision and recorded both pin what was known; give one of them")
+    return Pins(when, revision, recorded)
+
+
+def read_limit(request: Request) -> tuple[int, str | None]:
+    """Read ``limit``; return it and, where it was reduced, the sentence that says so."""
+    asked = request.query_params.get("limit")
+    if asked is None:
+        return DEFAULT_LIMIT, None
+    limit = _whole_number("limit", asked, smallest=1)
+    if limit > LARGEST_LIMIT:
+        return LARGEST_LIMIT, f"limit {limit} was reduced to {LARGEST_LIMIT}; follow the next links"
+    return limit, None
+
+
+def read_bbox(request: Request) -> Box | None:
+    """Read ``bbox``: four numbers, or six of which the heights are passed over, in CRS84.
+
+    Raises
+    ------
+    BadParameter
+    """
+    text = request.query_params.get("bbox")
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise BadParameter(f"bbox={text!r}: write west,south,east,north in degrees") from None
+    if len(numbers) == 6:
+        numbers = [numbers[0], numbers[1], numbers[3], numbers[4]]
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        raise BadParameter(f"bbox={text!r}: write west,south,east,north in degrees")
+    west, south, east, north = numbers
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
+        raise BadParameter(
+            f"bbox={text!r} lies outside -180..180, -90..90, or its south is above its north"
+        )
+    return west, south, east, north
+
+
+def read_token(request: Request) -> tuple[str, datetime] | None:
+    """Read ``token``, which a next link carries: the key after which the page begins."""
+    text = request.query_params.get("token")
+    if text is None:
+        return None
+    try:
+        fid, start = orjson.loads(base64.urlsafe_b64decode(text.encode() + b"=="))
+        if not isinstance(fid, str) or "\x00" in fid:
+            raise ValueError
+        return fid, datetime.fromisoformat(start)
+    except (ValueError, TypeError, AttributeError, binascii.Error, UnicodeError):
+        raise BadParameter("token is none of ours; follow a next link as it is") from None
+
+
+def write_token(fid: str, start: datetime) -> str:
+    """Return the token of a page that begins after a key.
+
+    >>> from datetime import UTC
+    >>> write_token("7", datetime(2014, 1, 1, tzinfo=UTC))
+    'WyI3IiwiMjAxNC0wMS0wMVQwMDowMDowMFoiXQ'
+    """
+    return base64.urlsafe_b64encode(orjson.dumps([fid, format_instant(start)])).decode().rstrip("=")
+
+
+def write_datetime(when: Any) -> str:
+    """Return a ``datetime`` parameter for an instant or interval."""
+    if isinstance(when, datetime):
+        return format_instant(when)
+    start = ".." if when.start is None else format_instant(when.start)
+    end = ".." if when.end is None else format_instant(when.end)
+    return f"{start}/{end}"
+
+
+def _whole_number(name: str, text: str, *, smallest: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) < smallest:
+        raise BadParameter(f"{name}={text!r}: a whole number of at least {smallest}")
+    return int(text)

@@ -1,0 +1,95 @@
+"""From error to status, in one table; and the problem+json that says it (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from sqlalchemy.exc import DBAPIError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from layers import errors as layers
+from services import errors as services
+from services.negotiation import wants_html
+from services.pages import problem_page
+from spatial.errors import SpatialError
+from tiles import errors as tiles
+
+log = logging.getLogger("shikong")
+
+STATUS: Mapping[type[Exception], int] = {
+    layers.BadRequest: 400,
+    layers.NotFound: 404,
+    layers.FeatureGone: 410,
+    layers.Conflict: 409,
+    layers.BadCredential: 401,
+    layers.Forbidden: 403,
+    layers.StoreUnavailable: 503,
+    tiles.UnknownMatrixSet: 404,
+    tiles.TileOutside: 404,
+    tiles.NotAnInstant: 400,
+    services.BadParameter: 400,
+    services.NotAcceptable: 406,
+    services.Unauthorized: 401,
+    services.BodyTooLarge: 413,
+    services.BadBody: 400,
+    SpatialError: 400,
+}
+# SQLSTATEs that a request can bring about: what was asked takes too long.
+_TOO_LONG = frozenset(("57014", "55P03"))
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error, 500 for what nobody expected.
+
+    >>> from layers.errors import UnknownLayer
+    >>> status_of(UnknownLayer("no layer"))
+    404
+    """
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _TOO_LONG:
+        return 422
+    return 503 if isinstance(error, OperationalError) else 500
+
+
+def problem(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the answer that says what was wrong, as a page where a page was asked for."""
+    title = HTTPStatus(status).phrase
+    extra = dict(headers or {}) | {"Cache-Control": "no-store"}
+    if status == 401:
+        extra["WWW-Authenticate"] = 'Bearer realm="shikong"'
+    if wants_html(request):
+        return problem_page(request, status, title, detail, extra)
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return Response(orjson.dumps(body), status, extra, "application/problem+json")
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Answer an error of ours, or one that nobody expected (which is logged, not shown)."""
+    status = status_of(error)
+    if status == 422:
+        return problem(request, status, "this takes too long; ask for less: a bbox or a limit")
+    if status >= 500:
+        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        detail = "the database does not answer; try again" if status == 503 else "an internal error"
+        return problem(request, status, detail)
+    return problem(request, status, str(error))
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the router raises: no such path, or no such method on it."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    detail = error.detail
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path}; begin at the landing page /"
+    if error.status_code == 405:
+        detail = f"{request.method} is not possible on {request.url.path}"
+    return problem(request, error.status_code, detail, error.headers)

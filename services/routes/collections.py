@@ -1,0 +1,150 @@
+"""Collections: the layers that the reader may see, and one of them with its extent and fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from layers.model import Field, Kind
+from layers.store import PublishedLayer, Store
+from services.doors import Door
+from services.links import address, link, self_links
+from services.negotiation import GEOJSON, JSON, check_format
+from services.openapi import operation
+from services.pages import respond
+from services.parameters import check_names
+from spatial.crs import crs_uri
+from spatial.periods import format_instant
+
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+_TILED_BY = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
+
+
+async def find_layer(request: Request) -> PublishedLayer:
+    """Return the layer of the path, as the reader sees it."""
+    store: Store = request.app.state.store
+    return await run_in_threadpool(
+        store.layer, request.path_params["collectionId"], request.state.reader
+    )
+
+
+async def collections(request: Request) -> Response:
+    """Answer the collections."""
+    check_format(request)
+    check_names(request, ("f",))
+    found = await run_in_threadpool(_read_all, request.app.state.store, request)
+    document = {
+        "links": self_links(request, JSON, "collections"),
+        "collections": [collection_document(request, layer) for layer in found],
+        "numberMatched": len(found),
+        "numberReturned": len(found),
+    }
+    return respond(request, document, "collections.html")
+
+
+async def collection(request: Request) -> Response:
+    """Answer one collection."""
+    check_format(request)
+    check_names(request, ("f",))
+    layer = await find_layer(request)
+    await run_in_threadpool(layer.extent)
+    document = collection_document(request, layer)
+    document["links"] += self_links(request, JSON, "collections", layer.record.id)
+    fields = layer.reader.fields(layer.record.schema)
+    document["fields"] = [_field_document(f) for f in fields]
+    return respond(request, document, "collection.html", layer=layer.record)
+
+
+def collection_document(request: Request, layer: PublishedLayer) -> dict[str, Any]:
+    """Return a collection object; the extent must have been read, or is read here."""
+    record, schema = layer.record, layer.record.schema
+    document: dict[str, Any] = {
+        "id": record.id,
+        "title": f"{schema.title.zh} · {schema.title.en}",
+        "titles": {"en": schema.title.en, "zh": schema.title.zh},
+        "description": f"{schema.description.zh} {schema.description.en}".strip(),
+        "attribution": schema.attribution,
+        "itemType": "feature",
+        "kind": schema.kind.value,
+        "synthetic": schema.synthetic,
+        "timeZone": schema.time_zone,
+        "revision": record.head,
+        "extent": _extent_document(layer),
+        "crs": [CRS84],
+        "storageCrs": crs_uri(schema.crs),
+        "links": _links(request, layer),
+    }
+    if schema.kind is Kind.STATE:
+        document["versioning"] = {"timeAxis": "validity-time"}
+    return document
+
+
+def _read_all(store: Store, request: Request) -> list[PublishedLayer]:
+    reader = request.state.reader
+    found = [PublishedLayer(store, record, reader) for record in store.layers(reader)]
+    for layer in found:
+        layer.extent()
+    return found
+
+
+def _extent_document(layer: PublishedLayer) -> dict[str, Any]:
+    extent = layer.extent()
+    start = None if extent.start is None else format_instant(extent.start)
+    end = None if extent.end is None else format_instant(extent.end)
+    document: dict[str, Any] = {"temporal": {"interval": [[start, end]]}}
+    if extent.bounds is not None:
+        document["spatial"] = {"bbox": [list(extent.bounds)], "crs": CRS84}
+    return document
+
+
+def _links(request: Request, layer: PublishedLayer) -> list[dict[str, str]]:
+    here = ("collections", layer.record.id)
+    items = address(request, *here, "items")
+    return [
+        link(items, "items", GEOJSON, "Features · 要素"),
+        link(f"{items}?f=html", "items", "text/html", "Features as a page"),
+        link(address(request, *here, "revisions"), "version-history", JSON, "Revisions · 版本"),
+        link(address(request, *here, "tiles"), _TILED_BY, JSON, "Vector tiles · 矢量瓦片"),
+    ]
+
+
+def _field_document(f: Field) -> dict[str, Any]:
+    return {
+        "id": f.id,
+        "type": f.type.value,
+        "title": {"en": f.title.en, "zh": f.title.zh},
+        "role": f.role.value if f.role else None,
+        "unit": f.unit,
+        "codes": {code: {"en": t.en, "zh": t.zh} for code, t in f.codes.items()},
+    }
+
+
+DOORS = (
+    Door(
+        "/collections",
+        "GET",
+        collections,
+        operation(
+            "getCollections",
+            "Collections · 图层",
+            "collections",
+            parameters=("f",),
+            errors=(400, 401, 406),
+        ),
+        ("http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",),
+    ),
+    Door(
+        "/collections/{collectionId}",
+        "GET",
+        collection,
+        operation(
+            "getCollection",
+            "One collection · 单个图层",
+            "collections",
+            parameters=("collectionId", "f"),
+        ),
+    ),
+)

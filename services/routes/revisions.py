@@ -1,0 +1,275 @@
+"""Revisions of a collection: the log, one of them, and the upload that makes another."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import geopandas as gpd
+import orjson
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from layers.model import Document, Mode, Revision
+from layers.publish import Reload
+from layers.readers import Writer
+from layers.sources import FrameSource
+from services.errors import BadBody, BadParameter, BodyTooLarge
+from services.links import address, link, self_links
+from services.negotiation import JSON, check_format
+from services.pages import respond
+from services.parameters import check_names
+from services.routes.collections import find_layer
+from services.security import require_writer
+from spatial.crs import CRS84
+from spatial.errors import SpatialError
+from spatial.periods import format_instant, parse_instant
+
+LARGEST_BODY = 32 << 20
+router = APIRouter(tags=["revisions"])
+
+
+class Link(BaseModel):
+    """Where to go from here."""
+
+    href: str
+    rel: str
+    type: str
+    title: str = ""
+
+
+class RevisionDocument(BaseModel):
+    """One revision; who made it, why, and its counts are for staff."""
+
+    number: int
+    recorded: str
+    simulated: bool
+    commit: int | None = None
+    author: str | None = None
+    message: str | None = None
+    document: str | None = None
+    live: int | None = None
+    created: int | None = None
+    changed: int | None = None
+    retired: int | None = None
+    links: list[Link] = Field(default_factory=list)
+
+
+class RevisionsDocument(BaseModel):
+    """The revisions of a collection, newest first."""
+
+    collection: str
+    revisions: list[RevisionDocument]
+    links: list[Link]
+
+
+class Published(BaseModel):
+    """What an upload did, or would do."""
+
+    commit: int | None
+    revision: int | None
+    dry_run: bool
+    created: int
+    changed: int
+    retired: int
+    unchanged: int
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422)
+}
+
+
+@router.get(
+    "/collections/{collectionId}/revisions",
+    response_model=RevisionsDocument,
+    responses=_PROBLEMS,
+    operation_id="getRevisions",
+    summary="Revisions of a collection · 版本列表",
+)
+async def revisions(request: Request, collectionId: str, f: str | None = None) -> Response:  # noqa: N803
+    """Answer the log."""
+    check_format(request)
+    check_names(request, ("f",))
+    layer = await find_layer(request)
+    found = await run_in_threadpool(layer.revisions)
+    staff = request.state.reader.staff
+    document = {
+        "collection": layer.record.id,
+        "revisions": [_document(request, r, staff) for r in found],
+        "links": self_links(request, JSON, "collections", layer.record.id, "revisions"),
+    }
+    return respond(request, document, "revisions.html", layer=layer.record)
+
+
+@router.get(
+    "/collections/{collectionId}/revisions/{number}",
+    response_model=RevisionDocument,
+    responses=_PROBLEMS,
+    operation_id="getRevision",
+    summary="One revision · 单个版本",
+)
+async def revision(
+    request: Request,
+    collectionId: str,  # noqa: N803
+    number: str,
+    f: str | None = None,
+) -> Response:
+    """Answer one revision."""
+    check_format(request)
+    check_names(request, ("f",))
+    layer = await find_layer(request)
+    if not re.fullmatch(r"[1-9]\d{0,8}", number, re.ASCII):
+        raise BadParameter(f"revision {number!r}: a whole number of at least 1")
+    found = await run_in_threadpool(layer.revision, int(number))
+    document = _document(request, found, request.state.reader.staff)
+    return respond(request, document, "revision.html", layer=layer.record)
+
+
+@router.post(
+    "/collections/{collectionId}/revisions",
+    response_model=Published,
+    status_code=201,
+    responses=_PROBLEMS
+    | {
+        200: {"description": "Nothing differed, or a dry run", "model": Published},
+        403: {"description": "The key only reads"},
+        409: {"description": "The store's state forbids it"},
+        413: {"description": "The body is too large"},
+    },
+    operation_id="publishRevision",
+    summary="Publish features as a revision · 发布新版本",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/geo+json": {"schema": {"type": "object"}}},
+        },
+        "security": [{"key": []}],
+    },
+)
+async def publish(
+    request: Request,
+    collectionId: str,  # noqa: N803
+    mode: str | None = None,
+    valid_from: Annotated[str | None, Query(alias="valid-from")] = None,
+    message: str = "",
+    document: str | None = None,
+    dry_run: Annotated[bool, Query(alias="dry-run")] = False,
+    consent: Annotated[bool, Query()] = False,
+) -> Response:
+    """Publish the GeoJSON of the body into a collection that exists: an upsert unless said."""
+    writer = require_writer(request)
+    layer = await find_layer(request)
+    frame = _frame(await _body(request))
+    reload = Reload(
+        source=FrameSource(frame, "upload"),
+        mode=_mode(mode),
+        valid_from=_start(valid_from, layer.record.schema.zone),
+        consent=consent,
+    )
+    statement = (writer, message, Document(document) if document else None)
+    return await run_in_threadpool(_commit, request, layer.record.id, reload, statement, dry_run)
+
+
+def _commit(
+    request: Request,
+    layer_id: str,
+    reload: Reload,
+    statement: tuple[Writer, str, Document | None],
+    dry_run: bool,
+) -> Response:
+    writer, message, document = statement
+    done = request.app.state.store.commit(
+        {layer_id: reload}, writer, message, document=document, dry_run=dry_run
+    )
+    report = done.reports[layer_id]
+    answer = Published(
+        commit=done.commit,
+        revision=report.revision if done.commit else None,
+        dry_run=dry_run,
+        created=report.created,
+        changed=report.changed,
+        retired=report.retired,
+        unchanged=report.unchanged,
+    )
+    headers = {"Cache-Control": "no-store"}
+    if done.commit is None:
+        return Response(answer.model_dump_json(), 200, headers, JSON)
+    number = str(report.revision)
+    headers["Location"] = address(request, "collections", layer_id, "revisions", number)
+    return Response(answer.model_dump_json(), 201, headers, JSON)
+
+
+async def _body(request: Request) -> bytes:
+    """Read a body of bounded size; what it says of its own length is not believed."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST_BODY:
+            raise BodyTooLarge(f"a body may have {LARGEST_BODY >> 20} MB; publish a file instead")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _frame(body: bytes) -> gpd.GeoDataFrame:
+    try:
+        document = orjson.loads(body)
+        features = document["features"] if document["type"] == "FeatureCollection" else [document]
+        rows = [
+            {
+                "properties": dict(f["properties"] or {}),
+                "geometry": f["geometry"],
+                "type": f["type"],
+            }
+            for f in features
+        ]
+        if not rows:
+            raise BadBody("the body has no features; nothing was written")
+        return gpd.GeoDataFrame.from_features(rows, crs=CRS84)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadBody(f"the body is no GeoJSON feature or collection ({error})") from None
+
+
+def _mode(text: str | None) -> Mode:
+    try:
+        return Mode(text or Mode.UPSERT)
+    except ValueError:
+        raise BadParameter(f"mode={text!r}: one of {', '.join(Mode)}") from None
+
+
+def _start(text: str | None, zone: Any) -> datetime | date | None:
+    try:
+        return None if text is None else parse_instant(text, zone)
+    except SpatialError as error:
+        raise BadParameter(f"valid-from: {error}") from None
+
+
+def _document(request: Request, found: Revision, staff: bool) -> dict[str, Any]:
+    here = ("collections", found.layer)
+    recorded = format_instant(found.commit.recorded_at)
+    items = address(request, *here, "items", revision=found.number)
+    document: dict[str, Any] = {
+        "number": found.number,
+        "recorded": recorded,
+        "simulated": found.commit.simulated,
+        "links": [
+            link(address(request, *here, "revisions", str(found.number)), "self", JSON, ""),
+            link(items, "items", "application/geo+json", "Features as known then"),
+        ],
+    }
+    if staff:
+        document |= {
+            "commit": found.commit.id,
+            "author": found.commit.author,
+            "message": found.commit.message,
+            "document": found.commit.document,
+            "live": found.n_live,
+            "created": found.n_created,
+            "changed": found.n_changed,
+            "retired": found.n_retired,
+        }
+    return document
