@@ -9,8 +9,7 @@ import itertools
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,8 +26,9 @@ from layers.readers import Reader, Writer
 from layers.report import Report
 from layers.schema_files import read_schema
 from layers.sources import open_source
-from layers.store import PublishedLayer, Snapshot, Store, open_store
+from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter
+from services.opening import opened_store
 from services.progress import progress_bar
 from services.settings import Settings, read_settings
 from spatial.crs import parse_crs
@@ -43,26 +43,18 @@ READER = Reader.everything()
 CITY = Path(__file__).resolve().parent.parent / "deploy" / "demo" / "city.toml"
 
 
-@contextmanager
-def opened_store(options: Options) -> Iterator[tuple[Store, Settings]]:
-    """Open the store: on DATABASE_URL's PostGIS, or on the embedded one, which is started."""
+def settings_of(options: Options) -> Settings:
+    """Return the settings, with the data folder that the command names."""
     settings = read_settings()
     if getattr(options, "data", None):
         settings = replace(settings, data=Path(options.data).absolute())
-    if settings.database_url:
-        with closing(open_store(settings.database_url)) as store:
-            yield store, settings
-        return
-    from layers.embedded import running_cluster
-
-    with running_cluster(settings.data, say=_note) as dsn, closing(open_store(dsn)) as store:
-        yield store, settings
+    return settings
 
 
 def serve(options: Options) -> None:
     """Serve until interrupted."""
-    with opened_store(options) as (store, settings):
-        _run_server(store, settings, options)
+    with opened_store(settings_of(options)) as store:
+        _run_server(store, options)
 
 
 def demo(options: Options) -> None:
@@ -73,7 +65,7 @@ def demo(options: Options) -> None:
     if not path.exists():
         raise BadSource(f"{path} does not exist; run from a clone, or name another with --city")
     city = read_city(path)
-    with opened_store(options) as (store, settings):
+    with opened_store(settings_of(options)) as store:
         print(f"{city.title['zh']} · {city.title['en']}")
         load_city(store, city, print)
         if options.load_only:
@@ -89,13 +81,13 @@ def demo(options: Options) -> None:
             "Ctrl-C stops the server and the database.",
             flush=True,
         )
-        _run_server(store, settings, options)
+        _run_server(store, options)
 
 
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
     schema = read_schema(Path(options.schema)) if options.schema else None
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         schema_now = schema or _schema_of(store, options.layer)
         path = Path(options.source)
         coordinates = schema_now.coordinates if schema_now else None
@@ -127,7 +119,7 @@ def publish(options: Options) -> int:
 
 def list_layers(options: Options) -> None:
     """Print the layers."""
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         for record in store.layers(READER):
             title = record.schema.title
             print(
@@ -138,7 +130,7 @@ def list_layers(options: Options) -> None:
 
 def log(options: Options) -> None:
     """Print a layer's revisions, newest first."""
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         for r in store.layer(options.layer, READER).revisions():
             marks = " (simulated)" if r.commit.simulated else ""
             document = f"  [{r.commit.document}]" if r.commit.document else ""
@@ -151,7 +143,7 @@ def log(options: Options) -> None:
 
 def diff(options: Options) -> None:
     """Print what differs between two revisions, or between two instants."""
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         layer = store.layer(options.layer, READER)
         old, new = _two_snapshots(layer, options.between)
         counts: Counter[str] = Counter()
@@ -168,7 +160,7 @@ def diff(options: Options) -> None:
 def export(options: Options) -> None:
     """Write a snapshot to a file, by the ending of its name."""
     out = Path(options.out)
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         snapshot = store.layer(options.layer, READER).at(
             options.datetime, revision=options.revision
         )
@@ -180,7 +172,7 @@ def assign(options: Options) -> None:
     """Print how many cases each grid has, and write each case's grids."""
     from services.assignments import assign_cases
 
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         found = assign_cases(
             store,
             READER,
@@ -203,7 +195,7 @@ def assign(options: Options) -> None:
 
 def set_layer(options: Options) -> None:
     """Change what is said of a layer."""
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         record = store.layer(options.layer, READER).record
         texts = {
             name: {"en": pair[0], "zh": pair[1]}
@@ -225,18 +217,18 @@ def set_layer(options: Options) -> None:
 def create_key(options: Options) -> None:
     """Make an API key and show it."""
     expires = system_clock() + timedelta(days=options.days) if options.days else None
-    with opened_store(options) as (store, _):
+    with opened_store(settings_of(options)) as store:
         key, text = make_key(store.database, store.clock, options.name, options.role, expires)
     print(f"key {key.id} ({key.role}); it is not shown again:", file=sys.stderr)
     print(text)
 
 
-def _run_server(store: Store, settings: Settings, options: Options) -> None:
+def _run_server(store: Store, options: Options) -> None:
     import uvicorn
 
     from services.app import create_app
 
-    app = create_app(store, settings)
+    app = create_app(store, settings_of(options))
     config = uvicorn.Config(
         app, host=options.host, port=options.port, log_level="warning", server_header=False
     )
@@ -365,7 +357,3 @@ def _writer() -> Writer:
         return Writer(getpass.getuser())
     except (KeyError, OSError):
         return Writer("unknown")
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

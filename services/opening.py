@@ -1,0 +1,42 @@
+"""The platform's store, opened as this installation has it: embedded, or on DATABASE_URL."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from layers.embedded import running_cluster
+from layers.store import Store, open_store
+from services.settings import Settings, read_settings
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def opened_store(
+    settings: Settings | None = None, *, say: Callable[[str], None] = _to_stderr
+) -> Iterator[Store]:
+    """Open the store, starting the embedded PostGIS where no other is named, and stop it again.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Of this installation; read from the environment where absent.
+    say : callable
+        Told what the embedded cluster has to say.
+
+    Examples
+    --------
+    >>> with opened_store() as store:                                # doctest: +SKIP
+    ...     parcels = store.layer("parcels").at("2014-06-01").read()
+    """
+    settings = settings or read_settings()
+    if settings.database_url:
+        with closing(open_store(settings.database_url)) as store:
+            yield store
+        return
+    with running_cluster(settings.data, say=say) as dsn, closing(open_store(dsn)) as store:
+        yield store
