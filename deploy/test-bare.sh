@@ -33,15 +33,20 @@ make_base() {
     touch "$base.done"
 }
 
-# What this machine needs to reach the registries, the system needs too.
+# What this machine needs to reach the registries, the system needs too. Its trust store goes to a
+# place of its own: installing ca-certificates would write over it.
 lend_network() {
-    local root=$1 name
+    local root=$1 name trust=${PIP_CERT:-${SSL_CERT_FILE:-}}
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
-    for name in /etc/pip.conf ${PIP_CERT:-} ${SSL_CERT_FILE:-} ${NODE_EXTRA_CA_CERTS:-}; do
-        [ ! -e "$name" ] || install -D -m 644 "$name" "$root$name"
-    done
-    env | grep -E '^(PIP_|NPM_|npm_|NODE_|SSL_|(http|https|no)_proxy=)' |
+    [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"
+    env | grep -E '^(PIP_|NPM_|npm_|(http|https|no)_proxy=)' |
         sed "s/'/'\\\\''/g; s/=\(.*\)/='\1'/; s/^/export /" >"$root/lent" || true
+    if [ -e "$trust" ]; then
+        install -m 644 "$trust" "$root/lent.crt"
+        for name in PIP_CERT SSL_CERT_FILE NODE_EXTRA_CA_CERTS; do
+            echo "export $name=/lent.crt" >>"$root/lent"
+        done
+    fi
 }
 
 # Runs a script inside, in name spaces that take everything with them when it ends.
@@ -132,6 +137,7 @@ try() {
         cp "$(ls -t dist/shikong-*-offline.tar | head -1)" "$root/bundle.tar"
     else
         git clone -q --bare "$repository" "$root/source.git"
+        git config --file "$root/etc/gitconfig" safe.directory '*' # it belongs to whoever runs this
     fi
     script "$name" >"$root/inside"
     inside "$root" "$network" || { echo "    FAILED: $name"; failed="$failed $name"; }
