@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,8 +29,10 @@ def mount(app: FastAPI, doors: Iterable[Door]) -> None:
     """Add the doors' routes to the application, and remember what they say of themselves."""
     app.state.doors = tuple(doors)
     for door in app.state.doors:
+        # Servers decode %2F before the router sees it: the id of a feature may have slashes.
+        path = door.path.replace("{featureId}", "{featureId:path}")
         app.router.routes.append(
-            Route(door.path, door.handler, methods=[door.method], include_in_schema=False)
+            Route(path, door.handler, methods=[door.method], include_in_schema=False)
         )
 
 
@@ -64,8 +67,7 @@ async def api(request: Request) -> Response:
 
 async def health(request: Request) -> Response:
     """Answer whether the store answers."""
-    from starlette.concurrency import run_in_threadpool
-
+    check_names(request, ())
     layers = await run_in_threadpool(request.app.state.store.layers, request.state.reader)
     return answer_json(request, {"status": "ok", "layers": len(layers)})
 

@@ -51,9 +51,11 @@ def answer_json(
     media_type: str = JSON,
     headers: Mapping[str, str] | None = None,
     pinned: bool = False,
+    stable: bytes | None = None,
 ) -> Response:
     """Return a document as JSON with its validator."""
-    return answer_bytes(request, orjson.dumps(document), media_type, headers, pinned=pinned)
+    body = orjson.dumps(document)
+    return answer_bytes(request, body, media_type, headers, pinned=pinned, stable=stable)
 
 
 def answer_bytes(
@@ -64,15 +66,20 @@ def answer_bytes(
     *,
     pinned: bool = False,
     status: int = 200,
+    stable: bytes | None = None,
 ) -> Response:
-    """Return a body with a strong ETag, or 304 where the client has it.
+    """Return a body with its ETag, or 304 where the client has it.
 
     Parameters
     ----------
     pinned : bool
         Whether revision and instant were both asked for: the answer can never change then.
+    stable : bytes, optional
+        What there is of the body that says nothing of the present instant: the ETag is made of it,
+        and is a weak one.
     """
-    etag = f'"{hashlib.sha256(body + media_type.encode()).hexdigest()[:32]}"'
+    digest = hashlib.sha256((body if stable is None else stable) + media_type.encode()).hexdigest()
+    etag = f'"{digest[:32]}"' if stable is None else f'W/"{digest[:32]}"'
     anonymous = request.state.reader.name == "anonymous"
     cache = IMMUTABLE if pinned else "no-cache"
     if not anonymous:
@@ -87,7 +94,7 @@ def _has(header: str | None, etag: str) -> bool:
     if header is None:
         return False
     tags = [t.strip().removeprefix("W/") for t in header.split(",")]
-    return "*" in tags or etag in tags
+    return "*" in tags or etag.removeprefix("W/") in tags
 
 
 def _preferences(accept: str) -> dict[str, float]:

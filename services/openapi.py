@@ -26,6 +26,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Format of the answer; the Accept header otherwise",
         "schema": {"type": "string", "enum": ["json", "html"]},
     },
+    "f-tile": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer",
+        "schema": {"type": "string", "enum": ["mvt"]},
+    },
     "bbox": {
         "name": "bbox",
         "in": "query",

@@ -22,6 +22,7 @@ def respond(
     media_type: str = JSON,
     headers: Mapping[str, str] | None = None,
     pinned: bool = False,
+    stable: bytes | None = None,
     **context: Any,
 ) -> Response:
     """Answer with a document, as JSON or as a page of it.
@@ -31,14 +32,18 @@ def respond(
     template : str
         File in ``services/templates``; it sees the document as ``doc``.
     pinned : bool
-        Whether the answer can never change.
+        Whether the answer can never change. (A page of it can: with the next release.)
+    stable : bytes, optional
+        What its ETag is made of, where the document says what time it is.
     **context
         What only the page needs.
     """
     if not wants_html(request):
-        return answer_json(request, document, media_type=media_type, headers=headers, pinned=pinned)
+        return answer_json(
+            request, document, media_type=media_type, headers=headers, pinned=pinned, stable=stable
+        )
     html = render(request, template, doc=document, **context)
-    return answer_bytes(request, html, f"{HTML}; charset=utf-8", headers, pinned=pinned)
+    return answer_bytes(request, html, f"{HTML}; charset=utf-8", headers, stable=stable)
 
 
 def render(request: Request, template: str, **context: Any) -> bytes:

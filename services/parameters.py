@@ -41,6 +41,17 @@ class Pins:
         return self.revision is not None and closed
 
 
+def check_text(request: Request) -> None:
+    """Refuse a NUL anywhere in an address: no text of the store can hold one.
+
+    Raises
+    ------
+    BadParameter
+    """
+    if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise BadParameter("the address has a NUL character (%00), which no text can have here")
+
+
 def check_names(request: Request, known: Collection[str]) -> None:
     """Refuse parameters that the resource does not have, and one that is given twice.
 
@@ -51,7 +62,8 @@ def check_names(request: Request, known: Collection[str]) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:
         if name not in known:
-            raise BadParameter(f"there is no parameter {name!r}; there are: {', '.join(known)}")
+            there = f"there are: {', '.join(known)}" if known else "there are none here"
+            raise BadParameter(f"there is no parameter {name!r}; {there}")
         if names.count(name) > 1:
             raise BadParameter(f"parameter {name!r} is given twice; give it once")
         if len(request.query_params[name]) > _LONGEST:

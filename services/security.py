@@ -11,7 +11,8 @@ from starlette.responses import Response
 from layers.errors import BadCredential, Forbidden, LayersError
 from layers.keys import Key, find_key
 from layers.readers import Reader, Writer
-from services.errors import Unauthorized
+from services.errors import ServicesError, Unauthorized
+from services.parameters import check_text
 from services.problems import answer_error
 
 HEADERS = {
@@ -25,10 +26,20 @@ CORS = {
 }
 
 
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, X-API-Key",
+    "Access-Control-Max-Age": "86400",
+}
+
+
 async def identify(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     """Set ``request.state.reader`` and ``key``; a wrong credential is 401, never ignored."""
+    if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+        # A browser asks whether a page of another site may show a key; it never sends the key.
+        return Response(None, 204, HEADERS | CORS | PREFLIGHT)
     request.state.reader, request.state.key = Reader.anonymous(), None
     try:
         credential = _credential(request)
@@ -37,8 +48,9 @@ async def identify(
             key = await run_in_threadpool(find_key, store.database, store.clock, credential)
             request.state.key = key
             request.state.reader = Reader(f"key:{key.id}", staff=True)
+        check_text(request)
         response = await call_next(request)
-    except LayersError as error:
+    except (LayersError, ServicesError) as error:
         response = await answer_error(request, error)
     response.headers.update(HEADERS | CORS)
     return response

@@ -20,6 +20,7 @@ from layers.features import Query
 from layers.model import Kind
 from layers.store import PublishedLayer, Snapshot
 from services.doors import Door
+from services.errors import BadParameter
 from services.links import address, link, self_links
 from services.negotiation import GEOJSON, JSON, check_format
 from services.openapi import TIME, operation
@@ -63,6 +64,13 @@ class Page:
         return state and isinstance(self.snapshot.moment.when, Interval)
 
     @property
+    def pinned(self) -> bool:
+        """Whether this answer can never change; events of a day to come can still happen."""
+        when, now = self.pins.when, self.snapshot.moment.now
+        ended = not isinstance(when, Interval) or when.end is None or when.end <= now
+        return self.pins.complete and ended
+
+    @property
     def shown(self) -> Sequence[sa.Row[Any]]:
         """The rows of the page; one more was read to know whether there is a next."""
         return self.rows[: self.limit]
@@ -86,6 +94,10 @@ async def items(request: Request) -> Response:
     }
     if page.note:
         document["notes"] = [page.note]
+    stable = None
+    if page.pins.when is None:
+        # The answer says which instant was now; that alone makes it no other answer.
+        stable = orjson.dumps(document | {"datetime": None, "links": []})
     headers = _headers(page.snapshot)
     if page.several:
         profile = f"{_PROFILES}versions-as-features-unique-ids"
@@ -96,7 +108,8 @@ async def items(request: Request) -> Response:
         "items.html",
         media_type=GEOJSON,
         headers=headers,
-        pinned=page.pins.complete,
+        pinned=page.pinned,
+        stable=stable,
         layer=page.layer.record,
         fields=page.layer.reader.fields(page.layer.record.schema),
     )
@@ -109,6 +122,8 @@ async def item(request: Request) -> Response:
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
     pins = read_pins(request, layer.record)
+    if isinstance(pins.when, Interval):
+        raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
     snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
     document = feature_document(snapshot, row, unique)
     document |= {
@@ -326,19 +341,7 @@ DOORS = (
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
     ),
-    Door(
-        "/collections/{collectionId}/items/{featureId}",
-        "GET",
-        item,
-        operation(
-            "getFeature",
-            "One feature · 单个要素",
-            "features",
-            parameters=("collectionId", "featureId", *TIME, "f"),
-            media_types=_TYPES,
-            errors=(400, 401, 404, 406, 410, 422),
-        ),
-    ),
+    # Before the feature itself, whose id may have slashes.
     Door(
         "/collections/{collectionId}/items/{featureId}/versions",
         "GET",
@@ -350,6 +353,19 @@ DOORS = (
             parameters=("collectionId", "featureId", "revision", "recorded", "f"),
             media_types=_TYPES,
             schema=_SCHEMA,
+        ),
+    ),
+    Door(
+        "/collections/{collectionId}/items/{featureId}",
+        "GET",
+        item,
+        operation(
+            "getFeature",
+            "One feature · 单个要素",
+            "features",
+            parameters=("collectionId", "featureId", *TIME, "f"),
+            media_types=_TYPES,
+            errors=(400, 401, 404, 406, 410, 422),
         ),
     ),
 )

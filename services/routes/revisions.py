@@ -29,6 +29,7 @@ from spatial.crs import CRS84
 from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
 
+_UPLOAD = ("mode", "valid-from", "message", "document", "dry-run", "consent")
 LARGEST_BODY = 32 << 20
 router = APIRouter(tags=["revisions"])
 
@@ -84,6 +85,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+@router.head("/collections/{collectionId}/revisions", include_in_schema=False)
 @router.get(
     "/collections/{collectionId}/revisions",
     response_model=RevisionsDocument,
@@ -106,6 +108,7 @@ async def revisions(request: Request, collectionId: str, f: str | None = None) -
     return respond(request, document, "revisions.html", layer=layer.record)
 
 
+@router.head("/collections/{collectionId}/revisions/{number}", include_in_schema=False)
 @router.get(
     "/collections/{collectionId}/revisions/{number}",
     response_model=RevisionDocument,
@@ -163,6 +166,7 @@ async def publish(
 ) -> Response:
     """Publish the GeoJSON of the body into a collection that exists: an upsert unless said."""
     writer = require_writer(request)
+    check_names(request, _UPLOAD)
     layer = await find_layer(request)
     frame = _frame(await _body(request))
     reload = Reload(

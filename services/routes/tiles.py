@@ -40,6 +40,7 @@ async def tilesets(request: Request) -> Response:
     check_format(request)
     check_names(request, ("f",))
     layer = await find_layer(request)
+    await run_in_threadpool(layer.extent)
     sets = [_tileset(request, layer, name) for name in OFFERED]
     here = ("collections", layer.record.id, "tiles")
     document = {"links": self_links(request, JSON, *here), "tilesets": sets}
@@ -110,7 +111,7 @@ def _tileset(request: Request, layer: PublishedLayer, name: str) -> dict[str, An
         "maxZoom": DEEPEST,
         "links": [
             *self_links(request, JSON, *here),
-            {**link(template, "item", MEDIA_TYPE, "Tiles"), "templated": "true"},
+            {**link(template, "item", MEDIA_TYPE, "Tiles"), "templated": True},
             link(address(request, "tileMatrixSets", name), _TILING, JSON, name),
         ],
         "layers": [
@@ -179,6 +180,7 @@ DOORS = (
                 "tileRow",
                 "tileCol",
                 *TIME,
+                "f-tile",
             ),
             media_types=(MEDIA_TYPE,),
         ),
