@@ -87,7 +87,7 @@ class Field:
     unit: str | None = None
     required: bool = False
     visibility: Visibility = Visibility.PUBLIC
-    codes: Mapping[str, Title] = field(default_factory=dict)
+    codes: Mapping[str, Title] = field(default_factory=dict, hash=False)
     source: tuple[str, ...] = ()
     format: str | None = None
     missing: tuple[str, ...] = ()

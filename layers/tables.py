@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -182,6 +183,7 @@ def srid_of(schema: Schema) -> int:
     return int(authority[1])
 
 
+@lru_cache(maxsize=512)
 def layer_tables(layer_id: str, schema: Schema) -> LayerTables:
     """Return the tables of a layer as SQLAlchemy knows them; nothing is created."""
     open_family = _family(layer_id, schema, "", schema.stored, spatial=True)
@@ -205,23 +207,35 @@ def column_type(field: Field) -> sa.types.TypeEngine[Any]:
 def _family(
     layer_id: str, schema: Schema, prefix: str, fields: tuple[Field, ...], *, spatial: bool
 ) -> Family:
+    columns = tuple((f.id, f.type) for f in fields)
+    shape = (schema.geometry, srid_of(schema)) if spatial else None
+    return Family(*_pair(layer_id, prefix, columns, shape), fields, spatial)
+
+
+@lru_cache(maxsize=1024)
+def _pair(
+    layer_id: str,
+    prefix: str,
+    columns: tuple[tuple[str, FieldType], ...],
+    shape: tuple[str, int] | None,
+) -> tuple[sa.Table, sa.Table]:
+    # Kept: SQLAlchemy knows a statement again only where it is about the same Table objects.
     meta = sa.MetaData()
-    live = _table(meta, layer_id, f"{prefix}live", schema, fields, spatial)
-    history = _table(meta, layer_id, f"{prefix}history", schema, fields, spatial)
-    _index_live(live, spatial)
-    _index_history(history, spatial)
-    return Family(live, history, fields, spatial)
+    live = _table(meta, layer_id, f"{prefix}live", columns, shape)
+    history = _table(meta, layer_id, f"{prefix}history", columns, shape)
+    _index_live(live, shape is not None)
+    _index_history(history, shape is not None)
+    return live, history
 
 
 def _table(
     meta: sa.MetaData,
     layer_id: str,
     pg_schema: str,
-    schema: Schema,
-    fields: tuple[Field, ...],
-    spatial: bool,
+    columns: tuple[tuple[str, FieldType], ...],
+    shape: tuple[str, int] | None,
 ) -> sa.Table:
-    geometry = [sa.Column("_geom", geometry_type(schema))] if spatial else []
+    geometry = [] if shape is None else [sa.Column("_geom", _geometry_type(*shape))]
     open_revision = str(OPEN_REVISION)
     return sa.Table(
         layer_id,
@@ -233,7 +247,7 @@ def _table(
         sa.Column("_valid_from", INSTANT, nullable=False),
         sa.Column("_valid_to", INSTANT, nullable=False, server_default=sa.text("'infinity'")),
         sa.Column("_hash", sa.LargeBinary, nullable=False),
-        *(sa.Column(f.id, column_type(f)) for f in fields),
+        *(sa.Column(name, sa.types.to_instance(_TYPES[kind])) for name, kind in columns),
         *geometry,
         sa.CheckConstraint("_valid_from < _valid_to"),
         sa.CheckConstraint("_rev_from < _rev_to AND _rev_from <= _rev_closed"),
@@ -247,14 +261,21 @@ def _table(
 
 def geometry_type(schema: Schema) -> Geometry:
     """Return the geometry column type of a schema (indexed apart, never by GeoAlchemy itself)."""
-    dimension = 3 if schema.geometry.endswith("Z") else 2
-    return Geometry(
-        schema.geometry.upper(), srid=srid_of(schema), dimension=dimension, spatial_index=False
-    )
+    return _geometry_type(schema.geometry, srid_of(schema))
+
+
+def _geometry_type(name: str, srid: int) -> Geometry:
+    dimension = 3 if name.endswith("Z") else 2
+    return Geometry(name.upper(), srid=srid, dimension=dimension, spatial_index=False)
+
+
+def _index_name(table: sa.Table) -> str:
+    # No layer id begins so, and within PostgreSQL's 63 bytes there is room for the longest of them.
+    return f"_{table.name}"
 
 
 def _index_live(table: sa.Table, spatial: bool) -> None:
-    c, name = table.c, f"{table.name}_{table.schema}"
+    c, name = table.c, _index_name(table)
     sa.Index(f"{name}_pk", c._fid, c._valid_from, unique=True)
     sa.Index(f"{name}_current", c._fid, unique=True, postgresql_where=c._valid_to == FOREVER)
     sa.Index(f"{name}_rev_from", c._rev_from)
@@ -264,7 +285,7 @@ def _index_live(table: sa.Table, spatial: bool) -> None:
 
 
 def _index_history(table: sa.Table, spatial: bool) -> None:
-    c, name = table.c, f"{table.name}_{table.schema}"
+    c, name = table.c, _index_name(table)
     sa.Index(f"{name}_fid", c._fid, c._valid_from)
     sa.Index(f"{name}_rev_from", c._rev_from)
     sa.Index(f"{name}_rev_closed", c._rev_closed)
