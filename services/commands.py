@@ -236,6 +236,8 @@ def _run_server(store: Store, options: Options) -> None:
     try:
         server.run()
     except SystemExit:
+        if server.started:
+            raise
         raise BadParameter(
             f"port {options.port} of {options.host} is taken; choose another with --port"
         ) from None
