@@ -7,11 +7,11 @@
 #   killed   root, and the set-up killed again and again before
 #   offline  the archive of `make bundle`, with the network off
 # Environment: SCRATCH (a folder outside the clone), TARGET=setup (stop before the city is served),
-# TESTS=1 (run `make test` too), KEEP=1 (leave the systems for a look).
+# REPOSITORY (another one to clone), TESTS=1 (run `make test` too), KEEP=1 (leave the systems for a look).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-repository=$PWD
+repository=${REPOSITORY:-$PWD}
 scratch=${SCRATCH:-/var/tmp/shikong-bare}
 base=$scratch/base
 cases=${*:-root home user denied killed offline}
@@ -39,7 +39,7 @@ lend_network() {
     local root=$1 name trust=${PIP_CERT:-${SSL_CERT_FILE:-}}
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"
-    env | grep -E '^(PIP_|NPM_|npm_|(http|https|no)_proxy=)' |
+    env | grep -E '^(PIP_|NPM_|npm_|(http|https|no)_proxy=)' | grep -v FIND_LINKS |
         sed "s/'/'\\\\''/g; s/=\(.*\)/='\1'/; s/^/export /" >"$root/lent" || true
     if [ -e "$trust" ]; then
         install -m 644 "$trust" "$root/lent.crt"

@@ -40,7 +40,8 @@ npm() {
 # Leaves a folder with the files in $scratch/dist.
 download() {
     cp services/web/package.json services/web/package-lock.json services/web/.npmrc "$scratch"
-    npm --prefix "$scratch" ci --ignore-scripts --no-audit --no-fund --loglevel=error >"$scratch/log"
+    npm --prefix "$scratch" ci --ignore-scripts --no-audit --no-fund --no-update-notifier \
+        --loglevel=error >"$scratch/log"
     cp "$scratch/node_modules/maplibre-gl/LICENSE.txt" "$scratch/node_modules/maplibre-gl/dist"
     ln -s node_modules/maplibre-gl/dist "$scratch/dist"
 }
