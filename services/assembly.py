@@ -153,7 +153,7 @@ _FEATURE_COLLECTION: dict[str, Any] = {
         "links": _LINKS,
     },
 }
-_CORE = (f"{_COMMON}core", f"{_COMMON}json", f"{_COMMON}html", f"{_COMMON}oas30")
+_CORE = tuple(f"{_COMMON}{n}" for n in ("core", "landing-page", "json", "html", "oas30"))
 DOORS = (
     Door(
         "/",

@@ -10,6 +10,7 @@ import geopandas as gpd
 import orjson
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from shapely.errors import ShapelyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -168,9 +169,9 @@ async def publish(
     writer = require_writer(request)
     check_names(request, _UPLOAD)
     layer = await find_layer(request)
-    frame = _frame(await _body(request))
+    body = await _body(request)
     reload = Reload(
-        source=FrameSource(frame, "upload"),
+        source=await run_in_threadpool(_source, body),
         mode=_mode(mode),
         valid_from=_start(valid_from, layer.record.schema.zone),
         consent=consent,
@@ -219,7 +220,7 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _frame(body: bytes) -> gpd.GeoDataFrame:
+def _source(body: bytes) -> FrameSource:
     try:
         document = orjson.loads(body)
         features = document["features"] if document["type"] == "FeatureCollection" else [document]
@@ -233,8 +234,8 @@ def _frame(body: bytes) -> gpd.GeoDataFrame:
         ]
         if not rows:
             raise BadBody("the body has no features; nothing was written")
-        return gpd.GeoDataFrame.from_features(rows, crs=CRS84)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return FrameSource(gpd.GeoDataFrame.from_features(rows, crs=CRS84), "upload")
+    except (KeyError, TypeError, ValueError, AttributeError, ShapelyError) as error:
         raise BadBody(f"the body is no GeoJSON feature or collection ({error})") from None
 
 
