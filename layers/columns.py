@@ -60,7 +60,7 @@ class Conversion:
     findings: Findings = field(default_factory=Findings)
 
     def table(self, batch: Batch) -> pa.Table:
-        """Return the batch as a table whose columns stage_raw has, the geometry as hex EWKB."""
+        """Return the batch as a table whose columns the stage has, the geometry as hex EWKB."""
         rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
         columns = {f.id: self._column(f, batch) for f in self.schema.fields}
         staged: dict[str, pa.Array] = {

@@ -76,8 +76,9 @@ def create_stage(connection: Connection, record: Layer) -> Stage:
         columns: list[sa.Column[Any]] = [sa.Column(f.id, column_type(f)) for f in fields]
         return [*columns, sa.Column("_geom", geometry_type(schema))]
 
+    # Named for the layer: one commit may stage several.
     raw = sa.Table(
-        "stage_raw",
+        f"raw_{record.id}",
         meta,
         sa.Column("_row", sa.BigInteger),
         sa.Column("_key", sa.Text),
@@ -88,7 +89,7 @@ def create_stage(connection: Connection, record: Layer) -> Stage:
         postgresql_on_commit="DROP",
     )
     ready = sa.Table(
-        "stage_ready",
+        f"ready_{record.id}",
         meta,
         sa.Column("_row", sa.BigInteger),
         sa.Column("_fid", sa.Text),
@@ -109,7 +110,7 @@ def create_stage(connection: Connection, record: Layer) -> Stage:
 def copy_rows(
     connection: Connection, stage: Stage, source: Source, conversion: Conversion, say: Progress
 ) -> None:
-    """Copy every row of the source into ``stage_raw``, batch by batch.
+    """Copy every row of the source into ``raw``, batch by batch.
 
     Raises
     ------
@@ -119,7 +120,8 @@ def copy_rows(
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the engine's own driver
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, stage.raw.c.keys()))
-    statement = psycopg.sql.SQL("COPY stage_raw ({}) FROM STDIN (FORMAT csv)").format(names)
+    table = psycopg.sql.Identifier(stage.raw.name)
+    statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, names)
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for batch in source.batches():
@@ -129,7 +131,7 @@ def copy_rows(
     except psycopg.DataError as error:
         raise BadValue(f"{source.name}: {str(error).splitlines()[0]}") from None
     # Only what the plans turn on: statistics of geometries take longer than the work itself.
-    connection.execute(sa.text("ANALYZE stage_raw (_row, _key, _s)"))
+    connection.execute(sa.text(f"ANALYZE {stage.raw.name} (_row, _key, _s)"))
 
 
 def fill_lacking(connection: Connection, stage: Stage, lacking: Iterable[str]) -> None:
@@ -251,7 +253,7 @@ def set_starts(connection: Connection, stage: Stage, default: datetime) -> None:
 
 
 def make_ready(connection: Connection, stage: Stage) -> int:
-    """Fill ``stage_ready`` from ``stage_raw``; return how many current shapes were kept."""
+    """Fill ``ready`` from ``raw``; return how many current shapes were kept."""
     raw, schema, ready = stage.raw, stage.schema, stage.ready
     fields = (*schema.stored, *schema.restricted)
     rows = sa.select(
@@ -269,8 +271,8 @@ def make_ready(connection: Connection, stage: Stage) -> int:
     names = list(ready.c.keys())
     query = sa.select(*(columns[n].label(n) for n in names)).select_from(shaped)
     connection.execute(sa.insert(ready).from_select(names, query))
-    connection.execute(sa.text("CREATE INDEX ON stage_ready (_fid)"))
-    connection.execute(sa.text("ANALYZE stage_ready (_row, _fid, _s, _e)"))
+    connection.execute(sa.text(f"CREATE INDEX ON {ready.name} (_fid)"))
+    connection.execute(sa.text(f"ANALYZE {ready.name} (_row, _fid, _s, _e)"))
     kept = sa.select(sa.func.count()).select_from(ready).where(ready.c._kept)
     return connection.scalar(kept) or 0
 

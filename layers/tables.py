@@ -183,6 +183,7 @@ def srid_of(schema: Schema) -> int:
     return int(authority[1])
 
 
+# Kept: SQLAlchemy knows a statement again only where it is about the same Table objects.
 @lru_cache(maxsize=512)
 def layer_tables(layer_id: str, schema: Schema) -> LayerTables:
     """Return the tables of a layer as SQLAlchemy knows them; nothing is created."""
@@ -212,14 +213,12 @@ def _family(
     return Family(*_pair(layer_id, prefix, columns, shape), fields, spatial)
 
 
-@lru_cache(maxsize=1024)
 def _pair(
     layer_id: str,
     prefix: str,
     columns: tuple[tuple[str, FieldType], ...],
     shape: tuple[str, int] | None,
 ) -> tuple[sa.Table, sa.Table]:
-    # Kept: SQLAlchemy knows a statement again only where it is about the same Table objects.
     meta = sa.MetaData()
     live = _table(meta, layer_id, f"{prefix}live", columns, shape)
     history = _table(meta, layer_id, f"{prefix}history", columns, shape)

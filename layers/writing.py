@@ -122,7 +122,8 @@ def write_family(
 
 
 def _create_tables(connection: Connection, family: Family) -> Assertions:
-    meta, name = sa.MetaData(), family.live.schema
+    # Named for the layer: one commit may plan several.
+    meta, name = sa.MetaData(), f"{'' if family.spatial else 'r_'}{family.live.name}"
     wanted = sa.Table(
         f"wanted_{name}",
         meta,
@@ -197,13 +198,14 @@ def _add_voids(
     scope: Mapping[str, str],
     effective: datetime,
 ) -> None:
-    """Assert that a feature of the scope is not there when the source does not have it."""
-    names = ("_fid", "_valid_to", *scope)
+    """Assert absence where a version of the scope goes on and the source does not have it."""
+    names = ("_fid", "_valid_from", "_valid_to", *scope)
     was = believed(stage.tables.open, names).subquery("was")
+    period = sa.func.tstzrange(sa.func.greatest(was.c._valid_from, effective), was.c._valid_to)
     features = (
-        sa.select(was.c._fid)
+        sa.select(was.c._fid, sa.func.range_agg(period).label("had"))
         .where(was.c._valid_to > effective, scope_condition(was.c, stage.schema, scope))
-        .distinct()
+        .group_by(was.c._fid)
         .subquery("features")
     )
     ready = stage.ready.c
@@ -212,10 +214,9 @@ def _add_voids(
         .group_by(ready._fid)
         .subquery("stated")
     )
-    whole = sa.func.tstzmultirange(sa.func.tstzrange(sa.literal(effective, INSTANT), FOREVER))
     nothing = sa.func.coalesce(stated.c.has, sa.func.tstzmultirange())
     gaps = (
-        sa.select(features.c._fid, sa.func.unnest(whole.op("-")(nothing)).label("gap"))
+        sa.select(features.c._fid, sa.func.unnest(features.c.had.op("-")(nothing)).label("gap"))
         .select_from(features.outerjoin(stated, stated.c._fid == features.c._fid))
         .subquery("gaps")
     )
@@ -233,14 +234,19 @@ def _drop_what_holds(connection: Connection, plan: Assertions) -> None:
         was.c._valid_from < wanted.c._e,
         was.c._valid_to > wanted.c._s,
     )
-    holds = sa.and_(
-        was.c._fid == wanted.c._fid,
-        was.c._valid_from <= wanted.c._s,
-        was.c._valid_to >= wanted.c._e,
-        was.c._hash == wanted.c._hash,
-        sa.not_(wanted.c._void),
+    # Versions that follow each other may say the same: together they hold what neither does.
+    same = sa.func.range_agg(sa.func.tstzrange(was.c._valid_from, was.c._valid_to))
+    held = (
+        sa.select(wanted.c._fid, wanted.c._s)
+        .join(was, sa.and_(overlaps, was.c._hash == wanted.c._hash))
+        .where(sa.not_(wanted.c._void))
+        .group_by(wanted.c._fid, wanted.c._s, wanted.c._e)
+        .having(same.op("@>")(sa.func.tstzrange(wanted.c._s, wanted.c._e)))
+        .subquery("held")
     )
-    connection.execute(sa.delete(wanted).where(sa.exists().where(holds)))
+    connection.execute(
+        sa.delete(wanted).where(wanted.c._fid == held.c._fid, wanted.c._s == held.c._s)
+    )
     empty = sa.and_(wanted.c._void, sa.not_(sa.exists().where(overlaps)))
     connection.execute(sa.delete(wanted).where(empty))
 
