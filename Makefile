@@ -7,8 +7,8 @@ export SHIKONG_DATA
 
 bin := .venv/bin
 packages := spatial layers tiles services
-tests := tests $(packages) $(wildcard notebooks)
-pytest := $(bin)/python -m pytest --doctest-modules --nbmake --ignore=layers/migrations
+tests := tests $(packages)
+pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo serve test test-long check format web lock bundle test-bare clean
