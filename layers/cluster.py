@@ -1,13 +1,4 @@
-"""One private PostgreSQL cluster: the installed programs, its files, and its server.
-
-::
-
-    EmbeddedError
-    ├── PostgresMissing   the programs, or PostGIS, are not installed
-    ├── DataClosed        a folder that belongs to, or is closed to, somebody else
-    ├── NotDurable        a cluster that others run without care for a power cut
-    └── ClusterFailed     PostgreSQL refused; the text carries its last lines
-"""
+"""One private PostgreSQL cluster: its files, and its server while it runs."""
 
 from __future__ import annotations
 
@@ -23,19 +14,23 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 
-from layers.errors import StoreUnavailable
+from layers.postgres import (
+    DEBIAN,
+    ClusterFailed,
+    DataClosed,
+    NotDurable,
+    PostgresMissing,
+    Server,
+    has_postgis,
+)
 
 DATABASE = "shikong"
-PACKAGES = "postgresql-15 postgresql-15-postgis-3"
-_DEBIAN = Path("/usr/lib/postgresql")
-_OLDEST = 15
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_BYTES = 107  # what the kernel's address holds, less the closing zero
 _START_S = 300  # replaying the log after a crash is slow on a large store
@@ -57,74 +52,6 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 """
 _CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-
-
-class EmbeddedError(StoreUnavailable):
-    """The private cluster can't be had; the text says why and what to do."""
-
-
-class PostgresMissing(EmbeddedError):
-    """PostgreSQL or PostGIS is not installed."""
-
-
-class DataClosed(EmbeddedError):
-    """A folder belongs to, or is closed to, somebody else."""
-
-
-class NotDurable(EmbeddedError):
-    """The cluster is running without care for a power cut."""
-
-
-class ClusterFailed(EmbeddedError):
-    """PostgreSQL refused to make or start the cluster."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where PostgreSQL's programs lie, and which major version they are."""
-
-    programs: Path
-    version: int
-
-
-def find_server(debian: Path = _DEBIAN, path: str | None = None) -> Server:
-    """Return the newest PostgreSQL with PostGIS, Debian's own before one on the search path.
-
-    Raises
-    ------
-    PostgresMissing
-        Where neither place holds one.
-    """
-    found = [
-        Server(folder / "bin", int(folder.name))
-        for folder in (debian.iterdir() if debian.is_dir() else ())
-        if folder.name.isdigit() and (folder / "bin" / "postgres").exists()
-    ]
-    found.sort(key=lambda server: -server.version)
-    if (program := shutil.which("postgres", path=path)) is not None:
-        found.append(_on_path(Path(program).resolve()))
-    for server in found:
-        if server.version >= _OLDEST and _has_postgis(server):
-            return server
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    raise PostgresMissing(
-        f"PostgreSQL {_OLDEST} or newer with PostGIS 3 is not installed; run `make setup`, or "
-        f"`{sudo}apt-get install --no-install-recommends {PACKAGES}`, or set DATABASE_URL"
-    )
-
-
-def _on_path(program: Path) -> Server:
-    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    version = re.search(r"\) (\d+)", words.stdout)
-    return Server(program.parent, int(version[1]) if version else 0)
-
-
-def _has_postgis(server: Server) -> bool:
-    prefix = server.programs.parent
-    shares = [prefix / "share", prefix / "share/postgresql", prefix / "share/pgsql"]
-    if len(server.programs.parents) > 3:  # Debian: lib/postgresql/15/bin
-        shares.append(server.programs.parents[3] / f"share/postgresql/{server.version}")
-    return any((share / "extension/postgis.control").exists() for share in shares)
 
 
 def name_of(uid: int) -> str:
@@ -242,8 +169,8 @@ class Cluster:
         made_by = int((self.data / "PG_VERSION").read_text())
         if made_by == self.server.version:
             return
-        older = Server(_DEBIAN / str(made_by) / "bin", made_by)
-        if not (older.programs / "postgres").exists() or not _has_postgis(older):
+        older = Server(DEBIAN / str(made_by) / "bin", made_by)
+        if not (older.programs / "postgres").exists() or not has_postgis(older):
             raise PostgresMissing(
                 f"{self.data} was made by PostgreSQL {made_by}; "
                 f"install postgresql-{made_by} postgresql-{made_by}-postgis-3 to open it"

@@ -17,17 +17,15 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from layers.cluster import (
+from layers.cluster import Cluster, identity, name_of
+from layers.postgres import (
     PACKAGES,
-    Cluster,
     ClusterFailed,
     DataClosed,
     EmbeddedError,
     NotDurable,
     PostgresMissing,
     find_server,
-    identity,
-    name_of,
 )
 
 __all__ = [

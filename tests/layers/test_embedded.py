@@ -20,8 +20,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from layers.cluster import find_server
 from layers.embedded import DataClosed, NotDurable, PostgresMissing, running_cluster
+from layers.postgres import find_server
 
 ROOT = Path(__file__).parents[2]
 # Says "in" once inside, and leaves at the end of its input.
