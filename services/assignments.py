@@ -295,12 +295,14 @@ def _codes(
     snapshot: Snapshot, frame: gpd.GeoDataFrame, names: pd.Series[str], system: str | None
 ) -> NDArray[np.object_]:
     """Return what names a grid within its type: the key's other field, or else the id."""
-    ids = frame.index.to_numpy(dtype=object)
+    ids: NDArray[np.object_] = frame.index.to_numpy(dtype=object)
     keys = [f.id for f in snapshot.layer.record.schema.keys if f.id != system]
     if len(keys) != 1 or keys[0] not in snapshot.fields:
         return ids
-    codes = frame[keys[0]].astype(object)
-    codes = codes.where(codes.notna(), frame.index).astype(str).to_numpy(dtype=object)
+    keyed = frame[keys[0]].astype(object)
+    codes: NDArray[np.object_] = (
+        keyed.where(keyed.notna(), frame.index).astype(str).to_numpy(object)
+    )
     # Where the key is a placeholder several features share a code, and only the id will do
     pairs = pd.DataFrame({"system": names.to_numpy(), "code": codes, "grid": ids})
     shared = pairs.drop_duplicates().duplicated(["system", "code"]).any()
