@@ -102,6 +102,7 @@ def plan(
         for f in stage.tables.families
     )
     report = _report(connection, layer_id, reload, stage, families, conversion.findings, kept)
+    report.inferred = schema if reload.schema is None and not record.head else None
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(stage, families, report, now)
@@ -131,7 +132,7 @@ def _settle(
     say: Progress,
 ) -> int:
     found = conversion.findings
-    staging.give_ids(connection, stage, found)
+    staging.give_ids(connection, stage, reload.scope, found)
     staging.set_starts(connection, stage, effective)
     if mode is Mode.UPSERT and stage.record.head:
         lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
@@ -276,10 +277,11 @@ def _ask_consent(
 ) -> None:
     if not report.retired:
         return
-    live = stage.tables.open.live
-    inside = staging.scope_condition(live.c, stage.schema, reload.scope)
-    there = sa.select(sa.func.count()).select_from(live)
-    there = there.where(inside, live.c._valid_from <= effective, live.c._valid_to > effective)
+    names = ("_valid_from", "_valid_to", *reload.scope)
+    was = staging.believed(stage.tables.open, names).subquery("was")
+    inside = staging.scope_condition(was.c, stage.schema, reload.scope)
+    there = sa.select(sa.func.count()).select_from(was)
+    there = there.where(inside, was.c._valid_from <= effective, was.c._valid_to > effective)
     scope = connection.scalar(there) or 0
     if report.retired > CONSENT_SHARE * scope:
         raise NeedsConsent(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from layers.model import Schema
+
 # The counts are always whole; of the rows themselves so many are named.
 NAMED_ROWS = 1000
 
@@ -66,6 +68,8 @@ class Report:
         None where nothing was written: an unchanged source, or a dry run.
     created, changed, retired, unchanged : int
         Features, over the open fields.
+    inferred : Schema or None
+        The schema, where none was given and the layer is new.
     kept_shapes : int
         Features whose new geometry is within the tolerance of the current one, which was kept.
     """
@@ -82,6 +86,7 @@ class Report:
     unchanged: int = 0
     kept_shapes: int = 0
     restricted_only: int = 0
+    inferred: Schema | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -5,6 +5,7 @@ The format is told in docs/schema-files.md.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ RESERVED = frozenset(
     "bbox bbox-crs commit crs datetime exclude-properties f filter filter-crs filter-lang ids "
     "limit offset profile properties q recorded revision skipGeometry sortby token".split()
 )
+# Names that every table of PostgreSQL has already.
+SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution scope coordinates fields".split()
@@ -126,6 +129,37 @@ def schema_document(schema: Schema) -> dict[str, Any]:
     return document
 
 
+def write_schema(schema: Schema) -> str:
+    """Return the text of a schema file, for a publisher to keep and mend.
+
+    Examples
+    --------
+    >>> document = {"kind": "state", "title": {"en": "Trees", "zh": "树"}, "geometry": "Point",
+    ...     "fields": [{"id": "no", "type": "text", "role": "key"}]}
+    >>> schema = parse_schema(document)
+    >>> parse_schema(tomllib.loads(write_schema(schema))) == schema
+    True
+    """
+    document = schema_document(schema)
+    fields = document.pop("fields")
+    lines = [_toml_line(k, v) for k, v in document.items() if v not in ("", [], False)]
+    for f in fields:
+        lines += ["", "[[fields]]", *(_toml_line(k, v) for k, v in f.items() if v is not False)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_line(key: str, value: Any) -> str:
+    return f"{key} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items())
+        return f"{{ {inside} }}"
+    # JSON's texts, numbers, truths and lists of texts are TOML as they stand.
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _field(item: Any, number: int) -> Field:
     if not isinstance(item, Mapping):
         raise BadSchema(f"field {number} is no table; write [[fields]]")
@@ -136,6 +170,11 @@ def _field(item: Any, number: int) -> Field:
         raise BadSchema(
             f"{where}: {name!r} can't be a field id; letters, digits and _ (no _ or digit first), "
             "at most 60 bytes"
+        )
+    if name in SYSTEM_NAMES:
+        raise BadSchema(
+            f"{where}: the database keeps that name for itself; "
+            f'write id = "f_{name}", source = ["{name}"]'
         )
     role = item.get("role")
     return Field(

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from layers.embedded import EmbeddedError
 from layers.errors import LayersError
 from services import commands
@@ -28,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options) or 0
     except (LayersError, SpatialError, TilesError, ServicesError, EmbeddedError) as error:
         print(f"shikong: {error}", file=sys.stderr)
+        return 1
+    except SQLAlchemyError as error:
+        first = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        print(f"shikong: the database refused: {first}; nothing was written", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(file=sys.stderr)

@@ -24,7 +24,7 @@ from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibi
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.report import Report
-from layers.schema_files import read_schema
+from layers.schema_files import read_schema, write_schema
 from layers.sources import open_source
 from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter
@@ -113,7 +113,11 @@ def publish(options: Options) -> int:
                 dry_run=options.dry_run,
                 say=say,
             )
-        _print_report(done.reports[options.layer], options.dry_run)
+        report = done.reports[options.layer]
+        _print_report(report, options.dry_run)
+        if options.dry_run and report.inferred is not None:
+            print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
+            print(write_schema(report.inferred), end="")
     return 0
 
 
