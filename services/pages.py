@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, time, tzinfo
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+import orjson
+import orjson
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -62,12 +68,59 @@ def problem_page(
     return Response(html, status, headers, f"{HTML}; charset=utf-8")
 
 
+def moment(instant: str, zone: tzinfo | str) -> str:
+    """Return an RFC 3339 instant as people of a zone write it; of midnight only the day.
+
+    >>> moment("2014-05-14T04:00:00Z", "America/New_York")
+    '2014-05-14'
+    >>> moment("2014-06-05T13:00:00Z", "America/New_York")
+    '2014-06-05 09:00'
+    """
+    local = _local(instant, zone)
+    if local.timetz().replace(tzinfo=None) == time():
+        return f"{local:%Y-%m-%d}"
+    return f"{local:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+
+
+def parameter(instant: str, zone: tzinfo | str) -> str:
+    """Return what to write into ``?datetime=`` for an instant: a date where that means the same.
+
+    >>> parameter("2014-05-14T04:00:00Z", "America/New_York")
+    '2014-05-14'
+    >>> parameter("2014-06-05T13:00:00Z", "America/New_York")
+    '2014-06-05T13:00:00Z'
+    """
+    text = moment(instant, zone)
+    return text if len(text) == len("2014-05-14") else instant
+
+
+def _local(instant: str, zone: tzinfo | str) -> datetime:
+    zone = ZoneInfo(zone) if isinstance(zone, str) else zone
+    return datetime.fromisoformat(instant).astimezone(zone)
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON text; geometries stand in documents as text already."""
+    return orjson.dumps(value).decode()
+
+
+def _last_segment(address: str) -> str:
+    return unquote(address.rpartition("/")[2])
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("services", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "json": _json,
+        "last_segment": _last_segment,
+        "moment": moment,
+        "parameter": parameter,
+    }
+    return environment

@@ -1,0 +1,217 @@
+// One Map: every collection that the server lists, at one instant and as known at one.
+
+import { Problem, base, problemText, readCollections } from "./api.js";
+import { el } from "./dom.js";
+import { featurePanel } from "./feature.js";
+import { toMs } from "./instants.js";
+import { layerPanel } from "./layers.js";
+import { change, changes, state } from "./state.js";
+import * as style from "./style.js";
+import { timeBar } from "./time.js";
+import * as maplibre from "./vendor/maplibre-gl/maplibre-gl.mjs";
+
+const loading = document.getElementById("loading");
+const errors = document.getElementById("errors");
+const shown = new Set();
+
+// Says an error once; it stays until it is closed or the time changes.
+function say(text) {
+  if (shown.has(text)) return;
+  shown.add(text);
+  const box = el("div", { class: "error", role: "alert" }, el("p", {}, text));
+  const close = () => {
+    shown.delete(text);
+    box.remove();
+  };
+  box.append(el("button", { class: "icon", type: "button", "aria-label": "关闭 close", onclick: close }, "×"));
+  errors.append(box);
+}
+
+function clearErrors() {
+  shown.clear();
+  errors.replaceChildren();
+}
+
+// Whether a layer had been recorded at all by the asked recording instant.
+function knownThen(collection) {
+  const asked = state.recorded && toMs(state.recorded, collection.timeZone);
+  const first = collection.revisions.at(-1)?.recorded;
+  return !asked || Number.isNaN(asked) || !first || Date.parse(first) <= asked;
+}
+
+const off = () => new Set(state.off.split(",").filter(Boolean));
+
+function isShown(collection, toggle) {
+  const hidden = off();
+  return knownThen(collection) && !hidden.has(collection.id) && !hidden.has(toggle);
+}
+
+// The extent to begin with: the smallest there is, so that a far network does not shrink the city.
+function firstView(collections) {
+  const area = ([west, south, east, north]) => (east - west) * (north - south);
+  const boxes = collections.map((c) => c.extent.spatial?.bbox[0]).filter((box) => box && area(box) > 0);
+  const [box] = boxes.sort((a, b) => area(a) - area(b));
+  return box && [[box[0], box[1]], [box[2], box[3]]];
+}
+
+function styleOf(collections) {
+  const ordered = collections
+    .flatMap((c) => style.layers(c, toMs(state.datetime, c.timeZone)).map((made) => ({ ...made, collection: c })))
+    .sort((a, b) => a.order - b.order);
+  for (const { layer, collection } of ordered) {
+    const visible = isShown(collection, layer.metadata.toggle);
+    layer.layout = { ...layer.layout, visibility: visible ? "visible" : "none" };
+  }
+  return {
+    version: 8,
+    sources: Object.fromEntries(collections.map((c) => [c.id, style.source(c, state)])),
+    layers: [
+      { id: "background", type: "background", paint: { "background-color": style.background() } },
+      ...ordered.map(({ layer }) => layer),
+    ],
+  };
+}
+
+function makeMap(collections) {
+  const bounds = firstView(collections);
+  const [zoom, latitude, longitude] = state.map.split("/").map(Number);
+  const view = [zoom, latitude, longitude].every(Number.isFinite) && state.map
+    ? { zoom, center: [longitude, latitude] }
+    : { bounds, fitBoundsOptions: { padding: 24 } };
+  const map = new maplibre.Map({
+    container: "map",
+    style: styleOf(collections),
+    ...view,
+    maxZoom: 21,
+    dragRotate: false,
+    pitchWithRotate: false,
+    attributionControl: false,
+    fadeDuration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 150,
+    locale: {
+      "Map.Title": "地图 Map",
+      "NavigationControl.ZoomIn": "放大 Zoom in",
+      "NavigationControl.ZoomOut": "缩小 Zoom out",
+    },
+  });
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
+  map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-right");
+  return map;
+}
+
+async function sayError({ error }) {
+  if (error?.status === 404 || error?.name === "AbortError") return;
+  if (error?.status && error.body) say(problemText(error.status, await error.body.text()));
+  else if (error?.message?.startsWith("Failed to fetch")) say("服务器没有应答 · the server does not answer");
+  else say(`地图出错 · the map failed: ${error?.message ?? error}`);
+}
+
+// What lies at a point, each feature once, the smallest kinds first.
+function hitsAt(map, point) {
+  const reach = 4;
+  const box = [
+    [point.x - reach, point.y - reach],
+    [point.x + reach, point.y + reach],
+  ];
+  const exact = map.queryRenderedFeatures(point);
+  const near = map.queryRenderedFeatures(box).filter((f) => f.layer.type === "line" ? !/Polygon/.test(f.geometry.type) : f.layer.type === "circle");
+  const found = new Map();
+  for (const feature of [...near, ...exact]) {
+    const { collection } = feature.layer.metadata ?? {};
+    const key = `${collection}/${feature.properties.id}`;
+    if (collection && !found.has(key)) found.set(key, { collection, id: feature.properties.id, properties: feature.properties });
+  }
+  return [...found.values()];
+}
+
+function watchLoading(map) {
+  map.on("dataloading", () => {
+    loading.hidden = false;
+  });
+  map.on("idle", () => {
+    loading.hidden = true;
+  });
+}
+
+async function begin() {
+  let collections;
+  try {
+    collections = await readCollections();
+  } catch (error) {
+    loading.hidden = true;
+    say(error instanceof Problem ? error.message : String(error));
+    return;
+  }
+  const byId = new Map(collections.map((c) => [c.id, c]));
+  let map;
+  try {
+    map = makeMap(collections);
+  } catch (error) {
+    loading.hidden = true;
+    say(`此浏览器画不了地图（需要 WebGL） · this browser cannot draw the map, it has no WebGL: ${error.message}`);
+    return;
+  }
+  map.on("error", sayError);
+  watchLoading(map);
+
+  const idle = () =>
+    new Promise((done) => {
+      map.once("idle", done);
+      map.triggerRepaint();
+    });
+  const ready = new Promise((done) => map.once("load", done)).then(idle);
+
+  const legend = layerPanel(collections, { off, map });
+  const time = timeBar(collections, map);
+  const panel = featurePanel(byId, { say, map });
+
+  const drawSelection = () => {
+    for (const id of ["selected/line", "selected/point"]) if (map.getLayer(id)) map.removeLayer(id);
+    const picked = panel.picked();
+    if (picked) for (const layer of style.selection(byId.get(picked.collection), picked.id)) map.addLayer(layer);
+  };
+  const drawToggles = () => {
+    for (const layer of map.getStyle().layers) {
+      const { collection, toggle } = layer.metadata ?? {};
+      if (!collection) continue;
+      const wanted = isShown(byId.get(collection), toggle) ? "visible" : "none";
+      if (map.getLayoutProperty(layer.id, "visibility") !== wanted) map.setLayoutProperty(layer.id, "visibility", wanted);
+    }
+    legend.update(knownThen);
+  };
+  const drawTime = () => {
+    clearErrors();
+    for (const c of collections) {
+      const layer = `${c.id}/fill`;
+      if (map.getLayer(layer)) map.setPaintProperty(layer, "fill-color", style.plainFill(c, toMs(state.datetime, c.timeZone)));
+      map.getSource(c.id).setTiles(style.source(c, state).tiles);
+    }
+  };
+
+  await new Promise((done) => map.once("style.load", done));
+  changes.addEventListener("change", ({ detail: { before, after } }) => {
+    const moved = before.datetime !== after.datetime || before.recorded !== after.recorded;
+    if (moved) drawTime();
+    if (moved || before.off !== after.off) drawToggles();
+    if (moved || before.feature !== after.feature) panel.update().then(drawSelection);
+    time.update();
+  });
+  style.dark.addEventListener("change", () => {
+    map.setStyle(styleOf(collections));
+    legend.update(knownThen);
+    drawSelection();
+  });
+  map.on("click", ({ point }) => panel.show(hitsAt(map, point)));
+  map.on("moveend", () => {
+    const { lng, lat } = map.getCenter();
+    change({ map: `${map.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}` }, { step: false });
+  });
+  map.on("mousemove", ({ point }) => {
+    map.getCanvas().style.cursor = map.queryRenderedFeatures(point).length ? "pointer" : "";
+  });
+  drawToggles();
+  panel.update({ fly: !state.map }).then(drawSelection);
+  window.shikong = { map, ready, idle, base, state: () => state };
+}
+
+begin();
