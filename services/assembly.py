@@ -163,7 +163,7 @@ DOORS = (
             "getLandingPage",
             "Landing page · 首页",
             "capabilities",
-            parameters=("f",),
+            parameters=("datetime", "f"),
             errors=(400, 401, 406),
         ),
         _CORE,

@@ -1,0 +1,95 @@
+"""A client on the demo city, and one on a copy that a test may change, with keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from layers.clock import system_clock
+from layers.keys import create_key
+from layers.store import Store, open_store
+from services.app import create_app
+from services.settings import Settings
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+# To squeeze ten thousand features and to open them again takes longer than to read them.
+PLAIN = {"Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True)
+class Doors:
+    """An application on a store of its own."""
+
+    store: Store
+    client: TestClient
+
+    def key(self, role: str = "reader", expires: datetime | None = None) -> dict[str, str]:
+        """Return the headers of a new key."""
+        made = create_key(self.store.database, system_clock, f"a {role}", role, expires)
+        return {"Authorization": f"Bearer {made[1]}"}
+
+    def json(self, address: str, **options: Any) -> Any:
+        """Return the document at an address, which must be there."""
+        answer = self.client.get(address, **options)
+        assert answer.status_code == 200, (address, answer.text)
+        return answer.json()
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def city_doors(demo_store: Store, settings: Settings) -> Iterator[Doors]:
+    """The demo city, for tests that only read."""
+    app = create_app(demo_store, settings)
+    with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
+        yield Doors(demo_store, client)
+
+
+@pytest.fixture(scope="session")
+def client(city_doors: Doors) -> TestClient:
+    return city_doors.client
+
+
+@pytest.fixture
+def make_doors(
+    demo_template: str, make_database: Callable[..., str], settings: Settings
+) -> Iterator[Callable[[], Doors]]:
+    """Opens copies of the demo city that a test may change."""
+    with ExitStack() as stack:
+
+        def make() -> Doors:
+            store = stack.enter_context(closing(open_store(make_database(demo_template))))
+            app = create_app(store, settings)
+            client = TestClient(app, raise_server_exceptions=False, headers=PLAIN)
+            stack.enter_context(client)
+            return Doors(store, client)
+
+        yield make
+
+
+@pytest.fixture
+def own_doors(make_doors: Callable[[], Doors]) -> Doors:
+    return make_doors()
+
+
+@pytest.fixture(scope="session")
+def browser() -> dict[str, str]:
+    """The Accept header of a browser."""
+    return {"Accept": BROWSER}
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The demo city's files."""
+    return Path(__file__).resolve().parents[2] / "deploy" / "demo" / "data"
