@@ -181,7 +181,7 @@ def match_names(schema: Schema, available: Sequence[str]) -> dict[str, str]:
 
 
 def check_scope(schema: Schema, scope: Mapping[str, str]) -> None:
-    """Raise where a scope names something else than stored fields of the schema.
+    """Raise where a scope names something else than stored fields and values they can have.
 
     Raises
     ------
@@ -192,6 +192,18 @@ def check_scope(schema: Schema, scope: Mapping[str, str]) -> None:
         if schema.find(name) not in schema.stored:
             known = ", ".join(f.id for f in schema.stored)
             raise BadScope(f"--scope {name}=...: the schema has no field {name!r}; it has {known}")
+        _check_scope_value(schema, name, scope[name])
+
+
+def _check_scope_value(schema: Schema, name: str, value: str) -> None:
+    f = schema.find(name)
+    assert f is not None  # noqa: S101 - the scope's names were checked
+    try:
+        converted = convert(pa.array([value], pa.string()), f, schema, 1)
+    except BadValue:
+        raise BadScope(f"--scope {name}={value}: {value!r} is no {f.type}") from None
+    if converted.null_count:
+        raise BadScope(f"--scope {name}={value}: the value counts as missing; name another")
 
 
 def convert(values: pa.Array, f: Field, schema: Schema, first_row: int) -> pa.Array:
@@ -226,9 +238,11 @@ def _explain(values: pa.Array, f: Field, schema: Schema, first_row: int, error: 
         try:
             _CONVERTERS[f.type](pa.array([value.as_py()], values.type), f, schema)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, SpatialError, ValueError):
-            where = f"row {first_row + offset}, field {f.id}: {value.as_py()!r} is no {f.type}"
+            # Messages end in logs, where the value of a restricted field may not stand.
+            shown = "the value" if f.is_restricted else repr(value.as_py())
+            where = f"row {first_row + offset}, field {f.id}: {shown} is no {f.type}"
             return f"{where}; mend it, or list it in the schema's missing = [...]"
-    return f"field {f.id}: {error}"
+    return f"field {f.id}: {'a value' if f.is_restricted else error} can't be read as {f.type}"
 
 
 def _plain(values: pa.Array) -> pa.Array:

@@ -13,6 +13,7 @@ import shapely
 
 from layers.errors import BadSchema, BadSource
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title
+from layers.schema_files import SYSTEM_NAMES
 from layers.sources import Source
 
 
@@ -131,7 +132,7 @@ def _find(schema: Schema, name: str) -> Field:
 def _field_id(name: str) -> str:
     """A column's name as a field id: the letters it has, cut to what PostgreSQL can hold."""
     text = re.sub(r"\W+", "_", name).strip("_") or "field"
-    text = f"f_{text}" if text[0].isdigit() else text
+    text = f"f_{text}" if text[0].isdigit() or text in SYSTEM_NAMES else text
     while len(text.encode()) > 60:
         text = text[:-1]
     return text

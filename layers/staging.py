@@ -6,6 +6,7 @@ Everything here happens in temporary tables of the publishing transaction; the s
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from sqlalchemy.schema import CreateTable
 
 from layers.columns import Conversion
 from layers.errors import BadKey, BadPeriod, BadScope, BadValue
-from layers.model import OPEN_REVISION, Duplicates, Field, FieldType, Kind, Layer, Schema
+from layers.model import OPEN_REVISION, Duplicates, Field, FieldType, Kind, Layer, Role, Schema
 from layers.report import Findings, RepeatedKey
 from layers.sources import Source
 from layers.tables import (
@@ -151,7 +152,9 @@ def fill_lacking(connection: Connection, stage: Stage, lacking: Iterable[str]) -
         )
 
 
-def give_ids(connection: Connection, stage: Stage, findings: Findings) -> None:
+def give_ids(
+    connection: Connection, stage: Stage, scope: Mapping[str, str], findings: Findings
+) -> None:
     """Give each row without a key the id of the keyless feature it is, or a new one."""
     raw = stage.raw
     rows = connection.scalars(
@@ -162,10 +165,20 @@ def give_ids(connection: Connection, stage: Stage, findings: Findings) -> None:
     if not findings.without_key.count:
         return
     if stage.record.head:
-        connection.execute(_match_keyless(stage))
-    digest = row_hash(stage.schema.stored, raw.c, spatial=True)
-    fresh = sa.literal("~").op("||")(sa.func.left(sa.func.encode(digest, "hex"), 16))
-    connection.execute(sa.update(raw).values(_key=fresh).where(raw.c._key.is_(None)))
+        # Where several are alike each round pairs what is left, until nothing more pairs.
+        while connection.execute(_match_keyless(stage, scope)).rowcount:
+            pass
+    content: Any = row_hash(stage.schema.stored, raw.c, spatial=True)
+    for salt in itertools.count():
+        # A name can be taken: by the feature that had this content first and has another now.
+        salted = content if not salt else sa.func.sha256(content.op("||")(f"{salt}".encode()))
+        fresh = sa.literal("~").op("||")(sa.func.left(sa.func.encode(salted, "hex"), 16))
+        other = raw.alias("other").c
+        taken = sa.select(other._key).where(other._key.is_not(None))
+        free = sa.update(raw).values(_key=fresh).where(raw.c._key.is_(None), fresh.not_in(taken))
+        connection.execute(free)
+        if not connection.scalar(sa.select(sa.exists().where(raw.c._key.is_(None)))):
+            break
 
 
 def settle_repeats(
@@ -408,8 +421,11 @@ def _merge_geometry(stage: Stage) -> sa.Update:
     )
 
 
-def _match_keyless(stage: Stage) -> sa.Update:
-    """Rows without a key take the id of the one keyless feature of the same shape, if there is."""
+def _match_keyless(stage: Stage, scope: Mapping[str, str]) -> sa.Update:
+    """Rows without a key take the id of a keyless feature of the same shape, if one is free.
+
+    An event is the same only where it was reported at the same time: many happen in one place.
+    """
     raw, tolerance = stage.raw, stage.schema.geometry_tolerance or 0.0
     live = stage.tables.open.live
     same_fields = sa.and_(
@@ -420,15 +436,25 @@ def _match_keyless(stage: Stage) -> sa.Update:
         live.c._geom.op("&&")(sa.func.ST_Expand(raw.c._geom, tolerance)),
         same_shape(raw.c._geom, live.c._geom, tolerance),
     )
+    taken = raw.alias("taken")
+    free = sa.not_(sa.exists().where(taken.c._key == live.c._fid))
+    inside = scope_condition(live.c, stage.schema, scope)
+    together = sa.and_(
+        sa.true(),
+        *(
+            raw.c[f.id].is_not_distinct_from(live.c[f.id])
+            for f in stage.schema.with_role(Role.EVENT_START)
+        ),
+    )
     candidates = (
         sa.select(raw.c._row, live.c._fid, same_fields.label("same"))
-        .where(raw.c._key.is_(None), live.c._fid.like("~%"))
+        .where(raw.c._key.is_(None), live.c._fid.like("~%"), free, inside, together)
         .where(sa.or_(near, sa.and_(raw.c._geom.is_(None), live.c._geom.is_(None), same_fields)))
         .subquery("candidates")
     )
     c = candidates.c
     best = _first_of(candidates, c._row, (c.same.desc(), c._fid))
-    once = _first_of(best, best.c._fid, (best.c._row,))
+    once = _first_of(best, best.c._fid, (best.c.same.desc(), best.c._row))
     return sa.update(raw).values(_key=once.c._fid).where(raw.c._row == once.c._row)
 
 

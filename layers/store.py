@@ -38,7 +38,7 @@ from layers.features import (
     select_features,
 )
 from layers.migrations import migrate
-from layers.model import Change, Document, FieldType, Layer, Revision
+from layers.model import OPEN_REVISION, Change, Document, FieldType, Layer, Revision
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.tables import tables_of
@@ -249,6 +249,7 @@ class PublishedLayer:
                 raise UnknownRevision(
                     f"nothing of {self.record.id} was recorded by {recorded.isoformat()}"
                 )
+            return revision
         if revision is None:
             return head
         if not 1 <= revision <= head:
@@ -282,6 +283,11 @@ class Snapshot:
         with self.layer.reading() as (connection, record):
             return list(connection.execute(as_geojson(self.select(record), record)))
 
+    def scalar(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> Any:
+        """Return the one value of a select that is built around that of its features."""
+        with self.layer.reading() as (connection, record):
+            return connection.scalar(build(self.select(record), record))
+
     def count(self) -> int:
         """Return how many features, or versions, it has."""
         with self.layer.reading() as (connection, record):
@@ -307,7 +313,7 @@ class Snapshot:
         -------
         GeoDataFrame
             Index ``id``; the fields; ``valid_from`` and ``valid_to`` (UTC, NaT while open);
-            ``geometry``.
+            ``geometry``. A field of one of these last names has an underscore after it.
         """
         if narrowed:
             return self.where(**narrowed).read()
@@ -335,15 +341,22 @@ class Snapshot:
         raise UnknownFeature(f"{layer_id} has no feature {feature_id!r}")
 
     def _frame(self, rows: list[sa.Row[Any]], record: Layer) -> gpd.GeoDataFrame:
-        names = ["id", "valid_from", "valid_to", *self.fields, "geometry"]
-        frame = pd.DataFrame([tuple(row) for row in rows], columns=names)
-        for f in self.layer.reader.fields(record.schema):
-            frame[f.id] = _typed(frame[f.id], f.type)
+        fields = {_column_name(f.id): f.type for f in self.layer.reader.fields(record.schema)}
+        index = pd.Index([row[0] for row in rows], dtype=object, name="id")
+        names = ["valid_from", "valid_to", *fields, "geometry"]
+        frame = pd.DataFrame([tuple(row)[1:] for row in rows], index=index, columns=names)
+        for name, kind in fields.items():
+            frame[name] = _typed(frame[name], kind)
         for name in ("valid_from", "valid_to"):
             frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
         shapes = shapely.from_wkb(frame.pop("geometry").to_numpy(dtype=object))
         crs = parse_crs(record.schema.crs)
-        return gpd.GeoDataFrame(frame.set_index("id"), geometry=shapes, crs=crs)
+        return gpd.GeoDataFrame(frame, geometry=shapes, crs=crs)
+
+
+def _column_name(field_id: str) -> str:
+    """A field's column in a frame: its id, but for the names that the version itself needs."""
+    return f"{field_id}_" if field_id in ("valid_from", "valid_to", "geometry") else field_id
 
 
 def _typed(values: pd.Series[Any], kind: FieldType) -> pd.Series[Any]:
@@ -360,7 +373,11 @@ def _typed(values: pd.Series[Any], kind: FieldType) -> pd.Series[Any]:
 
 def _read_extent(connection: Connection, record: Layer) -> Extent:
     family = tables_of(record).open
-    found = [connection.execute(_extent_of(t)).one() for t in (family.live, family.history)]
+    # What was retracted is believed no more, and must not stretch the layer for ever.
+    found = [
+        connection.execute(_extent_of(t).where(t.c._rev_to == OPEN_REVISION)).one()
+        for t in (family.live, family.history)
+    ]
     found = [row for row in found if row.start is not None]
     boxed = [row for row in found if row.west is not None]
     bounds = None
