@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from layers import catalog
@@ -295,25 +296,26 @@ def _two_snapshots(layer: PublishedLayer, between: str) -> tuple[Snapshot, Snaps
 
 def _write_file(snapshot: Snapshot, out: Path) -> int:
     import pyogrio
-    import pyogrio.errors
+    from pyogrio.errors import DataLayerError, DataSourceError
 
     frame = snapshot.read().reset_index()
-    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
-        if out.suffix == ".parquet":
-            frame.to_parquet(partial)
-        elif out.suffix == ".csv":
-            frame.to_wkt().to_csv(partial, index=False, quoting=csv.QUOTE_MINIMAL)
-        else:
-            pyogrio.write_dataframe(frame, partial)
-        partial.replace(out)
-    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
+        # Written beside and moved when whole: a failed export leaves no half a file.
+        with TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+            partial = Path(folder) / out.name
+            if out.suffix == ".parquet":
+                frame.to_parquet(partial)
+            elif out.suffix == ".csv":
+                frame.to_wkt().to_csv(partial, index=False, quoting=csv.QUOTE_MINIMAL)
+            else:
+                pyogrio.write_dataframe(frame, partial)
+            for written in sorted(Path(folder).iterdir()):
+                written.replace(out.parent / written.name)
+    except (OSError, ValueError, DataSourceError, DataLayerError) as error:
         raise BadParameter(
             f"{out} can't be written ({str(error).splitlines()[0]}); .geojson, .gpkg, .fgb, "
             ".parquet and .csv can, in a folder that exists"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return len(frame)
 
 
