@@ -69,6 +69,14 @@ first_line() { apt-get -qq update && apt-get -qq -y install git make python3 pyt
 page() { .venv/bin/python -c "import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5).read()" "http://127.0.0.1:$PORT/" 2>/dev/null; }
 no_cluster_of_its_own() { ! ls /etc/postgresql/*/main >/dev/null 2>&1; }
 servers() { grep -lsz 'bin/postgres' /proc/[0-9]*/cmdline | wc -l; }
+interrupt() { # Ctrl-C for the server, in whatever session su put it
+    local process
+    for process in /proc/[0-9]*; do
+        if tr '\0' ' ' 2>/dev/null <$process/cmdline | grep -q '^[^ ]*python[^ ]* [^ ]*bin/shikong demo'; then
+            kill -INT "${process#/proc/}"
+        fi
+    done
+}
 serve() { # until the page is there; then Ctrl-C, after which nothing may be left
     local who=$1 t=$SECONDS
     setsid bash -c "$(declare -f as); PORT=$PORT; as $who make demo PORT=$PORT" >/tmp/demo.log 2>&1 & local demo=$!
@@ -77,7 +85,7 @@ serve() { # until the page is there; then Ctrl-C, after which nothing may be lef
         sleep 0.2
     done
     said "make demo answered after $((SECONDS - t)) s"
-    pkill -INT -f 'bin/shikong demo' || kill -INT -- -$demo
+    interrupt
     wait $demo || true
     [ "$(servers)" = 0 ] || { echo "    FAILED: PostgreSQL still runs"; exit 1; }
 }
