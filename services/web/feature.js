@@ -60,7 +60,7 @@ export function featurePanel(byId, { say, map }) {
       return el(
         "li",
         {},
-        el("button", { type: "button", "aria-current": key(hit) === state.feature, onclick: () => change({ feature: key(hit) }) }, `${title} ${hitName(collection, hit)}`),
+        el("button", { type: "button", "aria-current": String(key(hit) === state.feature), onclick: () => change({ feature: key(hit) }) }, `${title} ${hitName(collection, hit)}`),
       );
     };
     return el("section", { class: "section", "aria-label": "点击处的要素" }, el("h3", {}, `此处 ${hits.length} 个要素 features here`), el("ul", { class: "hits" }, hits.map(button)));
@@ -83,10 +83,16 @@ export function featurePanel(byId, { say, map }) {
     return el("dl", { class: "properties" }, collection.fields.filter((f) => f.id in properties).map(row));
   }
 
-  function whatChanged(collection, version, previous) {
+  // Of the first version, what later ones differ in; of the others, what they changed.
+  function whatChanged(collection, versions, i) {
+    const version = versions[i];
+    const previous = versions[i - 1];
     if (!previous) {
-      const deed = collection.fields.filter((f) => f.role === null && version.properties[f.id] !== null && f.type === "text").at(-1);
-      return el("p", { class: "what" }, "首个版本 first version", deed ? ["；", deed.title.zh, "：", el("b", {}, valueText(deed, version.properties[deed.id], collection.timeZone))] : null);
+      const varies = (f) => versions.some(({ properties }) => properties[f.id] !== version.properties[f.id]);
+      const lines = collection.fields
+        .filter(varies)
+        .map((f) => [`${f.title.zh}：`, el("b", {}, valueText(f, version.properties[f.id], collection.timeZone))]);
+      return [["首个版本 first version"], ...lines].map((line) => el("p", { class: "what" }, ...line));
     }
     const lines = collection.fields
       .filter((f) => version.properties[f.id] !== previous.properties[f.id])
@@ -117,7 +123,7 @@ export function featurePanel(byId, { say, map }) {
         },
         period(version.time.interval, collection.timeZone),
       );
-      return el("li", { class: i === shownNow ? "now" : false }, link, i === shownNow ? [" ", el("span", { class: "tag now" }, "图上 shown")] : null, whatChanged(collection, version, versions[i - 1]));
+      return el("li", { class: i === shownNow ? "now" : false }, link, i === shownNow ? [" ", el("span", { class: "tag now" }, "图上 shown")] : null, whatChanged(collection, versions, i));
     };
     return el("ol", { class: "versions", reversed: true }, versions.map(item).reverse());
   }
@@ -187,7 +193,7 @@ export function featurePanel(byId, { say, map }) {
       document_ = found;
       draw();
       const shape = found.features.at(-1).geometry;
-      if (fly && shape) map.fitBounds(boundsOf(shape), { maxZoom: 18, padding: 120, animate: false });
+      if (fly && shape) map.fitBounds(boundsOf(shape), { maxZoom: 18, padding: Math.min(120, map.getCanvas().clientHeight / 5), animate: false });
     } catch (error) {
       if (mine !== asked) return;
       panel.replaceChildren(head(byId.get(target.collection), target.id), hitList() ?? "", el("p", { class: "section", role: "alert" }, error.message));

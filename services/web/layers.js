@@ -86,7 +86,7 @@ export function layerPanel(collections, { off, map }) {
         el("a", { href: about, "aria-label": `${collection.titles.zh} 图层页 layer page` }, "详情"),
       ),
       note(collection, known),
-      el("ul", { class: items.length > 4 ? "legend dense" : "legend" }, items),
+      el("ul", { class: "legend" }, items),
     );
   }
 

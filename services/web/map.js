@@ -106,22 +106,25 @@ async function sayError({ error }) {
   else say(`地图出错 · the map failed: ${error?.message ?? error}`);
 }
 
-// What lies at a point, each feature once, the smallest kinds first.
-function hitsAt(map, point) {
+// What lies at a point, each feature once: of points and lines also what is close by.
+function hitsAt(map, point, byId) {
   const reach = 4;
   const box = [
     [point.x - reach, point.y - reach],
     [point.x + reach, point.y + reach],
   ];
-  const exact = map.queryRenderedFeatures(point);
-  const near = map.queryRenderedFeatures(box).filter((f) => f.layer.type === "line" ? !/Polygon/.test(f.geometry.type) : f.layer.type === "circle");
+  const thin = ({ layer, geometry }) => layer.type === "circle" || (layer.type === "line" && !geometry.type.endsWith("Polygon"));
+  const filled = ({ layer }) => layer.type === "fill";
   const found = new Map();
-  for (const feature of [...near, ...exact]) {
-    const { collection } = feature.layer.metadata ?? {};
-    const key = `${collection}/${feature.properties.id}`;
-    if (collection && !found.has(key)) found.set(key, { collection, id: feature.properties.id, properties: feature.properties });
+  for (const { layer, properties } of [
+    ...map.queryRenderedFeatures(box).filter(thin),
+    ...map.queryRenderedFeatures(point).filter(filled),
+  ]) {
+    const collection = layer.metadata?.collection;
+    const key = `${collection}/${properties.id}`;
+    if (collection && !found.has(key)) found.set(key, { collection, id: properties.id, properties });
   }
-  return [...found.values()];
+  return [...found.values()].sort((a, b) => style.hitFirst(byId.get(a.collection), byId.get(b.collection)));
 }
 
 function watchLoading(map) {
@@ -136,7 +139,7 @@ function watchLoading(map) {
 async function begin() {
   let collections;
   try {
-    collections = await readCollections();
+    collections = (await readCollections()).sort(style.listed);
   } catch (error) {
     loading.hidden = true;
     say(error instanceof Problem ? error.message : String(error));
@@ -159,8 +162,6 @@ async function begin() {
       map.once("idle", done);
       map.triggerRepaint();
     });
-  const ready = new Promise((done) => map.once("load", done)).then(idle);
-
   const legend = layerPanel(collections, { off, map });
   const time = timeBar(collections, map);
   const panel = featurePanel(byId, { say, map });
@@ -201,7 +202,7 @@ async function begin() {
     legend.update(knownThen);
     drawSelection();
   });
-  map.on("click", ({ point }) => panel.show(hitsAt(map, point)));
+  map.on("click", ({ point }) => panel.show(hitsAt(map, point, byId)));
   map.on("moveend", () => {
     const { lng, lat } = map.getCenter();
     change({ map: `${map.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}` }, { step: false });
@@ -210,7 +211,8 @@ async function begin() {
     map.getCanvas().style.cursor = map.queryRenderedFeatures(point).length ? "pointer" : "";
   });
   drawToggles();
-  panel.update({ fly: !state.map }).then(drawSelection);
+  const drawn = panel.update({ fly: !state.map }).then(drawSelection);
+  const ready = Promise.all([map.loaded() || new Promise((done) => map.once("load", done)), drawn]).then(idle);
   window.shikong = { map, ready, idle, base, state: () => state };
 }
 

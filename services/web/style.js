@@ -65,7 +65,9 @@ function look(collection) {
 const match = (field, colours, other) => ["match", ["get", field], ...Object.entries(colours).flat(), other];
 
 function stateColours(field) {
-  const codes = Object.keys(field?.codes ?? {});
+  const known = Object.keys(STATE_COLOURS);
+  const place = (code) => (known.includes(code) ? known.indexOf(code) : known.length);
+  const codes = Object.keys(field?.codes ?? {}).sort((a, b) => place(a) - place(b));
   return Object.fromEntries(codes.map((code, i) => [code, STATE_COLOURS[code] ?? MORE[i % MORE.length]]));
 }
 
@@ -104,6 +106,11 @@ function changedSince(collection, ms) {
 }
 
 export const plainFill = (collection, ms) => ["case", changedSince(collection, ms), plain().changed, plain().fill];
+
+// Where a collection stands in the list (what is drawn on top first), and among what a click hits.
+const byLook = (places) => (a, b) => places.indexOf(look(a)) - places.indexOf(look(b));
+export const listed = byLook(["events", "pipes", "systems", "plain"]);
+export const hitFirst = byLook(["events", "pipes", "plain", "systems"]);
 
 // The layers of a collection, each with its place in the drawing order and its toggle.
 export function layers(collection, ms) {
@@ -166,12 +173,12 @@ function addSystems(collection, add) {
       layout: { "line-join": "round" },
       paint: {
         "line-color": style.colour,
-        "line-width": growing(11, style.width * 0.6, 14, style.width, 18, style.width * 1.8),
+        "line-width": growing(11, style.width * 0.45, 14, style.width * 0.8, 18, style.width * 1.7),
         "line-opacity": 0.9,
         ...(style.dash ? { "line-dasharray": style.dash } : {}),
       },
     });
-    add(9, `${code}/label`, toggle, {
+    add(9 - i / 100, `${code}/label`, toggle, {
       type: "symbol",
       filter,
       minzoom: 12,
@@ -179,9 +186,8 @@ function addSystems(collection, add) {
         "text-field": ["to-string", ["get", label?.id ?? "id"]],
         "text-font": FONT,
         "text-size": growing(12, 10.5, 16, 14),
-        "text-padding": 12,
+        "text-padding": 30,
         "text-max-width": 8,
-        "symbol-sort-key": -i,
       },
       paint: { "text-color": style.colour, "text-halo-color": halo(), "text-halo-width": 1.6 },
     });
@@ -196,9 +202,9 @@ function addPipes(collection, add) {
   add(4, "casing", id, {
     type: "line",
     filter: lines,
-    minzoom: 14,
+    minzoom: 12,
     layout: round,
-    paint: { "line-color": casing(), "line-width": growing(14, 1.8, 16, 3.6, 20, 9) },
+    paint: { "line-color": casing(), "line-width": growing(12, 1.3, 14, 1.8, 16, 3.6, 20, 9) },
   });
   add(5, "line", id, {
     type: "line",
@@ -286,8 +292,8 @@ export function legend(collection) {
     default: {
       const paint = plain();
       return [
-        entry({ zh: "现状", en: "As it was" }, { fill: paint.fill, outline: paint.line }),
-        entry({ zh: "一年内有变", en: "Changed in the year before" }, { fill: paint.changed, outline: paint.line }),
+        entry({ zh: "一年内无变化", en: "Unchanged for a year" }, { fill: paint.fill, outline: paint.line }),
+        entry({ zh: "一年内有变化", en: "Changed within a year" }, { fill: paint.changed, outline: paint.line }),
       ];
     }
   }

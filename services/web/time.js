@@ -75,8 +75,9 @@ export function timeBar(collections, map) {
     const asked = state.datetime;
     const what = asked ? `${asked.length === 10 ? asked : local(asked, zone)} 的状况` : "现在的状况";
     const en = asked ? `as it was on ${asked}` : "as it is now";
-    const known = state.recorded ? `按 ${state.recorded} 已入库的内容 · as known on ${state.recorded}` : "按最新入库 · as known now";
-    return [el("strong", {}, what), ` ${en}；${known}`];
+    const known = state.recorded ? `按 ${state.recorded} 前已入库的内容` : "按最新入库";
+    const knownEn = state.recorded ? `as known on ${state.recorded}` : "as known now";
+    return [el("strong", {}, what), `，${known} `, el("span", { class: "en", lang: "en" }, `${en}, ${knownEn}`)];
   }
 
   function update() {
@@ -93,11 +94,7 @@ export function timeBar(collections, map) {
     get("newest").setAttribute("aria-pressed", state.recorded === "");
     get("before").disabled = !before();
     get("after").disabled = !after();
-    try {
-      get("said").replaceChildren(...words());
-    } catch {
-      get("said").replaceChildren(state.datetime);
-    }
+    get("said").replaceChildren(...(text ? words() : ["这不是一个时刻 not an instant"]));
   }
 
   // While it is dragged the map follows; the back button takes the whole drag back.
