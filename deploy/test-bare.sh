@@ -68,7 +68,7 @@ as() { if [ "$1" = root ]; then shift; "$@"; else local u=$1; shift; su "$u" -s 
 first_line() { apt-get -qq update && apt-get -qq -y install git make python3 python3-venv >/dev/null 2>&1; }
 page() { .venv/bin/python -c "import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5).read()" "http://127.0.0.1:$PORT/" 2>/dev/null; }
 no_cluster_of_its_own() { ! ls /etc/postgresql/*/main >/dev/null 2>&1; }
-servers() { grep -lsz 'bin/postgres' /proc/[0-9]*/cmdline | wc -l; }
+servers() { grep -lsz 'bin/[p]ostgres' /proc/[0-9]*/cmdline | wc -l; }
 interrupt() { # Ctrl-C for the server, in whatever session su put it
     local process
     for process in /proc/[0-9]*; do
