@@ -21,6 +21,7 @@ import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from layers.errors import BadSource
 from spatial.crs import parse_crs
@@ -164,7 +165,8 @@ class GdalSource:
     @property
     def crs(self) -> CRS | None:
         """The reference system that the file states."""
-        return None if self._info["crs"] is None else parse_crs(self._info["crs"])
+        stated = self._info["crs"]
+        return None if stated is None else _stated_crs(self.name, stated)
 
     @cached_property
     def types(self) -> Mapping[str, pa.DataType]:
@@ -351,7 +353,7 @@ class ParquetSource:
         column = self._geo["columns"][self._geometry]
         if "crs" not in column:
             return parse_crs("OGC:CRS84")
-        return None if column["crs"] is None else CRS.from_json_dict(column["crs"])
+        return None if column["crs"] is None else _stated_crs(self.name, column["crs"])
 
     @property
     def types(self) -> Mapping[str, pa.DataType]:
@@ -418,6 +420,22 @@ class FrameSource:
             part = slice(start, start + BATCH_ROWS)
             table = self._table.slice(start, BATCH_ROWS)
             yield Batch(start + 1, _columns(table, ()), None if shapes is None else shapes[part])
+
+
+def _stated_crs(source: str, stated: Any) -> CRS:
+    """Return the reference system that a file describes, by its code where it has one.
+
+    Files describe it in full (WKT, PROJJSON) more often than they name it.
+    """
+    try:
+        found = CRS.from_user_input(stated)
+        authority = found.to_authority()
+        return found if authority is None else CRS.from_authority(*authority)
+    except CRSError as error:
+        raise BadSource(
+            f"{source} states a reference system that can't be read ({_first_line(error)}); "
+            "mend the file, or take it out and give --crs"
+        ) from None
 
 
 def _batch(first_row: int, table: pa.Table, geometry: str | None) -> Batch:

@@ -38,6 +38,8 @@ from layers.tables import (
 Progress = Callable[[str, int, int | None], None]
 HASH_VERSION = 1
 _NAMED = 20
+# Begins the keys of rows that have none yet; a key of the source can't begin so.
+_UNNAMED = "~~"
 
 
 @dataclass(frozen=True)
@@ -164,20 +166,17 @@ def give_ids(
         findings.without_key.add(row, "no key: matched by geometry and content")
     if not findings.without_key.count:
         return
+    # Until it has an id, a row goes by the hash of its content: what is drawn twice is one thing.
+    digest: Any = sa.func.encode(row_hash(stage.schema.stored, raw.c, spatial=True), "hex")
+    by_hash = sa.literal(_UNNAMED).op("||")(digest)
+    connection.execute(sa.update(raw).values(_key=by_hash).where(raw.c._key.is_(None)))
     if stage.record.head:
         # Where several are alike each round pairs what is left, until nothing more pairs.
         while connection.execute(_match_keyless(stage, scope)).rowcount:
             pass
-    content: Any = row_hash(stage.schema.stored, raw.c, spatial=True)
     for salt in itertools.count():
-        # A name can be taken: by the feature that had this content first and has another now.
-        salted = content if not salt else sa.func.sha256(content.op("||")(f"{salt}".encode()))
-        fresh = sa.literal("~").op("||")(sa.func.left(sa.func.encode(salted, "hex"), 16))
-        other = raw.alias("other").c
-        taken = sa.select(other._key).where(other._key.is_not(None))
-        free = sa.update(raw).values(_key=fresh).where(raw.c._key.is_(None), fresh.not_in(taken))
-        connection.execute(free)
-        if not connection.scalar(sa.select(sa.exists().where(raw.c._key.is_(None)))):
+        connection.execute(_name_keyless(stage, salt))
+        if not connection.scalar(sa.select(sa.exists().where(raw.c._key.startswith(_UNNAMED)))):
             break
 
 
@@ -421,6 +420,22 @@ def _merge_geometry(stage: Stage) -> sa.Update:
     )
 
 
+def _name_keyless(stage: Stage, salt: int) -> sa.Update:
+    """Rows that are no feature yet get a name from their content, unless it is taken.
+
+    It can be, by the feature that had this content first and has another now.
+    """
+    raw, other = stage.raw, stage.raw.alias("other").c
+    text: Any = sa.func.substr(raw.c._key, len(_UNNAMED) + 1)
+    if salt:
+        salted = sa.func.convert_to(text.op("||")(f"#{salt}"), "UTF8")
+        text = sa.func.encode(sa.func.sha256(salted), "hex")
+    name = sa.literal("~").op("||")(sa.func.left(text, 16))
+    taken = sa.select(other._key).where(sa.not_(other._key.startswith(_UNNAMED)))
+    unnamed = raw.c._key.startswith(_UNNAMED)
+    return sa.update(raw).values(_key=name).where(unnamed, name.not_in(taken))
+
+
 def _match_keyless(stage: Stage, scope: Mapping[str, str]) -> sa.Update:
     """Rows without a key take the id of a keyless feature of the same shape, if one is free.
 
@@ -447,15 +462,15 @@ def _match_keyless(stage: Stage, scope: Mapping[str, str]) -> sa.Update:
         ),
     )
     candidates = (
-        sa.select(raw.c._row, live.c._fid, same_fields.label("same"))
-        .where(raw.c._key.is_(None), live.c._fid.like("~%"), free, inside, together)
+        sa.select(raw.c._row, raw.c._key, live.c._fid, same_fields.label("same"))
+        .where(raw.c._key.startswith(_UNNAMED), live.c._fid.like("~%"), free, inside, together)
         .where(sa.or_(near, sa.and_(raw.c._geom.is_(None), live.c._geom.is_(None), same_fields)))
         .subquery("candidates")
     )
     c = candidates.c
-    best = _first_of(candidates, c._row, (c.same.desc(), c._fid))
+    best = _first_of(candidates, c._key, (c.same.desc(), c._fid, c._row))
     once = _first_of(best, best.c._fid, (best.c.same.desc(), best.c._row))
-    return sa.update(raw).values(_key=once.c._fid).where(raw.c._row == once.c._row)
+    return sa.update(raw).values(_key=once.c._fid).where(raw.c._key == once.c._key)
 
 
 def _first_of(rows: sa.Subquery, group: Any, order: tuple[Any, ...]) -> sa.Subquery:

@@ -344,7 +344,9 @@ class Snapshot:
         fields = {_column_name(f.id): f.type for f in self.layer.reader.fields(record.schema)}
         index = pd.Index([row[0] for row in rows], dtype=object, name="id")
         names = ["valid_from", "valid_to", *fields, "geometry"]
-        frame = pd.DataFrame([tuple(row)[1:] for row in rows], index=index, columns=names)
+        # As objects: integers beside a NULL would become floats, which can't hold the large ones.
+        values = [tuple(row)[1:] for row in rows]
+        frame = pd.DataFrame(values, index=index, columns=names, dtype=object)
         for name, kind in fields.items():
             frame[name] = _typed(frame[name], kind)
         for name in ("valid_from", "valid_to"):
@@ -368,7 +370,7 @@ def _typed(values: pd.Series[Any], kind: FieldType) -> pd.Series[Any]:
         return values.astype("boolean")
     if kind is FieldType.INSTANT:
         return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
-    return values
+    return values.infer_objects()
 
 
 def _read_extent(connection: Connection, record: Layer) -> Extent:

@@ -114,6 +114,7 @@ def test_rows_without_a_key_in_one_place_are_told_apart(store: Store) -> None:
     assert sorted(layer(store, "t").at().read()["a"]) == ["x", "y"]
     assert counts(publish(store, "t", of("x", "w"), consent=True)) == (0, 1, 0)
     assert publish(store, "t", of("w", "x")).nothing_to_do
+    assert publish(store, "t", of("x", "w", "x")).nothing_to_do
 
 
 def test_events_without_a_key_in_one_place_are_different_events(store: Store) -> None:
@@ -401,7 +402,9 @@ def read_parcels(path: Path) -> gpd.GeoDataFrame:
     placeholders = {"---", "--", "-", "--MD", "--R", "ROAD", ""}
     key = frame["ML"].fillna("").str.strip()
     frame = frame[~key.isin(placeholders)].assign(ML=key)
-    frame.geometry = frame.make_valid(method="structure", keep_collapsed=False)
+    bad = ~frame.is_valid
+    mended = frame[bad].make_valid(method="structure", keep_collapsed=False)
+    frame.loc[bad, "geometry"] = mended
     frame["UYEAR"] = frame["UYEAR"].fillna(0).astype(int)
     frame["MAP"], frame["LOT"] = frame["MAP"].fillna(""), frame["LOT"].fillna("")
     repeated = frame["ML"].duplicated(keep=False)
