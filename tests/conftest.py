@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 from layers.embedded import EmbeddedError, running_cluster
@@ -19,6 +21,10 @@ from services.demo.city import City, load_city, read_city
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "deploy" / "demo"
 SHARED = ROOT.parent / "shared"
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -32,14 +38,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(scope="session")
-def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_dsn() -> Iterator[str]:
     """The address of a PostGIS server: DATABASE_URL's, or a private cluster for this run."""
     with ExitStack() as stack:
         dsn = os.environ.get("DATABASE_URL")
         if not dsn:
             try:
-                cluster = running_cluster(tmp_path_factory.mktemp("pg"), durable=False)
-                dsn = stack.enter_context(cluster)
+                data = Path(stack.enter_context(TemporaryDirectory(prefix="shikong-tests-")))
+                # Run as root, the server is user postgres's, who must be able to come in.
+                data.chmod(0o755)
+                dsn = stack.enter_context(running_cluster(data, durable=False))
             except EmbeddedError as error:
                 pytest.skip(f"no PostGIS to test on: {error}")
         yield dsn
