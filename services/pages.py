@@ -10,8 +10,6 @@ from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 import orjson
-import orjson
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response

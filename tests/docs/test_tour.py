@@ -64,7 +64,9 @@ def test_every_block_of_the_tour_prints_what_it_says(
     for number, (block, _) in enumerate(blocks):
         body = block.replace(". .venv/bin/activate\n", "")
         body = body.replace("http://127.0.0.1:8000", server).replace("/tmp/", f"{tmp_path}/")
-        script.append(f"{{ {body}\n}} > {tmp_path}/out-{number} 2>&1 || {{ echo block {number}; exit 1; }}")
+        script.append(
+            f"{{ {body}\n}} > {tmp_path}/out-{number} 2>&1 || {{ echo block {number}; exit 1; }}"
+        )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
