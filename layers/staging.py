@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -33,6 +34,7 @@ from layers.tables import (
     column_type,
     geometry_type,
     layer_tables,
+    temporary_table,
 )
 
 Progress = Callable[[str, int, int | None], None]
@@ -71,29 +73,31 @@ class Stage:
 
 def create_stage(connection: Connection, record: Layer) -> Stage:
     """Create the temporary tables; they go with the transaction, however it ends."""
-    meta = sa.MetaData()
-    schema = record.schema
+    raw, ready = _stage_tables(record.id, record.schema)
+    for table in (raw, ready):
+        connection.execute(CreateTable(table))
+    return Stage(record, raw, ready)
 
+
+# Made once a layer: SQLAlchemy knows statements again by the tables that they are about.
+@lru_cache(maxsize=64)
+def _stage_tables(layer_id: str, schema: Schema) -> tuple[sa.Table, sa.Table]:
     def content() -> list[sa.Column[Any]]:
         fields = (*schema.stored, *schema.restricted)
         columns: list[sa.Column[Any]] = [sa.Column(f.id, column_type(f)) for f in fields]
         return [*columns, sa.Column("_geom", geometry_type(schema))]
 
     # Named for the layer: one commit may stage several.
-    raw = sa.Table(
-        f"raw_{record.id}",
-        meta,
+    raw = temporary_table(
+        f"raw_{layer_id}",
         sa.Column("_row", sa.BigInteger),
         sa.Column("_key", sa.Text),
         sa.Column("_s", INSTANT),
         sa.Column("_e", INSTANT),
         *content(),
-        prefixes=["TEMPORARY"],
-        postgresql_on_commit="DROP",
     )
-    ready = sa.Table(
-        f"ready_{record.id}",
-        meta,
+    ready = temporary_table(
+        f"ready_{layer_id}",
         sa.Column("_row", sa.BigInteger),
         sa.Column("_fid", sa.Text),
         sa.Column("_s", INSTANT),
@@ -102,12 +106,8 @@ def create_stage(connection: Connection, record: Layer) -> Stage:
         sa.Column("_hash", sa.LargeBinary),
         sa.Column("_hash_restricted", sa.LargeBinary),
         *content(),
-        prefixes=["TEMPORARY"],
-        postgresql_on_commit="DROP",
     )
-    for table in (raw, ready):
-        connection.execute(CreateTable(table))
-    return Stage(record, raw, ready)
+    return raw, ready
 
 
 def copy_rows(

@@ -258,6 +258,13 @@ def _table(
     )
 
 
+def temporary_table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """Return a table of one transaction, which goes with it however it ends."""
+    return sa.Table(
+        name, sa.MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP"
+    )
+
+
 def geometry_type(schema: Schema) -> Geometry:
     """Return the geometry column type of a schema (indexed apart, never by GeoAlchemy itself)."""
     return _geometry_type(schema.geometry, srid_of(schema))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from sqlalchemy.schema import CreateTable
 
 from layers.model import OPEN_REVISION, Mode
 from layers.staging import Stage, believed, scope_condition
-from layers.tables import FOREVER, INSTANT, Family
+from layers.tables import FOREVER, INSTANT, Family, temporary_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,33 +123,33 @@ def write_family(
 
 
 def _create_tables(connection: Connection, family: Family) -> Assertions:
+    wanted, touched = _plan_tables(family.live.name, family.spatial)
+    for table in (wanted, touched):
+        connection.execute(CreateTable(table))
+    return Assertions(family, wanted, touched)
+
+
+@lru_cache(maxsize=128)
+def _plan_tables(layer_id: str, spatial: bool) -> tuple[sa.Table, sa.Table]:
     # Named for the layer: one commit may plan several.
-    meta, name = sa.MetaData(), f"{'' if family.spatial else 'r_'}{family.live.name}"
-    wanted = sa.Table(
+    name = layer_id if spatial else f"r_{layer_id}"
+    wanted = temporary_table(
         f"wanted_{name}",
-        meta,
         sa.Column("_fid", sa.Text),
         sa.Column("_s", INSTANT),
         sa.Column("_e", INSTANT),
         sa.Column("_void", sa.Boolean),
         sa.Column("_hash", sa.LargeBinary),
         sa.Column("_row", sa.BigInteger),
-        prefixes=["TEMPORARY"],
-        postgresql_on_commit="DROP",
     )
-    touched = sa.Table(
+    touched = temporary_table(
         f"touched_{name}",
-        meta,
         sa.Column("_fid", sa.Text),
         sa.Column("_valid_from", INSTANT),
         sa.Column("_closes", INSTANT),
         sa.Column("_rest", TSTZMULTIRANGE),
-        prefixes=["TEMPORARY"],
-        postgresql_on_commit="DROP",
     )
-    for table in (wanted, touched):
-        connection.execute(CreateTable(table))
-    return Assertions(family, wanted, touched)
+    return wanted, touched
 
 
 def _fill_wanted(connection: Connection, stage: Stage, plan: Assertions) -> None:
