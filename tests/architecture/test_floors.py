@@ -20,7 +20,7 @@ MODULES = sorted(
 )
 # Far above the habit (files of 100-300 lines, functions of 5-25): what lies beyond has lost its
 # shape, whatever the reason.
-FILE_LINES, FUNCTION_LINES = 600, 70
+FILE_LINES, FUNCTION_LINES = 600, 80
 
 
 def test_the_contracts_of_import_linter_hold() -> None:

@@ -367,7 +367,8 @@ def test_the_parcels_editions(demo_store: Store, demo_files: Path) -> None:
     keyed = [{i for i in e.index if not i.startswith("~")} for e in editions]
     shared = sorted(keyed[0] & keyed[1])
     names = ["MAP", "LOT", "UYEAR"]
-    differing = {i for i in shared if tuple(old.loc[i, names]) != tuple(new.loc[i, names])}
+    differs = (old.loc[shared, names] != new.loc[shared, names]).any(axis=1)
+    differing = set(differs.index[differs])
     far = shapely.hausdorff_distance(
         old.loc[shared].geometry.to_numpy(), new.loc[shared].geometry.to_numpy()
     )
