@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pyproj import CRS
 from sqlalchemy.engine import Connection
 
-from layers import catalog, staging, tables
+from layers import beliefs, catalog, identity, staging, tables
 from layers.columns import Conversion, check_scope, match_names
 from layers.errors import BadPeriod, BadScope, BadSource, NeedsConsent, SchemaConflict
 from layers.inference import Choices, infer_schema, with_choices
@@ -132,13 +132,13 @@ def _settle(
     say: Progress,
 ) -> int:
     found = conversion.findings
-    staging.give_ids(connection, stage, reload.scope, found)
+    identity.give_ids(connection, stage, reload.scope, found)
     staging.set_starts(connection, stage, effective)
     if mode is Mode.UPSERT and stage.record.head:
         lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
         staging.fill_lacking(connection, stage, lacking)
     policy = reload.choices.duplicates or schema.duplicates
-    staging.settle_repeats(connection, stage, policy, found)
+    identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
@@ -237,7 +237,7 @@ def _check_key(
     if not lacking:
         return
     live = tables.tables_of(record).open.live.c
-    inside = staging.scope_condition(live, schema, reload.scope)
+    inside = beliefs.scope_condition(live, schema, reload.scope)
     keyed = sa.exists().where(inside, sa.not_(live._fid.like("~%")))
     if mode is Mode.UPSERT or (record.head and connection.scalar(sa.select(keyed))):
         raise BadSource(
@@ -278,8 +278,8 @@ def _ask_consent(
     if not report.retired:
         return
     names = ("_valid_from", "_valid_to", *reload.scope)
-    was = staging.believed(stage.tables.open, names).subquery("was")
-    inside = staging.scope_condition(was.c, stage.schema, reload.scope)
+    was = beliefs.believed(stage.tables.open, names).subquery("was")
+    inside = beliefs.scope_condition(was.c, stage.schema, reload.scope)
     there = sa.select(sa.func.count()).select_from(was)
     there = there.where(inside, was.c._valid_from <= effective, was.c._valid_to > effective)
     scope = connection.scalar(there) or 0

@@ -20,8 +20,9 @@ from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, aggregate_order_by
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
+from layers.beliefs import believed, scope_condition
 from layers.model import OPEN_REVISION, Mode
-from layers.staging import Stage, believed, scope_condition
+from layers.staging import Stage
 from layers.tables import FOREVER, INSTANT, Family, temporary_table
 
 

@@ -17,7 +17,7 @@ from publishing import START, layer, points, publish, schema_of
 from layers.errors import BadQuery, FeatureGone, UnknownFeature, UnknownLayer, UnknownRevision
 from layers.model import Field, FieldType, Mode, Title
 from layers.readers import Reader
-from layers.staging import encoding
+from layers.sameness import encoding
 from layers.store import Store
 
 
