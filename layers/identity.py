@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.engine import Connection
 
-from layers.beliefs import scope_condition
+from layers.beliefs import believed, scope_condition
 from layers.errors import BadKey
 from layers.model import Duplicates, Role
 from layers.report import Findings, RepeatedKey
@@ -47,6 +47,25 @@ def give_ids(
             break
 
 
+def refuse_strangers(connection: Connection, stage: Stage) -> None:
+    """Refuse rows of a table without geometry that are of no feature which the layer knows.
+
+    Raises
+    ------
+    BadKey
+        With the keys: a slip of the pen would make a feature that is nowhere.
+    """
+    known = believed(stage.tables.open, ("_fid",)).subquery("known")
+    strange = ~sa.exists().where(known.c._fid == stage.raw.c._key)
+    query = sa.select(stage.raw.c._key).where(strange).order_by(stage.raw.c._row)
+    keys = connection.scalars(query).all()
+    if keys:
+        raise BadKey(
+            f"{len(keys)} rows are of no feature of {stage.record.id}: "
+            f"{', '.join(map(repr, keys[:NAMED]))}; mend the keys, or give the rows a geometry"
+        )
+
+
 def settle_repeats(
     connection: Connection, stage: Stage, policy: Duplicates, findings: Findings
 ) -> None:
@@ -61,6 +80,11 @@ def settle_repeats(
     repeats = connection.execute(_repeats(stage)).all()
     if not repeats:
         return
+    if policy is Duplicates.MERGE and not stage.schema.is_multi:
+        raise BadKey(
+            f"{len(repeats)} keys are repeated, and a {stage.schema.geometry} holds no "
+            "pieces; choose --duplicates first or last"
+        )
     names = [f.id for f in stage.schema.stored]
     refused = [r for r in repeats if policy is Duplicates.REFUSE and not r.key.startswith("~")]
     if refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -137,6 +138,8 @@ def _settle(
     if mode is Mode.UPSERT and stage.record.head:
         lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
         staging.fill_lacking(connection, stage, lacking)
+        if not reload.source.has_geometry:
+            identity.refuse_strangers(connection, stage)
     policy = reload.choices.duplicates or schema.duplicates
     identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
@@ -147,9 +150,16 @@ def _settle(
 
 
 def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
+    # What becomes of repeated keys is settled publish by publish; it is no part of the layer.
+    lasting = dataclasses.replace(reload.choices, duplicates=None)
     if reload.schema is not None:
-        return with_choices(reload.schema, reload.choices)
+        return with_choices(reload.schema, lasting)
     if record is not None:
+        if with_choices(record.schema, lasting) != record.schema:
+            raise SchemaConflict(
+                f"layer {record.id} has its kind, key and period fields already; "
+                "leave --kind, --key, --valid-from-field and --valid-to-field out"
+            )
         return record.schema
     crs = (
         f"EPSG:{reload.crs.to_epsg()}" if reload.crs is not None and reload.crs.to_epsg() else None
