@@ -7,6 +7,7 @@ model, and then asks both for everything. Counterexamples that were found stand 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -450,7 +451,7 @@ def run(store: Store, history: History) -> Pair:
 
 
 @settings(
-    max_examples=25,
+    max_examples=1000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 25,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
