@@ -17,6 +17,7 @@ from services.errors import ServicesError
 from spatial.errors import SpatialError
 from tiles.errors import TilesError
 
+_MOST_DAYS = 36_500
 Command = Callable[[argparse.Namespace], int | None]
 
 
@@ -141,12 +142,18 @@ def _keeping(chosen: Any) -> None:
     )
     create.add_argument("--name", default="unnamed")
     create.add_argument("--role", choices=("reader", "publisher"), default="reader")
-    create.add_argument("--days", type=int, metavar="N", help="expires after so many days")
+    create.add_argument("--days", type=_days, metavar="N", help="expires after so many days")
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r}: a port is 1 to 65535")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_DAYS} days; without, for ever")
     return int(text)
 
 
