@@ -12,7 +12,7 @@ from layers.model import Field, Kind
 from layers.store import PublishedLayer, Store
 from services.doors import Door
 from services.links import address, link, self_links
-from services.negotiation import GEOJSON, JSON, check_format
+from services.negotiation import GEOJSON, JSON, check_format, wants_html
 from services.openapi import operation
 from services.pages import respond
 from services.parameters import check_names
@@ -55,6 +55,9 @@ async def collection(request: Request) -> Response:
     document["links"] += self_links(request, JSON, "collections", layer.record.id)
     fields = layer.reader.fields(layer.record.schema)
     document["fields"] = [_field_document(f) for f in fields]
+    if wants_html(request):
+        # Clients take it for a promise that features can be had in it (Part 2); people may know.
+        document["storageCrs"] = crs_uri(layer.record.schema.crs)
     return respond(request, document, "collection.html", layer=layer.record)
 
 
@@ -74,7 +77,6 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
         "revision": record.head,
         "extent": _extent_document(layer),
         "crs": [CRS84],
-        "storageCrs": crs_uri(schema.crs),
         "links": _links(request, layer),
     }
     if schema.kind is Kind.STATE:

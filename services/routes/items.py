@@ -176,7 +176,7 @@ async def versions(request: Request) -> Response:
         "numberReturned": len(found),
         "features": found,
         "links": [
-            *self_links(request, JSON, "collections", layer_id, "items", feature_id, "versions"),
+            *self_links(request, GEOJSON, "collections", layer_id, "items", feature_id, "versions"),
             link(original, "original", GEOJSON, feature_id),
         ],
     }
@@ -296,8 +296,8 @@ def _item_links(
         ),
         link(address(request, *segments), "original", GEOJSON, "The feature, now"),
         link(address(request, *memento, revision=revision), "memento", GEOJSON, "This version"),
-        link(history, "timemap", JSON, "Its versions"),
-        link(history, "version-history", JSON, "Its versions"),
+        link(history, "timemap", GEOJSON, "Its versions"),
+        link(history, "version-history", GEOJSON, "Its versions"),
         link(address(request, "collections", layer_id), "collection", JSON, "The collection"),
     ]
 

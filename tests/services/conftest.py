@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,26 +61,30 @@ def client(city_doors: Doors) -> TestClient:
     return city_doors.client
 
 
+@contextmanager
+def _copy(template: str, make_database: Callable[..., str], settings: Settings) -> Iterator[Doors]:
+    with closing(open_store(make_database(template))) as store:
+        app = create_app(store, settings)
+        with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
+            yield Doors(store, client)
+
+
 @pytest.fixture
-def make_doors(
+def own_doors(
     demo_template: str, make_database: Callable[..., str], settings: Settings
-) -> Iterator[Callable[[], Doors]]:
-    """Opens copies of the demo city that a test may change."""
-    with ExitStack() as stack:
-
-        def make() -> Doors:
-            store = stack.enter_context(closing(open_store(make_database(demo_template))))
-            app = create_app(store, settings)
-            client = TestClient(app, raise_server_exceptions=False, headers=PLAIN)
-            stack.enter_context(client)
-            return Doors(store, client)
-
-        yield make
+) -> Iterator[Doors]:
+    """A copy of the demo city that the test may change."""
+    with _copy(demo_template, make_database, settings) as doors:
+        yield doors
 
 
-@pytest.fixture
-def own_doors(make_doors: Callable[[], Doors]) -> Doors:
-    return make_doors()
+@pytest.fixture(scope="session")
+def keyed_doors(
+    demo_template: str, make_database: Callable[..., str], settings: Settings
+) -> Iterator[Doors]:
+    """A copy in which tests may make keys, and nothing else."""
+    with _copy(demo_template, make_database, settings) as doors:
+        yield doors
 
 
 @pytest.fixture(scope="session")

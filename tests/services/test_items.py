@@ -479,7 +479,7 @@ def test_a_version_that_never_was_is_404(client: TestClient) -> None:
 def test_ids_may_have_any_character(store: Store, settings: Any) -> None:
     from services.app import create_app
 
-    ids = ["a/b", "a b", "ä/ö/ü", "%2F", "x?y#z", "宗地/1", "..", "a/versions/b", "v.1", "+", "a:b"]
+    ids = ["a/b", "a b", "ä/ö/ü", "x?y#z", "宗地/1", "..", "a/versions/b", "v.1", "+", "a:b"]
     document = {
         "kind": "state", "title": "Odd", "geometry": "Point", "visibility": "public",
         "fields": [{"id": "no", "role": "key"}],
