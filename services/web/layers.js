@@ -4,7 +4,7 @@ import { address } from "./api.js";
 import { both, el, svg, syntheticBadge } from "./dom.js";
 import { scan } from "./scan.js";
 import { change } from "./state.js";
-import { legend } from "./style.js";
+import { legend, source } from "./style.js";
 
 function swatch({ fill, outline, line, circle, width = 2, dash, cased }) {
   const picture = svg("svg", { class: "swatch", viewBox: "0 0 22 12", "aria-hidden": "true" });
@@ -56,8 +56,8 @@ export function layerPanel(collections, { off, map }) {
 
   function note(collection, known) {
     if (!known) return el("p", { class: "note" }, "该入库时间尚无此图层 · not recorded by then");
-    const { minzoom } = map.getSource(collection.id) ?? {};
-    if (minzoom && map.getZoom() < minzoom) return el("p", { class: "note" }, "放大后显示 · zoom in to see it");
+    const { minzoom } = source(collection, {});
+    if (map.getZoom() < minzoom) return el("p", { class: "note" }, "放大后显示 · zoom in to see it");
     return null;
   }
 
@@ -100,7 +100,7 @@ export function layerPanel(collections, { off, map }) {
     signature = zoomSignature();
   }
   let lastKnown = () => true;
-  const zoomSignature = () => collections.map((c) => map.getZoom() < (map.getSource(c.id)?.minzoom ?? 0)).join();
+  const zoomSignature = () => collections.map((c) => map.getZoom() < source(c, {}).minzoom).join();
   map.on("zoomend", () => {
     if (zoomSignature() !== signature) update(lastKnown);
   });

@@ -1,6 +1,6 @@
 // One Map: every collection that the server lists, at one instant and as known at one.
 
-import { Problem, base, problemText, readCollections } from "./api.js";
+import { Problem, problemText, readCollections } from "./api.js";
 import { el } from "./dom.js";
 import { featurePanel } from "./feature.js";
 import { toMs } from "./instants.js";
@@ -99,7 +99,11 @@ function makeMap(collections) {
   return map;
 }
 
+// A tile that failed does not come back by setTiles, it waits for itself: then all begins anew.
+let broken = false;
+
 async function sayError({ error }) {
+  broken = true;
   if (error?.status === 404 || error?.name === "AbortError") return;
   if (error?.status && error.body) say(problemText(error.status, await error.body.text()));
   else if (error?.message?.startsWith("Failed to fetch")) say("服务器没有应答 · the server does not answer");
@@ -127,17 +131,102 @@ function hitsAt(map, point, byId) {
   return [...found.values()].sort((a, b) => style.hitFirst(byId.get(a.collection), byId.get(b.collection)));
 }
 
+// Tiles that turn out to be the same draw nothing, and without a frame the map never says that it
+// is idle: while something is awaited, frames are asked for.
 function watchLoading(map) {
+  let asking;
   map.on("dataloading", () => {
     loading.hidden = false;
+    asking ??= setInterval(() => map.loaded() && map.triggerRepaint(), 200);
   });
   map.on("idle", () => {
     loading.hidden = true;
+    clearInterval(asking);
+    asking = undefined;
   });
+}
+
+// Keeps the map as the state says: time, toggles and what is picked.
+function makeDrawing(map, collections, byId, { picked, legend }) {
+  let usable = false;
+  let settled = false;
+  let pins = "";
+  const pinsNow = () => JSON.stringify([state.datetime, state.recorded]);
+
+  const unsettle = () => {
+    settled = false;
+    map.triggerRepaint();
+  };
+  for (const event of ["dataloading", "movestart"]) {
+    map.on(event, () => {
+      settled = false;
+    });
+  }
+  map.on("idle", () => {
+    settled = true;
+  });
+
+  function selection() {
+    if (!usable) return;
+    unsettle();
+    for (const id of ["selected/line", "selected/point"]) if (map.getLayer(id)) map.removeLayer(id);
+    const found = picked();
+    if (found) for (const layer of style.selection(byId.get(found.collection), found.id)) map.addLayer(layer);
+  }
+
+  function toggles() {
+    legend.update(knownThen);
+    if (!usable) return;
+    unsettle();
+    for (const layer of map.getStyle().layers) {
+      const { collection, toggle } = layer.metadata ?? {};
+      if (!collection) continue;
+      const wanted = isShown(byId.get(collection), toggle) ? "visible" : "none";
+      if (map.getLayoutProperty(layer.id, "visibility") !== wanted) map.setLayoutProperty(layer.id, "visibility", wanted);
+    }
+  }
+
+  function anew() {
+    usable = false;
+    broken = false;
+    pins = pinsNow();
+    unsettle();
+    map.setStyle(styleOf(collections), { diff: false });
+  }
+
+  function time() {
+    clearErrors();
+    if (!usable) return;
+    if (broken) {
+      anew();
+      return;
+    }
+    pins = pinsNow();
+    unsettle();
+    for (const c of collections) {
+      const layer = `${c.id}/fill`;
+      if (map.getLayer(layer)) map.setPaintProperty(layer, "fill-color", style.plainFill(c, toMs(state.datetime, c.timeZone)));
+      map.getSource(c.id).setTiles(style.source(c, state).tiles);
+    }
+    toggles();
+  }
+
+  pins = pinsNow();
+  map.on("style.load", () => {
+    usable = true;
+    if (pins === pinsNow()) toggles();
+    else time();
+    selection();
+  });
+  const idle = async () => {
+    if (!settled) await map.once("idle");
+  };
+  return { selection, toggles, time, anew, idle };
 }
 
 async function begin() {
   let collections;
+  let map;
   try {
     collections = (await readCollections()).sort(style.listed);
   } catch (error) {
@@ -145,8 +234,6 @@ async function begin() {
     say(error instanceof Problem ? error.message : String(error));
     return;
   }
-  const byId = new Map(collections.map((c) => [c.id, c]));
-  let map;
   try {
     map = makeMap(collections);
   } catch (error) {
@@ -154,54 +241,22 @@ async function begin() {
     say(`此浏览器画不了地图（需要 WebGL） · this browser cannot draw the map, it has no WebGL: ${error.message}`);
     return;
   }
+  const byId = new Map(collections.map((c) => [c.id, c]));
   map.on("error", sayError);
   watchLoading(map);
-
-  const idle = () =>
-    new Promise((done) => {
-      map.once("idle", done);
-      map.triggerRepaint();
-    });
   const legend = layerPanel(collections, { off, map });
-  const time = timeBar(collections, map);
+  const bar = timeBar(collections, map);
   const panel = featurePanel(byId, { say, map });
+  const drawing = makeDrawing(map, collections, byId, { picked: panel.picked, legend });
 
-  const drawSelection = () => {
-    for (const id of ["selected/line", "selected/point"]) if (map.getLayer(id)) map.removeLayer(id);
-    const picked = panel.picked();
-    if (picked) for (const layer of style.selection(byId.get(picked.collection), picked.id)) map.addLayer(layer);
-  };
-  const drawToggles = () => {
-    for (const layer of map.getStyle().layers) {
-      const { collection, toggle } = layer.metadata ?? {};
-      if (!collection) continue;
-      const wanted = isShown(byId.get(collection), toggle) ? "visible" : "none";
-      if (map.getLayoutProperty(layer.id, "visibility") !== wanted) map.setLayoutProperty(layer.id, "visibility", wanted);
-    }
-    legend.update(knownThen);
-  };
-  const drawTime = () => {
-    clearErrors();
-    for (const c of collections) {
-      const layer = `${c.id}/fill`;
-      if (map.getLayer(layer)) map.setPaintProperty(layer, "fill-color", style.plainFill(c, toMs(state.datetime, c.timeZone)));
-      map.getSource(c.id).setTiles(style.source(c, state).tiles);
-    }
-  };
-
-  await new Promise((done) => map.once("style.load", done));
   changes.addEventListener("change", ({ detail: { before, after } }) => {
     const moved = before.datetime !== after.datetime || before.recorded !== after.recorded;
-    if (moved) drawTime();
-    if (moved || before.off !== after.off) drawToggles();
-    if (moved || before.feature !== after.feature) panel.update().then(drawSelection);
-    time.update();
+    if (moved) drawing.time();
+    else if (before.off !== after.off) drawing.toggles();
+    if (moved || before.feature !== after.feature) panel.update().then(drawing.selection);
+    bar.update();
   });
-  style.dark.addEventListener("change", () => {
-    map.setStyle(styleOf(collections));
-    legend.update(knownThen);
-    drawSelection();
-  });
+  style.dark.addEventListener("change", drawing.anew);
   map.on("click", ({ point }) => panel.show(hitsAt(map, point, byId)));
   map.on("moveend", () => {
     const { lng, lat } = map.getCenter();
@@ -210,10 +265,9 @@ async function begin() {
   map.on("mousemove", ({ point }) => {
     map.getCanvas().style.cursor = map.queryRenderedFeatures(point).length ? "pointer" : "";
   });
-  drawToggles();
-  const drawn = panel.update({ fly: !state.map }).then(drawSelection);
-  const ready = Promise.all([map.loaded() || new Promise((done) => map.once("load", done)), drawn]).then(idle);
-  window.shikong = { map, ready, idle, base, state: () => state };
+  const drawn = panel.update({ fly: !state.map }).then(drawing.selection);
+  const ready = Promise.all([map.once("load"), drawn]).then(drawing.idle);
+  window.shikong = { map, ready, idle: drawing.idle };
 }
 
 begin();

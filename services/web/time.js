@@ -80,9 +80,12 @@ export function timeBar(collections, map) {
     return [el("strong", {}, what), `，${known} `, el("span", { class: "en", lang: "en" }, `${en}, ${knownEn}`)];
   }
 
+  let said = {};
   function update() {
-    if (document.activeElement !== field) field.value = state.datetime;
-    if (document.activeElement !== recorded) recorded.value = state.recorded;
+    // What is being typed stays, until the state itself changes.
+    if (said.datetime !== state.datetime) field.value = state.datetime;
+    if (said.recorded !== state.recorded) recorded.value = state.recorded;
+    said = state;
     const ms = now();
     const text = Number.isNaN(ms) ? "" : state.datetime ? local(new Date(ms), zone) : today();
     const day = text ? dayNumber(text) : last;
