@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -105,21 +106,25 @@ class Conversion:
     def _geometries(self, batch: Batch, rows: NDArray[np.int64]) -> pa.Array:
         if batch.geometries is None:
             return pa.nulls(len(batch), pa.string())
-        shapes = self._in_storage_crs(batch.geometries)
+        shapes = self._in_storage_crs(batch.geometries, rows)
         shapes = self._repaired(shapes, rows)
         hexes = shapely.to_wkb(
             shapely.set_srid(shapes, srid_of(self.schema)), hex=True, include_srid=True
         )
         return pa.array(hexes, pa.string(), from_pandas=True)
 
-    def _in_storage_crs(self, shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    def _in_storage_crs(
+        self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
+    ) -> NDArray[np.object_]:
         target = parse_crs(self.schema.crs)
-        if self.crs is None or self.crs == target:
-            return shapes
-        try:
-            return transform(shapes, self.crs, target)
-        except SpatialError as error:
-            raise BadSource(str(error)) from None
+        if self.crs is not None and self.crs != target:
+            try:
+                shapes = transform(shapes, self.crs, target)
+            except SpatialError as error:
+                raise BadSource(str(error)) from None
+        if target.is_geographic:
+            _check_degrees(shapes, rows)
+        return shapes
 
     def _repaired(
         self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
@@ -154,6 +159,19 @@ class Conversion:
                 f"the layer holds {self.schema.geometry}, but the source has no heights; "
                 "give them, or publish to a layer without Z"
             )
+
+
+def _check_degrees(shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
+    """Refuse longitudes and latitudes that are none: metres, or the axes the wrong way round."""
+    west, south, east, north = shapely.bounds(shapes).T
+    # What is not finite is told of apart; a hair beyond the edge is rounding.
+    wrong = (west < -180.001) | (east > 180.001) | (south < -90.001) | (north > 90.001)
+    wrong &= np.isfinite(west + south + east + north)
+    for i in np.flatnonzero(wrong)[:1]:
+        raise BadValue(
+            f"row {rows[i]} lies at {west[i]:.10g} {south[i]:.10g}, which is no longitude and "
+            "latitude; state the source's --crs, or mind the order of the axes"
+        )
 
 
 def match_names(schema: Schema, available: Sequence[str]) -> dict[str, str]:
@@ -239,7 +257,7 @@ def _explain(values: pa.Array, f: Field, schema: Schema, first_row: int, error: 
             _CONVERTERS[f.type](pa.array([value.as_py()], values.type), f, schema)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, SpatialError, ValueError):
             # Messages end in logs, where the value of a restricted field may not stand.
-            shown = "the value" if f.is_restricted else repr(value.as_py())
+            shown = "the value" if f.is_restricted else reprlib.repr(value.as_py())
             where = f"row {first_row + offset}, field {f.id}: {shown} is no {f.type}"
             return f"{where}; mend it, or list it in the schema's missing = [...]"
     return f"field {f.id}: {'a value' if f.is_restricted else error} can't be read as {f.type}"

@@ -6,6 +6,7 @@ filter, order and page; the tiles floor wraps the same select in ST_AsMVT.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,9 +21,10 @@ from layers.model import OPEN_REVISION, Field, FieldType, Kind, Layer
 from layers.readers import Reader
 from layers.tables import FOREVER, INSTANT, believed_range, column_type, srid_of, tables_of
 from spatial.crs import CRS84, parse_crs
-from spatial.periods import Interval
+from spatial.periods import Interval, parse_instant
 
 Box = tuple[float, float, float, float]
+_NUMBER = re.compile(r"[+-]?[0-9]{1,25}(\.[0-9]{0,25})?([eE][+-]?[0-9]{1,3})?")
 _LONLAT = parse_crs(CRS84)
 
 
@@ -56,6 +58,8 @@ class Query:
         degrees.
     bbox_crs : CRS
         Longitude and latitude unless stated.
+    placeless : bool
+        Whether a box also selects features without a geometry, as OGC API Features has it.
     equal : mapping of str to str
         Property to the value that it must have.
     ids : sequence of str, optional
@@ -68,6 +72,7 @@ class Query:
 
     bbox: Box | None = None
     bbox_crs: CRS = _LONLAT
+    placeless: bool = False
     equal: Mapping[str, str] = field(default_factory=dict)
     ids: Sequence[str] | sa.CompoundSelect[Any] | None = None
     after: tuple[str, datetime] | None = None
@@ -132,9 +137,10 @@ def _branch(
         *(c[f.id] for f in fields),
     ).where(*conditions)
     if query.bbox is not None:
-        select = select.where(_in_box(c._geom, layer, query.bbox, query.bbox_crs))
+        inside = _in_box(c._geom, layer, query.bbox, query.bbox_crs)
+        select = select.where(sa.or_(inside, c._geom.is_(None)) if query.placeless else inside)
     for name, text in query.equal.items():
-        select = select.where(_equals(c, fields, name, text))
+        select = select.where(_equals(c, layer, fields, name, text))
     if query.ids is not None:
         select = select.where(c._fid.in_(query.ids))
     if query.after is not None:
@@ -234,7 +240,7 @@ def _reported_within(
     return conditions
 
 
-def _equals(columns: Any, fields: Sequence[Field], name: str, text: str) -> Any:
+def _equals(columns: Any, layer: Layer, fields: Sequence[Field], name: str, text: str) -> Any:
     f = next((f for f in fields if f.id == name), None)
     if f is None:
         known = ", ".join(f.id for f in fields)
@@ -242,26 +248,26 @@ def _equals(columns: Any, fields: Sequence[Field], name: str, text: str) -> Any:
     if f.type is FieldType.TEXT:
         return columns[name] == text
     try:
-        value: Any = _PARSERS[f.type](text)
+        value: Any = _read_value(f, text, layer)
     except (ValueError, KeyError, OverflowError):
         raise BadQuery(f"{name} = {text!r}: the property is of type {f.type}") from None
     return columns[name] == sa.literal(value, column_type(f))
 
 
-def _integer(text: str) -> int:
-    value = int(text)
-    if abs(value) > 2**63 - 1:
+def _read_value(f: Field, text: str, layer: Layer) -> Any:
+    """A filter's text as a value of the field; what the field can't hold is a ValueError."""
+    if f.type is FieldType.INSTANT:
+        return parse_instant(text, layer.schema.zone)
+    if f.type is FieldType.DATE:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    if f.type is FieldType.BOOLEAN:
+        return {"true": True, "false": False}[text]
+    if not _NUMBER.fullmatch(text):
+        raise ValueError
+    value = float(text) if f.type is FieldType.NUMBER else int(text)
+    if abs(value) > 2**63 - 1 and f.type is FieldType.INTEGER:
         raise ValueError
     return value
-
-
-_PARSERS: Mapping[FieldType, Any] = {
-    FieldType.INTEGER: _integer,
-    FieldType.NUMBER: float,
-    FieldType.BOOLEAN: lambda text: {"true": True, "false": False}[text],
-    FieldType.DATE: lambda text: datetime.strptime(text, "%Y-%m-%d").date(),
-    FieldType.INSTANT: datetime.fromisoformat,
-}
 
 
 def _in_box(geom: Any, layer: Layer, box: Box, crs: CRS) -> sa.ColumnElement[bool]:

@@ -296,7 +296,7 @@ def _ask_consent(
     if report.retired > CONSENT_SHARE * scope:
         raise NeedsConsent(
             f"{reload.source.name} would retire {report.retired} of the {scope} features in its "
-            "scope; say --yes if that is right, or narrow --scope"
+            "scope; say --yes (consent=true over HTTP) if that is right, or narrow the scope"
         )
 
 

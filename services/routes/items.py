@@ -225,7 +225,7 @@ def _read_page(request: Request) -> Page:
     limit, note = read_limit(request)
     snapshot = layer.at(pins.when, revision=pins.revision, recorded=pins.recorded)
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
-    query = Query(bbox=read_bbox(request), equal=equal)
+    query = Query(bbox=read_bbox(request), placeless=True, equal=equal)
     matching = dataclasses.replace(snapshot, query=query)
     paged = matching.where(after=read_token(request), limit=limit + 1)
     return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import shapely
 from publishing import counts, layer, points, publish, schema_of
 
-from layers.errors import BadKey, SchemaConflict
+from layers.errors import BadKey, BadValue, SchemaConflict, UnknownLayer
 from layers.inference import Choices
 from layers.model import Duplicates, Kind, Mode
 from layers.sources import FrameSource
@@ -43,3 +44,21 @@ def test_what_becomes_of_repeats_is_no_part_of_the_layer(store: Store) -> None:
     merge = Choices(duplicates=Duplicates.MERGE)
     with pytest.raises(BadKey, match="no pieces"):
         publish(store, "t", points(no=["1", "1"], a=["x", "y"]), choices=merge)
+
+
+def test_metres_are_no_degrees(store: Store) -> None:
+    frame = points(no=["1", "2"])
+    frame.loc[1, "geometry"] = shapely.Point(500_000, 4_400_000)
+    with pytest.raises(BadValue, match="row 2.*no longitude"):
+        publish(store, "t", frame, schema_of())
+    with pytest.raises(UnknownLayer):
+        layer(store, "t")
+
+
+def test_a_value_of_any_length_is_told_in_short(store: Store) -> None:
+    schema = schema_of({"id": "n", "type": "integer"})
+    with pytest.raises(BadValue) as caught:
+        publish(store, "t", points(no=["1"], n=["x" * 100_000]), schema)
+    assert "row 1, field n" in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert publish(store, "t", points(no=["1"], n=["7"]), schema).created == 1
