@@ -49,7 +49,7 @@ def test_what_becomes_of_repeats_is_no_part_of_the_layer(store: Store) -> None:
 def test_metres_are_no_degrees(store: Store) -> None:
     frame = points(no=["1", "2"])
     frame.loc[1, "geometry"] = shapely.Point(500_000, 4_400_000)
-    with pytest.raises(BadValue, match="row 2.*no longitude"):
+    with pytest.raises(BadValue, match=r"row 2.*no longitude"):
         publish(store, "t", frame, schema_of())
     with pytest.raises(UnknownLayer):
         layer(store, "t")
