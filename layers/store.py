@@ -1,8 +1,11 @@
 """The store as a notebook or a service holds it: layers, snapshots, diffs, commits.
 
->>> from layers import open_store                                     # doctest: +SKIP
->>> store = open_store("postgresql:///shikong?host=/run/shikong")     # doctest: +SKIP
->>> store.layer("parcels").at("2014-06-01", revision=2).read()        # doctest: +SKIP
+::
+
+    store = open_store("postgresql:///shikong?host=/run/shikong")
+    store.layer("parcels").at("2014-06-01", revision=2).read()        # a GeoDataFrame
+
+The README's tour and the notebook, which the tests run, use all of it.
 """
 
 from __future__ import annotations

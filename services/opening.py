@@ -28,10 +28,12 @@ def opened_store(
     say : callable
         Told what the embedded cluster has to say.
 
-    Examples
-    --------
-    >>> with opened_store() as store:                                # doctest: +SKIP
-    ...     parcels = store.layer("parcels").at("2014-06-01").read()
+    Notes
+    -----
+    As the notebook has it, which the tests run::
+
+        with opened_store() as store:
+            parcels = store.layer("parcels").at("2014-06-01").read()
     """
     settings = settings or read_settings()
     if settings.database_url:
