@@ -99,15 +99,21 @@ function makeMap(collections) {
   return map;
 }
 
-// A tile that failed does not come back by setTiles, it waits for itself: then all begins anew.
-let broken = false;
+// Whether a tile was asked for at another time than the map's now.
+function isStale({ url }) {
+  const asked = url && URL.canParse(url) ? new URL(url).searchParams : null;
+  return asked !== null && ["datetime", "recorded"].some((name) => (asked.get(name) ?? "") !== state[name]);
+}
 
-async function sayError({ error }) {
-  broken = true;
-  if (error?.status === 404 || error?.name === "AbortError") return;
-  if (error?.status && error.body) say(problemText(error.status, await error.body.text()));
-  else if (error?.message?.startsWith("Failed to fetch")) say("服务器没有应答 · the server does not answer");
-  else say(`地图出错 · the map failed: ${error?.message ?? error}`);
+async function sayError(error) {
+  if (error.name === "AbortError") return;
+  if (!error.status) {
+    const lost = error.message?.startsWith("Failed to fetch");
+    say(lost ? "服务器没有应答 · the server does not answer" : `地图出错 · the map failed: ${error.message}`);
+    return;
+  }
+  const body = error.body ? await error.body.text() : "";
+  if (!isStale(error)) say(problemText(error.status, body));
 }
 
 // What lies at a point, each feature once: of points and lines also what is close by.
@@ -150,6 +156,7 @@ function watchLoading(map) {
 function makeDrawing(map, collections, byId, { picked, legend }) {
   let usable = false;
   let settled = false;
+  let broken = false;
   let pins = "";
   const pinsNow = () => JSON.stringify([state.datetime, state.recorded]);
 
@@ -186,7 +193,9 @@ function makeDrawing(map, collections, byId, { picked, legend }) {
     }
   }
 
+  // A tile that failed does not come back by setTiles, it waits for itself: then all begins anew.
   function anew() {
+    if (!usable) return;
     usable = false;
     broken = false;
     pins = pinsNow();
@@ -211,6 +220,14 @@ function makeDrawing(map, collections, byId, { picked, legend }) {
     toggles();
   }
 
+  map.on("error", ({ error }) => {
+    if (isStale(error)) {
+      anew();
+      return;
+    }
+    broken = true;
+    sayError(error);
+  });
   pins = pinsNow();
   map.on("style.load", () => {
     usable = true;
@@ -242,7 +259,6 @@ async function begin() {
     return;
   }
   const byId = new Map(collections.map((c) => [c.id, c]));
-  map.on("error", sayError);
   watchLoading(map);
   const legend = layerPanel(collections, { off, map });
   const bar = timeBar(collections, map);
@@ -257,7 +273,14 @@ async function begin() {
     bar.update();
   });
   style.dark.addEventListener("change", drawing.anew);
-  map.on("click", ({ point }) => panel.show(hitsAt(map, point, byId)));
+  map.on("click", ({ point, lngLat }) => {
+    panel.show(hitsAt(map, point, byId));
+    // The panel takes room from the map; what was clicked stays in sight.
+    map.resize();
+    const { x, y } = map.project(lngLat);
+    const { clientWidth, clientHeight } = map.getContainer();
+    if (x > clientWidth - 40 || y > clientHeight - 40 || x < 40 || y < 40) map.panTo(lngLat);
+  });
   map.on("moveend", () => {
     const { lng, lat } = map.getCenter();
     change({ map: `${map.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}` }, { step: false });
