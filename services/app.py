@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -52,12 +53,22 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)
     assembly.mount(app, doors)
     web = str(files("services").joinpath("web"))
-    app.mount("/static", StaticFiles(directory=web), name="static")
+    app.mount("/static", FreshFiles(directory=web), name="static")
     for kind in (*STATUS, Exception):
         app.add_exception_handler(kind, answer_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app
+
+
+class FreshFiles(StaticFiles):
+    """The page's files, asked for anew each time: after an upgrade none is an old one."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return a file, or 304 where the client has it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -39,7 +39,7 @@ def mount(app: FastAPI, doors: Iterable[Door]) -> None:
 async def landing(request: Request) -> Response:
     """Answer the landing page; as a page it is One Map."""
     check_format(request)
-    check_names(request, ("f", "datetime"))
+    check_names(request, ("f", "datetime", "recorded"))
     document = {
         "title": "时空 Shikong",
         "description": "时空信息云平台：图层按时间版本发布。"
@@ -163,7 +163,7 @@ DOORS = (
             "getLandingPage",
             "Landing page · 首页",
             "capabilities",
-            parameters=("datetime", "f"),
+            parameters=("datetime", "recorded", "f"),
             errors=(400, 401, 406),
         ),
         _CORE,
