@@ -2,14 +2,15 @@
 # Debian packages: sh deploy/packages.sh base|demo|test
 #   base  git, make, python3, python3-venv: README's first line, for a machine without network
 #   demo  PostgreSQL and PostGIS, unless DATABASE_URL names a server
-#   test  demo, and what the tests drive: Chromium, Chinese fonts, curl, GDAL's command line
+#   test  demo, and what the tests drive: Chromium, Chinese fonts, curl, GDAL's command
+#         line, and a library of the program that drives Chromium
 # Installs what is missing and nothing else; from offline/debs alone where that folder exists.
 set -eu
 cd "$(dirname "$0")/.."
 
 base="git make python3 python3-venv"
 database="postgresql-15 postgresql-15-postgis-3"
-tools="chromium curl fonts-noto-cjk gdal-bin"
+tools="chromium curl fonts-noto-cjk gdal-bin libatomic1"
 
 # False for a package that is absent, or half installed because somebody was interrupted.
 configured() {

@@ -185,6 +185,9 @@ class NaiveLayer:
         rows = [Row(r.key, r.start or effective, r.end, r.values) for r in publish.rows]
         if any(r.end is not None and r.end <= r.start for r in rows if r.start):
             raise Refused("a period ends before it starts")
+        adds = not publish.reload and self.head
+        if any(adds and "geometry" not in r.values and not self.opens[-1].get(r.key) for r in rows):
+            raise Refused("a row of a table without geometry is of no feature")
         rows = [self._filled(r, publish) for r in rows]
         kept: dict[tuple[str, datetime], Row] = {}
         for r in rows:
