@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 
 from layers import beliefs, catalog, identity, staging, tables
 from layers.columns import Conversion, check_scope, match_names
-from layers.errors import BadPeriod, BadScope, BadSource, NeedsConsent, SchemaConflict
+from layers.errors import BadPeriod, BadSource, NeedsConsent, SchemaConflict
 from layers.inference import Choices, infer_schema, with_choices
-from layers.model import Duplicates, Kind, Layer, Mode, Role, Schema
+from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.report import Findings, Report
 from layers.schema_files import RESERVED, schema_document
 from layers.sources import Source
@@ -211,16 +211,11 @@ def _conversion(schema: Schema, reload: Reload) -> Conversion:
             "leave --crs out, or mend the file"
         )
     findings = Findings()
-    used = {*names.values(), *(source_coordinates(schema) or ())}
+    used = {*names.values(), *(schema.coordinates or ())}
     findings.left_out = [name for name in source.types if name not in used]
     findings.lacking = [f.id for f in schema.fields if f.id not in names and f.id not in constants]
     findings.reserved = [f.id for f in schema.stored if f.id in RESERVED]
     return Conversion(schema, names, constants, crs, findings)
-
-
-def source_coordinates(schema: Schema) -> tuple[str, str] | None:
-    """Return the names of the coordinate columns of a table, where the schema states them."""
-    return schema.coordinates
 
 
 def _check_columns(
@@ -298,6 +293,3 @@ def _ask_consent(
             f"{reload.source.name} would retire {report.retired} of the {scope} features in its "
             "scope; say --yes (consent=true over HTTP) if that is right, or narrow the scope"
         )
-
-
-__all__ = ["BadScope", "Duplicates", "Planned", "Reload", "plan", "write"]

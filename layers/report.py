@@ -51,7 +51,6 @@ class Findings:
     left_out: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     reserved: list[str] = field(default_factory=list)
-    differing_rows: int = 0
 
 
 @dataclass

@@ -48,7 +48,6 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         ],
     )
     app.state.store, app.state.settings = store, settings
-    app.state.base_url = settings.base_url
     app.include_router(revisions.router)
     doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)
     assembly.mount(app, doors)

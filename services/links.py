@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -38,9 +37,3 @@ def self_links(request: Request, media_type: str, *segments: str) -> list[dict[s
         link(address(request, *segments, **query), "self", media_type, "This document"),
         link(address(request, *segments, **query, f="html"), "alternate", "text/html", "As a page"),
     ]
-
-
-def with_query(request: Request, changes: Mapping[str, Any], *segments: str) -> str:
-    """Return the address of a path with the request's own query, some of it changed."""
-    query = dict(request.query_params.multi_items()) | dict(changes)
-    return address(request, *segments, **query)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from layers.features import Box
 from layers.model import Layer
-from services.errors import BadParameter
+from services.errors import BadParameter, BodyTooLarge
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
@@ -68,6 +68,23 @@ def check_names(request: Request, known: Collection[str]) -> None:
             raise BadParameter(f"parameter {name!r} is given twice; give it once")
         if len(request.query_params[name]) > _LONGEST:
             raise BadParameter(f"parameter {name!r} is longer than {_LONGEST} characters")
+
+
+async def read_body(request: Request, largest: int, remedy: str) -> bytes:
+    """Read a body of at most so many bytes; what it says of its own length is not believed.
+
+    Raises
+    ------
+    BodyTooLarge
+        With the remedy.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > largest:
+            raise BodyTooLarge(remedy)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def read_pins(request: Request, layer: Layer) -> Pins:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.doors import Door
-from services.errors import BadBody, BodyTooLarge
+from services.errors import BadBody
 from services.guest.asking import UnknownProcess, ask, language_of
 from services.guest.configuration import LANGUAGES
 from services.guest.description import METADATA
@@ -23,7 +23,7 @@ from services.links import address, link, self_links
 from services.negotiation import JSON, VARY, check_format, wants_html
 from services.openapi import operation
 from services.pages import problem_page, respond
-from services.parameters import check_names, read_limit
+from services.parameters import check_names, read_body, read_limit
 
 LARGEST_BODY = 64 << 10
 _EXCEPTION = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
@@ -108,13 +108,9 @@ async def _read_body(request: Request) -> bytes:
     media_type = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
     if media_type != JSON:
         raise HTTPException(415, f"the body is {media_type!r}; send {JSON}")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise BodyTooLarge(f"an execution may have {LARGEST_BODY >> 10} kB; name layers in it")
-        parts.append(part)
-    return b"".join(parts)
+    return await read_body(
+        request, LARGEST_BODY, f"an execution may have {LARGEST_BODY >> 10} kB; name layers in it"
+    )
 
 
 def _body(asked: Execution) -> bytes:

@@ -19,11 +19,11 @@ from layers.model import Document, Mode, Revision
 from layers.publish import Reload
 from layers.readers import Writer
 from layers.sources import FrameSource
-from services.errors import BadBody, BadParameter, BodyTooLarge
+from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
 from services.pages import respond
-from services.parameters import check_names
+from services.parameters import check_names, read_body
 from services.routes.collections import find_layer
 from services.security import require_writer
 from spatial.crs import CRS84
@@ -32,6 +32,7 @@ from spatial.periods import format_instant, parse_instant
 
 _UPLOAD = ("mode", "valid-from", "message", "document", "dry-run", "consent")
 LARGEST_BODY = 32 << 20
+_TOO_LARGE = f"a body may have {LARGEST_BODY >> 20} MB; publish a file instead"
 router = APIRouter(tags=["revisions"])
 
 
@@ -169,7 +170,7 @@ async def publish(
     writer = require_writer(request)
     check_names(request, _UPLOAD)
     layer = await find_layer(request)
-    body = await _body(request)
+    body = await read_body(request, LARGEST_BODY, _TOO_LARGE)
     reload = Reload(
         source=await run_in_threadpool(_source, body),
         mode=_mode(mode),
@@ -207,17 +208,6 @@ def _commit(
     number = str(report.revision)
     headers["Location"] = address(request, "collections", layer_id, "revisions", number)
     return Response(answer.model_dump_json(), 201, headers, JSON)
-
-
-async def _body(request: Request) -> bytes:
-    """Read a body of bounded size; what it says of its own length is not believed."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise BodyTooLarge(f"a body may have {LARGEST_BODY >> 20} MB; publish a file instead")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _source(body: bytes) -> FrameSource:
