@@ -8,10 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import OPEN_REVISION, Schema
-from layers.tables import (
-    Family,
-    column_type,
-)
+from layers.sameness import content_hash
+from layers.tables import FOREVER, Family, column_type
 
 
 def believed(family: Family, names: Iterable[str]) -> sa.CompoundSelect[Any]:
@@ -19,9 +17,47 @@ def believed(family: Family, names: Iterable[str]) -> sa.CompoundSelect[Any]:
     live, history = family.live.c, family.history.c
     names = tuple(names)
     return sa.union_all(
-        sa.select(*(live[n] for n in names)),
-        sa.select(*(history[n] for n in names)).where(history._rev_to == OPEN_REVISION),
+        sa.select(*(live[n].label(n) for n in names)),
+        sa.select(*(history[n].label(n) for n in names)).where(history._rev_to == OPEN_REVISION),
     )
+
+
+def believed_contents(family: Family) -> sa.CompoundSelect[Any]:
+    """Select what is believed now: id, period, hash in the fields in force, if any has a value.
+
+    Restricted versions are there only for their values: of those that have none left but in fields
+    that were retired, ``_says`` is false.
+    """
+    live, history = family.live.c, family.history.c
+
+    def select(c: Any) -> sa.Select[Any]:
+        says: Any = sa.true()
+        if family.former and not family.spatial:
+            says = sa.or_(sa.false(), *(c[f.id].is_not(None) for f in family.fields))
+        content = content_hash(family, c).label("_hash")
+        return sa.select(c._fid, c._valid_from, c._valid_to, content, says.label("_says"))
+
+    return sa.union_all(select(live), select(history).where(history._rev_to == OPEN_REVISION))
+
+
+def touched_between(families: Iterable[Family], low: int, high: int) -> sa.CompoundSelect[Any]:
+    """Select the features of which revisions after one, up to another, wrote anything."""
+    parts = []
+    for family in families:
+        live, history = family.live.c, family.history.c
+        parts += [
+            sa.select(live._fid).where(live._rev_from > low, live._rev_from <= high),
+            # Of the live rows few have an end, and an index leads to them.
+            sa.select(live._fid)
+            .where(live._valid_to != FOREVER)
+            .where(live._rev_closed > low, live._rev_closed <= high),
+            sa.select(history._fid).where(history._rev_from > low, history._rev_from <= high),
+            sa.select(history._fid).where(history._rev_closed > low, history._rev_closed <= high),
+            sa.select(history._fid)
+            .where(history._rev_to < OPEN_REVISION)
+            .where(history._rev_to > low, history._rev_to <= high),
+        ]
+    return sa.union(*parts)
 
 
 def scope_condition(

@@ -67,7 +67,7 @@ def create_layer(connection: Connection, layer_id: str, schema: Schema) -> Layer
     for family in family_tables.families:
         connection.execute(CreateTable(family.live))
         connection.execute(CreateTable(family.history))
-    return Layer(layer_id, schema, 0, None, schema.visibility)
+    return Layer(layer_id, schema, 0, None, schema.visibility, ((1, schema),))
 
 
 def index_layer(connection: Connection, record: Layer) -> None:
@@ -140,13 +140,16 @@ def revision_recorded_by(connection: Connection, record: Layer, recorded: dateti
 
 
 def _layer(row: Row[Any]) -> Layer:
-    schema = _schema(orjson.dumps(row.document, option=orjson.OPT_SORT_KEYS))
-    return Layer(row.id, schema, row.head, row.recorded_at, Visibility(row.visibility))
+    schemas = _schemas(orjson.dumps(row.schemas, option=orjson.OPT_SORT_KEYS))
+    newest = schemas[-1][1]
+    visibility = Visibility(row.visibility)
+    return Layer(row.id, newest, row.head, row.recorded_at, visibility, schemas)
 
 
+# Kept: the same Schema objects again let the tables made of them be found again.
 @lru_cache(maxsize=1024)
-def _schema(document: bytes) -> Schema:
-    return parse_schema(orjson.loads(document))
+def _schemas(documents: bytes) -> tuple[tuple[int, Schema], ...]:
+    return tuple((since, parse_schema(document)) for since, document in orjson.loads(documents))
 
 
 def _revision(row: Row[Any]) -> Revision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,19 +10,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers import catalog, publish, tables
+from layers import catalog, editing, plans, publish, reverting, schema_changes, tables
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
-from layers.errors import ClockRefused
-from layers.model import Document
-from layers.publish import Planned, Reload
+from layers.edits import Edit, Edits, Revert
+from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
+from layers.model import Document, Layer
+from layers.plans import Planned
+from layers.publish import Reload
 from layers.readers import Writer
 from layers.report import Report
+from layers.schema_changes import SchemaChange
 from layers.staging import Progress
 
 # Held from the stamping of the recorded time through COMMIT, by every writer of every layer.
 _STAMP_LOCK = 0x5354414D
 CHANNEL = "shikong_commits"
+Change = Reload | Edits | Sequence[Edit] | SchemaChange | Revert
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,13 @@ class _DryRunError(Exception):
 def commit(
     database: Database,
     clock: Clock,
-    edits: Mapping[str, Reload],
+    edits: Mapping[str, Change],
     statement: Statement,
     *,
     dry_run: bool = False,
     say: Progress,
 ) -> Committed:
-    """Publish sources into layers as one commit.
+    """Change layers as one commit.
 
     Raises
     ------
@@ -80,17 +84,20 @@ def commit(
     try:
         with database.write() as connection:
             _check_clock(connection, clock)
-            plans = _plan_all(connection, clock, edits, say)
-            reports = {layer_id: p.report for layer_id, p in plans.items()}
-            todo = {i: p for i, p in plans.items() if not p.report.nothing_to_do}
+            planned_all = _plan_all(connection, clock, edits, say)
+            reports = {layer_id: p.report for layer_id, p in planned_all.items()}
+            todo = {i: p for i, p in planned_all.items() if not p.nothing_to_do}
             if not todo:
                 raise _DryRunError
             revisions = {}
             for layer_id, planned in todo.items():
                 say("write", planned.report.findings.rows_read, None)
-                revisions[layer_id] = publish.write(connection, planned)
+                revisions[layer_id] = plans.write(connection, planned)
             if dry_run:
                 raise _DryRunError
+            # Last, because readers of these layers wait from here to the end of the transaction.
+            for planned in todo.values():
+                schema_changes.take_effect(connection, planned)
             number, recorded = _record(connection, clock, statement, todo, revisions)
     except _DryRunError:
         for report in reports.values():
@@ -106,15 +113,53 @@ def _check_clock(connection: Connection, clock: Clock) -> None:
         raise ClockRefused("this store is in real use: a simulated clock needs an empty one")
 
 
+def find_revisions(database: Database, commit_id: int) -> dict[str, int]:
+    """Return the revision that a commit made in each layer it touched.
+
+    Raises
+    ------
+    UnknownCommit
+        Where there is none of that number.
+    """
+    c = tables.revision.c
+    query = sa.select(c.layer_id, c.number).where(c.commit_id == commit_id)
+    with database.read() as connection:
+        found = {row.layer_id: row.number for row in connection.execute(query)}
+    if not found:
+        raise UnknownCommit(f"there is no commit {commit_id}; shikong log lists them")
+    return found
+
+
 def _plan_all(
-    connection: Connection, clock: Clock, edits: Mapping[str, Reload], say: Progress
+    connection: Connection, clock: Clock, edits: Mapping[str, Change], say: Progress
 ) -> dict[str, Planned]:
     # In the order of their ids, so that two commits over the same layers can't wait in a ring.
     ordered = sorted(edits)
     for layer_id in ordered:
         catalog.lock_layer(connection, tables.check_layer_id(layer_id))
     now = clock()
-    return {i: publish.plan(connection, i, edits[i], now, say) for i in ordered}
+    return {i: _plan(connection, i, edits[i], now, say) for i in ordered}
+
+
+def _plan(
+    connection: Connection, layer_id: str, change: Change, now: datetime, say: Progress
+) -> Planned:
+    if isinstance(change, Reload):
+        return publish.plan(connection, layer_id, change, now, say)
+    record = _existing(connection, layer_id)
+    if isinstance(change, Revert):
+        return reverting.plan(connection, record, change, now)
+    if isinstance(change, SchemaChange):
+        return schema_changes.plan(record, change, now)
+    edits = change if isinstance(change, Edits) else Edits(change)
+    return editing.plan(connection, record, edits, now)
+
+
+def _existing(connection: Connection, layer_id: str) -> Layer:
+    record = catalog.find_layer(connection, layer_id)
+    if record is None or not record.head:
+        raise UnknownLayer(f"no layer {layer_id!r} to change; publish a source to make it")
+    return record
 
 
 def _record(
@@ -149,8 +194,8 @@ def _record(
 def _record_revision(
     connection: Connection, planned: Planned, number: int, commit_id: int, recorded: datetime
 ) -> None:
-    record, report = planned.stage.record, planned.report
-    live = planned.stage.tables.open.live.c
+    record, report = planned.record, planned.report
+    live = tables.tables_of(record).open.live.c
     valid = sa.and_(live._valid_from <= recorded, live._valid_to > recorded)
     n_live = connection.scalar(sa.select(sa.func.count()).where(valid))
     row = {

@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from layers.beliefs import touched_between
 from layers.features import Moment, Query, finite, select_features
-from layers.model import OPEN_REVISION, Change, Layer, Version
+from layers.model import Change, Layer, Version
 from layers.readers import Reader
-from layers.tables import FOREVER, tables_of
+from layers.tables import tables_of
 
 _STREAMED = 1000
 
@@ -22,13 +23,13 @@ def read_differences(
     """Yield the features that differ between two snapshots, in the order of their ids.
 
     Both snapshots select at most one version a feature (instants, not intervals). Fields that the
-    reader may not see count as no difference.
+    reader may not see count as no difference, nor do those that only one of the two schemas has.
     """
-    fields = tuple(f.id for f in reader.fields(layer.schema))
+    fields = _common(layer, reader, old.revision, new.revision)
     query = Query()
     if old.when == new.when:
         low, high = sorted((old.revision, new.revision))
-        query = Query(ids=_touched_between(layer, low, high))
+        query = Query(ids=touched_between([tables_of(layer).open], low, high))
     before = select_features(layer, reader, old, query).subquery("before")
     after = select_features(layer, reader, new, query).subquery("after")
     rows = connection.execution_options(yield_per=_STREAMED).execute(_joined(before, after, fields))
@@ -38,21 +39,11 @@ def read_differences(
             yield change
 
 
-def _touched_between(layer: Layer, low: int, high: int) -> sa.CompoundSelect[Any]:
-    """The features of which anything was written after one revision, up to another."""
-    family = tables_of(layer).open
-    live, history = family.live.c, family.history.c
-
-    def within(column: Any) -> Any:
-        return sa.and_(column > low, column <= high)
-
-    return sa.union(
-        sa.select(live._fid).where(within(live._rev_from)),
-        sa.select(live._fid).where(live._valid_to != FOREVER, within(live._rev_closed)),
-        sa.select(history._fid).where(within(history._rev_from)),
-        sa.select(history._fid).where(within(history._rev_closed)),
-        sa.select(history._fid).where(history._rev_to < OPEN_REVISION, within(history._rev_to)),
-    )
+def _common(layer: Layer, reader: Reader, old: int, new: int) -> tuple[str, ...]:
+    """The fields that the schemas of both revisions have, of one type."""
+    was = {(f.id, f.type) for f in reader.fields(layer.as_of(old).schema)}
+    now = reader.fields(layer.as_of(new).schema)
+    return tuple(f.id for f in now if (f.id, f.type) in was)
 
 
 def _joined(before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...]) -> sa.Select[Any]:

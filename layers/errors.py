@@ -14,11 +14,16 @@
     ├── NotFound
     │   ├── UnknownLayer
     │   ├── UnknownRevision
+    │   ├── UnknownCommit     a commit, or a tag, that there is not
     │   ├── UnknownFeature
     │   └── FeatureGone       it existed, but not at this instant
     ├── Conflict
     │   ├── SchemaConflict    a schema that differs from the layer's own
     │   ├── NeedsConsent      a reload that retires more than a fifth of its scope
+    │   ├── EditConflict      a feature that is, or is not, there in the period of an edit
+    │   ├── RevertConflict    later revisions touched what a revert would undo
+    │   ├── TagTaken          a tag that names another commit
+    │   ├── LayerBusy         others hold the layer for longer than one waits
     │   └── ClockRefused      a simulated clock on a store that is in real use
     ├── BadCredential         an API key that is unknown, expired or revoked
     ├── Forbidden             a reader or writer who may not
@@ -74,6 +79,10 @@ class UnknownRevision(NotFound):
     """A revision that has not been made."""
 
 
+class UnknownCommit(NotFound):
+    """A commit, or a tag, that there is not."""
+
+
 class UnknownFeature(NotFound):
     """No feature of that id, at any time."""
 
@@ -92,6 +101,22 @@ class SchemaConflict(Conflict):
 
 class NeedsConsent(Conflict):
     """Something large enough that the publisher must say yes."""
+
+
+class EditConflict(Conflict):
+    """A feature that is there and should not be, or the other way round."""
+
+
+class RevertConflict(Conflict):
+    """Later revisions touched what a revert would undo."""
+
+
+class LayerBusy(Conflict):
+    """Others hold the layer for longer than one waits."""
+
+
+class TagTaken(Conflict):
+    """A tag that names another commit."""
 
 
 class ClockRefused(Conflict):

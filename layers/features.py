@@ -104,6 +104,7 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     BadQuery
         For a filter on a property that does not exist for the reader, or a value it can't have.
     """
+    layer = layer.as_of(moment.revision)
     fields = reader.fields(layer.schema)
     branches = [
         _branch(layer, fields, table, end, conditions, query)
@@ -134,7 +135,7 @@ def _branch(
         end.label("_valid_to"),
         c._hash,
         sa.type_coerce(c._geom, sa.LargeBinary).label("_geom"),
-        *(c[f.id] for f in fields),
+        *(c[f.id].label(f.id) for f in fields),
     ).where(*conditions)
     if query.bbox is not None:
         inside = _in_box(c._geom, layer, query.bbox, query.bbox_crs)

@@ -14,7 +14,7 @@ from layers.beliefs import believed, scope_condition
 from layers.errors import BadKey
 from layers.model import Duplicates, Role
 from layers.report import Findings, RepeatedKey
-from layers.sameness import row_hash, same_shape
+from layers.sameness import family_hash, same_shape
 from layers.staging import NAMED, Stage, some
 
 # Begins the keys of rows that have none yet; a key of the source can't begin so.
@@ -34,7 +34,7 @@ def give_ids(
     if not findings.without_key.count:
         return
     # Until it has an id, a row goes by the hash of its content: what is drawn twice is one thing.
-    digest: Any = sa.func.encode(row_hash(stage.schema.stored, raw.c, spatial=True), "hex")
+    digest: Any = sa.func.encode(family_hash(stage.tables.open, raw.c), "hex")
     by_hash = sa.literal(_UNNAMED).op("||")(digest)
     connection.execute(sa.update(raw).values(_key=by_hash).where(raw.c._key.is_(None)))
     if stage.record.head:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -163,13 +163,43 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A published layer as the catalogue has it: its schema and its newest revision."""
+    """A published layer as the catalogue has it: its schema and its newest revision.
+
+    Attributes
+    ----------
+    schema : Schema
+        The one in force: the newest, unless the record was taken `as_of` an earlier revision.
+    schemas : tuple of (int, Schema)
+        All that ever were, each with the revision since which it held, the newest last.
+    """
 
     id: str
     schema: Schema
     head: int
     recorded_at: datetime | None
     visibility: Visibility
+    schemas: tuple[tuple[int, Schema], ...] = ()
+
+    def as_of(self, revision: int) -> Layer:
+        """Return the layer with the schema that it had at a revision.
+
+        What a field's readers may see is no matter of history: a field that has become internal
+        is internal in every revision.
+        """
+        if len(self.schemas) < 2:
+            return self
+        newest = self.schemas[-1][1]
+        then = [schema for since, schema in self.schemas if since <= max(revision, 1)][-1]
+        if then is not newest:
+            fields = tuple(_seen_as(f, newest) for f in then.fields)
+            then = replace(then, visibility=newest.visibility, fields=fields)
+        return replace(self, schema=then)
+
+
+def _seen_as(f: Field, newest: Schema) -> Field:
+    now = newest.find(f.id)
+    same = now is not None and (now.type, now.is_restricted) == (f.type, f.is_restricted)
+    return replace(f, visibility=now.visibility) if now is not None and same else f
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +236,51 @@ class Revision:
     n_changed: int
     n_retired: int
     report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A name for a commit."""
+
+    name: str
+    commit: int
+    recorded_at: datetime
+    author: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """That one feature came from another, in a split or a merge.
+
+    Attributes
+    ----------
+    at : datetime
+        When, in the world.
+    revision, commit : int
+        Which told it.
+    document : str or None
+        The legal document behind that commit.
+    """
+
+    ancestor: str
+    descendant: str
+    at: datetime
+    revision: int
+    commit: int
+    document: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """That one feature's restricted fields were removed from all history."""
+
+    layer: str
+    feature: str
+    erased_at: datetime
+    author: str
+    reason: str
+    versions: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from layers.columns import Conversion, check_scope, match_names
 from layers.errors import BadPeriod, BadSource, NeedsConsent, SchemaConflict
 from layers.inference import Choices, infer_schema, with_choices
 from layers.model import Kind, Layer, Mode, Role, Schema
+from layers.plans import Planned, count
 from layers.report import Findings, Report
 from layers.schema_files import RESERVED, schema_document
 from layers.sources import Source
 from layers.staging import Progress, Stage
-from layers.writing import Assertions, count_changes, plan_family, write_family
+from layers.writing import plan_family
 
 # A reload that retires more than this share of its scope is more likely a wrong file.
 CONSENT_SHARE = 0.2
@@ -60,16 +61,6 @@ class Reload:
     consent: bool = False
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A publish worked out in full and not yet written."""
-
-    stage: Stage
-    families: tuple[Assertions, ...]
-    report: Report
-    now: datetime
-
-
 def plan(
     connection: Connection, layer_id: str, reload: Reload, now: datetime, say: Progress
 ) -> Planned:
@@ -98,28 +89,17 @@ def plan(
         raise BadSource(f"{reload.source.name} has no rows; nothing was written")
     kept = _settle(connection, stage, reload, schema, conversion, mode, effective, say)
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
-    families = tuple(
-        plan_family(connection, stage, f, mode=mode, scope=reload.scope, effective=effective)
-        for f in stage.tables.families
-    )
-    report = _report(connection, layer_id, reload, stage, families, conversion.findings, kept)
+    absences = None
+    if mode is Mode.RELOAD and record.head:
+        absences = _absences(stage, reload.scope, effective)
+    families = tuple(plan_family(connection, stage, f, absences) for f in stage.tables.families)
+    report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
+    count(connection, families, report)
+    report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
     report.inferred = schema if reload.schema is None and not record.head else None
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
-    return Planned(stage, families, report, now)
-
-
-def write(connection: Connection, planned: Planned) -> int:
-    """Write a plan as the layer's next revision and return its number."""
-    record = planned.stage.record
-    number = record.head + 1
-    for family in planned.families:
-        write_family(connection, planned.stage, family, number, planned.now)
-    if not record.head:
-        catalog.index_layer(connection, record)
-        # Later commits leave this to autovacuum, which is after the same thing.
-        connection.execute(sa.text(f'ANALYZE live."{tables.check_layer_id(record.id)}"'))
-    return number
+    return Planned(record, report, now, families)
 
 
 def _settle(
@@ -251,30 +231,37 @@ def _check_key(
         )
 
 
-def _report(
-    connection: Connection,
-    layer_id: str,
-    reload: Reload,
-    stage: Stage,
-    families: tuple[Assertions, ...],
-    found: Findings,
-    kept: int,
-) -> Report:
-    counts = count_changes(connection, families[0])
-    hidden = count_changes(connection, families[1]).total if len(families) > 1 else 0
-    ready = stage.ready.c
-    features = connection.scalar(sa.select(sa.func.count(ready._fid.distinct()))) or 0
-    return Report(
-        layer=layer_id,
-        source=reload.source.name,
-        findings=found,
-        created=counts.created,
-        changed=counts.changed,
-        retired=counts.retired,
-        unchanged=max(features - counts.created - counts.changed, 0),
-        kept_shapes=kept,
-        restricted_only=hidden,
+def _features(connection: Connection, stage: Stage) -> int:
+    return connection.scalar(sa.select(sa.func.count(stage.ready.c._fid.distinct()))) or 0
+
+
+def _absences(
+    stage: Stage, scope: Mapping[str, str], effective: datetime
+) -> sa.Select[tuple[str, datetime, datetime]]:
+    """Where a version of the scope goes on, from when a reload speaks, and it is not stated."""
+    names = ("_fid", "_valid_from", "_valid_to", *scope)
+    was = beliefs.believed(stage.tables.open, names).subquery("was")
+    period = sa.func.tstzrange(sa.func.greatest(was.c._valid_from, effective), was.c._valid_to)
+    inside = beliefs.scope_condition(was.c, stage.schema, scope)
+    features = (
+        sa.select(was.c._fid, sa.func.range_agg(period).label("had"))
+        .where(was.c._valid_to > effective, inside)
+        .group_by(was.c._fid)
+        .subquery("features")
     )
+    ready = stage.ready.c
+    stated = (
+        sa.select(ready._fid, sa.func.range_agg(sa.func.tstzrange(ready._s, ready._e)).label("has"))
+        .group_by(ready._fid)
+        .subquery("stated")
+    )
+    nothing = sa.func.coalesce(stated.c.has, sa.func.tstzmultirange())
+    gaps = (
+        sa.select(features.c._fid, sa.func.unnest(features.c.had.op("-")(nothing)).label("gap"))
+        .select_from(features.outerjoin(stated, stated.c._fid == features.c._fid))
+        .subquery("gaps")
+    )
+    return sa.select(gaps.c._fid, sa.func.lower(gaps.c.gap), sa.func.upper(gaps.c.gap))
 
 
 def _ask_consent(

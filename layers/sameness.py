@@ -7,14 +7,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from layers.model import Field, FieldType
+from layers.model import FieldType
+from layers.tables import Family
 
-HASH_VERSION = 1
+HASH_VERSION = 2
+Typed = Iterable[tuple[str, FieldType]]
 
 
-def row_hash(fields: Iterable[Field], columns: Any, *, spatial: bool) -> sa.ColumnElement[bytes]:
-    """Return the hash of a row's content: its fields, and its geometry where it has one."""
-    encoded = encoding(fields, columns)
+def row_hash(
+    fields: Typed, columns: Any, *, spatial: bool, names: Any = None
+) -> sa.ColumnElement[bytes]:
+    """Return the hash of a row's content: its fields, and its geometry where it has one.
+
+    Parameters
+    ----------
+    fields : iterable of (str, FieldType)
+        Keys of the columns, and their types.
+    columns : column collection
+        Where the values are.
+    names : column collection, optional
+        Where the columns' lasting names are: those of the layer's own tables; the keys themselves
+        where absent.
+    """
+    encoded = encoding(fields, columns, names)
     if not spatial:
         return sa.func.sha256(encoded)
     shape = sa.case(
@@ -24,23 +39,44 @@ def row_hash(fields: Iterable[Field], columns: Any, *, spatial: bool) -> sa.Colu
     return sa.func.sha256(encoded.op("||")(shape))
 
 
-def encoding(fields: Iterable[Field], columns: Any) -> sa.ColumnElement[bytes]:
+def family_hash(family: Family, columns: Any) -> sa.ColumnElement[bytes]:
+    """Return the hash of rows that are about to be a family's, from columns keyed by field id."""
+    fields = [(f.id, f.type) for f in family.fields]
+    return row_hash(fields, columns, spatial=family.spatial, names=family.live.c)
+
+
+def encoding(fields: Typed, columns: Any, names: Any = None) -> sa.ColumnElement[bytes]:
     """Return the bytes that are hashed for a row's fields.
 
-    Each field is its id, then ``N`` for NULL or ``V``, the length of its text and the text: no two
-    rows that differ give the same bytes. The version comes first, so that another encoding can
-    never be taken for this one.
+    Each field that has a value is the name of its column, the length of its text and the text, in
+    the order of the names; a NULL is nothing at all. No two rows that differ give the same bytes,
+    and a row keeps its hash when its layer gains a field. The version comes first, so that another
+    encoding can never be taken for this one.
     """
+    named = sorted((key if names is None else names[key].name, key, kind) for key, kind in fields)
     parts: list[Any] = [sa.literal(f"{HASH_VERSION}")]
-    for f in fields:
-        text = _stable_text(f, columns[f.id])
-        value = sa.func.concat("V", sa.func.octet_length(text), ":", text)
-        parts += [sa.literal(f"|{f.id}="), sa.case((columns[f.id].is_(None), "N"), else_=value)]
+    for name, key, kind in named:
+        text = _stable_text(kind, columns[key])
+        # A NULL anywhere in || is NULL, and concat() passes over it.
+        value = sa.cast(sa.func.octet_length(text), sa.Text).op("||")(":").op("||")(text)
+        parts.append(sa.literal(f"|{name}=").op("||")(value))
     return sa.func.convert_to(sa.func.concat(*parts), "UTF8")
 
 
-def _stable_text(f: Field, column: Any) -> sa.ColumnElement[str]:
-    if f.type is FieldType.INSTANT:
+def content_hash(family: Family, columns: Any) -> sa.ColumnElement[bytes]:
+    """Return the hash of what a stored row says in the fields of the schema in force.
+
+    That is the stored hash, unless the row has a value in a field that was retired since.
+    """
+    if not family.former:
+        whole: sa.ColumnElement[bytes] = columns._hash
+        return whole
+    gone = sa.or_(*(columns[key].is_not(None) for key, _ in family.former))
+    return sa.case((gone, family_hash(family, columns)), else_=columns._hash)
+
+
+def _stable_text(kind: FieldType, column: Any) -> sa.ColumnElement[str]:
+    if kind is FieldType.INSTANT:
         epoch = sa.func.extract("epoch", column) * 1_000_000
         return sa.cast(sa.cast(epoch, sa.BigInteger), sa.Text)
     return sa.cast(column, sa.Text)

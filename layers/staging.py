@@ -23,7 +23,7 @@ from layers.beliefs import believed, scope_condition
 from layers.columns import Conversion
 from layers.errors import BadPeriod, BadScope, BadValue
 from layers.model import Kind, Layer, Schema
-from layers.sameness import row_hash, same_shape
+from layers.sameness import family_hash, same_shape
 from layers.sources import Source
 from layers.tables import (
     FOREVER,
@@ -31,7 +31,7 @@ from layers.tables import (
     LayerTables,
     column_type,
     geometry_type,
-    layer_tables,
+    tables_of,
     temporary_table,
 )
 
@@ -65,7 +65,7 @@ class Stage:
     @property
     def tables(self) -> LayerTables:
         """The layer's own tables."""
-        return layer_tables(self.record.id, self.schema)
+        return tables_of(self.record)
 
 
 def create_stage(connection: Connection, record: Layer) -> Stage:
@@ -208,15 +208,23 @@ def make_ready(connection: Connection, stage: Stage) -> int:
     ).subquery("rows")
     shaped = _with_kept_shapes(stage, rows)
     columns: dict[str, Any] = {c.name: c for c in shaped.c}
-    columns["_hash"] = row_hash(schema.stored, shaped.c, spatial=True)
-    columns["_hash_restricted"] = row_hash(schema.restricted, shaped.c, spatial=False)
-    names = list(ready.c.keys())
+    columns |= hashes(stage, shaped.c)
+    names = [c.key for c in ready.c if c.key in columns]
     query = sa.select(*(columns[n].label(n) for n in names)).select_from(shaped)
     connection.execute(sa.insert(ready).from_select(names, query))
     connection.execute(sa.text(f"CREATE INDEX ON {ready.name} (_fid)"))
     connection.execute(sa.text(f"ANALYZE {ready.name} (_row, _fid, _s, _e)"))
     kept = sa.select(sa.func.count()).select_from(ready).where(ready.c._kept)
     return connection.scalar(kept) or 0
+
+
+def hashes(stage: Stage, columns: Any) -> dict[str, sa.ColumnElement[bytes]]:
+    """Return the hashes of a staged row: of what is open, and of what is restricted."""
+    tables = stage.tables
+    found = {"_hash": family_hash(tables.open, columns)}
+    if tables.restricted is not None:
+        found["_hash_restricted"] = family_hash(tables.restricted, columns)
+    return found
 
 
 def check_ids_in_scope(connection: Connection, stage: Stage, scope: Mapping[str, str]) -> None:

@@ -26,9 +26,11 @@ from sqlalchemy.engine import Connection
 
 from layers import catalog, commits, tables
 from layers.clock import Clock, system_clock
+from layers.commits import Change as LayerChange
 from layers.commits import Committed, Statement
 from layers.database import Database, connect, reachable
 from layers.differences import read_differences
+from layers.edits import Revert
 from layers.errors import FeatureGone, UnknownFeature, UnknownRevision
 from layers.features import (
     Box,
@@ -42,7 +44,6 @@ from layers.features import (
 )
 from layers.migrations import migrate
 from layers.model import OPEN_REVISION, Change, Document, FieldType, Layer, Revision
-from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.tables import tables_of
 from spatial.crs import CRS84, parse_crs
@@ -123,7 +124,7 @@ class Store:
 
     def commit(
         self,
-        edits: Mapping[str, Reload],
+        edits: Mapping[str, LayerChange],
         writer: Writer,
         message: str,
         *,
@@ -132,12 +133,12 @@ class Store:
         dry_run: bool = False,
         say: Callable[[str, int, int | None], None] = _silent,
     ) -> Committed:
-        """Publish sources into layers: one transaction, one recorded time, all or nothing.
+        """Change layers: one transaction, one recorded time, all or nothing.
 
         Parameters
         ----------
-        edits : mapping of str to Reload
-            By layer.
+        edits : mapping of str to Reload, Edits or SchemaChange
+            By layer; a list of edits (`layers.edits`) serves as Edits.
         document : Document, optional
             The legal document behind the change.
         dry_run : bool
@@ -152,6 +153,43 @@ class Store:
         """
         statement = Statement(writer, message, document, provenance)
         return commits.commit(self.database, self.clock, edits, statement, dry_run=dry_run, say=say)
+
+    def revert(
+        self,
+        commit_id: int,
+        writer: Writer,
+        message: str = "",
+        *,
+        force: bool = False,
+        document: Document | None = None,
+        dry_run: bool = False,
+    ) -> Committed:
+        """Undo a commit in every layer it touched, by a commit of its own.
+
+        Parameters
+        ----------
+        force : bool
+            Also where later commits touched the same features: of those only the fields and
+            periods that the commit changed are set back.
+
+        Raises
+        ------
+        UnknownCommit
+            Where there is none of that number.
+        RevertConflict
+            Where later commits touched the same features, and `force` is not given.
+        """
+        revisions = commits.find_revisions(self.database, commit_id)
+        edits = {layer_id: Revert(number, force) for layer_id, number in revisions.items()}
+        message = message or f"revert commit {commit_id}"
+        return self.commit(
+            edits,
+            writer,
+            message,
+            document=document,
+            provenance={"reverts": commit_id},
+            dry_run=dry_run,
+        )
 
 
 @dataclass(frozen=True, slots=True)

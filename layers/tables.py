@@ -87,8 +87,40 @@ api_key = sa.Table(
     sa.Column("expires_at", INSTANT),
     sa.Column("revoked_at", INSTANT),
 )
+tag = sa.Table(
+    "tag",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("commit_id", sa.ForeignKey(commit.c.id), nullable=False),
+    sa.Column("tagged_at", INSTANT, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+lineage = sa.Table(
+    "lineage",
+    metadata,
+    sa.Column("layer_id", sa.ForeignKey(layer.c.id), primary_key=True),
+    sa.Column("ancestor", sa.Text, primary_key=True),
+    sa.Column("descendant", sa.Text, primary_key=True),
+    sa.Column("at", INSTANT, primary_key=True),
+    sa.Column("rev_from", sa.Integer, primary_key=True),
+    sa.Column("rev_to", sa.Integer, nullable=False, server_default=str(OPEN_REVISION)),
+    sa.Index("ix_shikong_lineage_descendant", "layer_id", "descendant"),
+)
+erasure = sa.Table(
+    "erasure",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("layer_id", sa.ForeignKey(layer.c.id), nullable=False),
+    sa.Column("feature", sa.Text, nullable=False),
+    sa.Column("erased_at", INSTANT, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("versions", sa.Integer, nullable=False),
+)
 
-STORE_FORMAT = 1
+# 2: NULL fields contribute nothing to a row's hash (1: they did).
+STORE_FORMAT = 2
 _TYPES: dict[FieldType, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]] = {
     FieldType.TEXT: sa.Text,
     FieldType.INTEGER: sa.BigInteger,
@@ -97,27 +129,53 @@ _TYPES: dict[FieldType, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any
     FieldType.DATE: sa.Date,
     FieldType.INSTANT: INSTANT,
 }
+# With two signs more, a field's id of 60 bytes still fits PostgreSQL's 63.
+_LETTERS = {
+    FieldType.TEXT: "t",
+    FieldType.INTEGER: "i",
+    FieldType.NUMBER: "n",
+    FieldType.BOOLEAN: "b",
+    FieldType.DATE: "d",
+    FieldType.INSTANT: "w",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A live table and its history: the open fields of a layer, or its restricted ones."""
+    """A live table and its history: the open fields of a layer, or its restricted ones.
+
+    A column goes by its field's id while the schema in force has that field. The columns of fields
+    that were retired stay, under `former` keys, and go wherever their row goes.
+
+    Attributes
+    ----------
+    fields : tuple of Field
+        Those of the schema in force.
+    former : tuple of (str, FieldType)
+        Keys and types of the columns of fields that are not in it.
+    """
 
     live: sa.Table
     history: sa.Table
     fields: tuple[Field, ...]
+    former: tuple[tuple[str, FieldType], ...]
     spatial: bool
 
     @property
     def content(self) -> tuple[str, ...]:
-        """Names of the columns that say what a version was, the geometry last."""
+        """Keys of the columns that say what a version is, the geometry last."""
         names = tuple(f.id for f in self.fields)
         return (*names, "_geom") if self.spatial else names
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of all columns, those of the versioning first."""
-        return (*SYSTEM_COLUMNS, *self.content)
+        """Keys of all columns, those of the versioning first."""
+        return (*SYSTEM_COLUMNS, *self.content, *(key for key, _ in self.former))
+
+    @property
+    def typed(self) -> tuple[tuple[str, FieldType], ...]:
+        """Keys and types of the columns of all fields that ever were."""
+        return (*((f.id, f.type) for f in self.fields), *self.former)
 
 
 SYSTEM_COLUMNS = (
@@ -185,19 +243,28 @@ def srid_of(schema: Schema) -> int:
 
 # Kept: SQLAlchemy knows a statement again only where it is about the same Table objects.
 @lru_cache(maxsize=512)
-def layer_tables(layer_id: str, schema: Schema) -> LayerTables:
-    """Return the tables of a layer as SQLAlchemy knows them; nothing is created."""
-    open_family = _family(layer_id, schema, "", schema.stored, spatial=True)
-    if not schema.restricted:
+def layer_tables(
+    layer_id: str, schema: Schema, schemas: tuple[tuple[int, Schema], ...] = ()
+) -> LayerTables:
+    """Return the tables of a layer as SQLAlchemy knows them; nothing is created.
+
+    Parameters
+    ----------
+    schema : Schema
+        In force: its fields' ids are the keys of the tables' columns.
+    schemas : tuple of (int, Schema)
+        All that the layer ever had; just this one where absent.
+    """
+    every = tuple(s for _, s in schemas) or (schema,)
+    open_family = _family(layer_id, schema, every, restricted=False)
+    if not any(s.restricted for s in every):
         return LayerTables(open_family, None)
-    return LayerTables(
-        open_family, _family(layer_id, schema, "restricted_", schema.restricted, spatial=False)
-    )
+    return LayerTables(open_family, _family(layer_id, schema, every, restricted=True))
 
 
 def tables_of(record: Layer) -> LayerTables:
     """Return the tables of a layer that the catalogue has."""
-    return layer_tables(record.id, record.schema)
+    return layer_tables(record.id, record.schema, record.schemas)
 
 
 def column_type(field: Field) -> sa.types.TypeEngine[Any]:
@@ -206,17 +273,49 @@ def column_type(field: Field) -> sa.types.TypeEngine[Any]:
 
 
 def _family(
-    layer_id: str, schema: Schema, prefix: str, fields: tuple[Field, ...], *, spatial: bool
+    layer_id: str, schema: Schema, every: tuple[Schema, ...], *, restricted: bool
 ) -> Family:
-    columns = tuple((f.id, f.type) for f in fields)
-    shape = (schema.geometry, srid_of(schema)) if spatial else None
-    return Family(*_pair(layer_id, prefix, columns, shape), fields, spatial)
+    fields = schema.restricted if restricted else schema.stored
+    names = _column_names([s.restricted if restricted else s.stored for s in every])
+    current = {(f.id, f.type) for f in fields}
+    columns = [_Column(names[f.id, f.type], f.id, f.type) for f in fields]
+    former = [
+        _Column(name, f"former {name}", kind)
+        for (field_id, kind), name in names.items()
+        if (field_id, kind) not in current
+    ]
+    shape = None if restricted else (schema.geometry, srid_of(schema))
+    prefix = "restricted_" if restricted else ""
+    pair = _pair(layer_id, prefix, (*columns, *former), shape)
+    return Family(*pair, fields, tuple((c.key, c.kind) for c in former), not restricted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A field's column: its name in PostgreSQL, its key here, its type."""
+
+    name: str
+    key: str
+    kind: FieldType
+
+
+def _column_names(every: list[tuple[Field, ...]]) -> dict[tuple[str, FieldType], str]:
+    """The columns of all fields that ever were: a type is never changed in place.
+
+    A field of another type under an old id has a column of its own, which begins as no id can.
+    """
+    names: dict[tuple[str, FieldType], str] = {}
+    for f in (f for fields in every for f in fields):
+        taken = {field_id for field_id, _ in names}
+        name = f"_{_LETTERS[f.type]}_{f.id}" if f.id in taken else f.id
+        names.setdefault((f.id, f.type), name)
+    return names
 
 
 def _pair(
     layer_id: str,
     prefix: str,
-    columns: tuple[tuple[str, FieldType], ...],
+    columns: tuple[_Column, ...],
     shape: tuple[str, int] | None,
 ) -> tuple[sa.Table, sa.Table]:
     meta = sa.MetaData()
@@ -231,7 +330,7 @@ def _table(
     meta: sa.MetaData,
     layer_id: str,
     pg_schema: str,
-    columns: tuple[tuple[str, FieldType], ...],
+    columns: tuple[_Column, ...],
     shape: tuple[str, int] | None,
 ) -> sa.Table:
     geometry = [] if shape is None else [sa.Column("_geom", _geometry_type(*shape))]
@@ -246,7 +345,7 @@ def _table(
         sa.Column("_valid_from", INSTANT, nullable=False),
         sa.Column("_valid_to", INSTANT, nullable=False, server_default=sa.text("'infinity'")),
         sa.Column("_hash", sa.LargeBinary, nullable=False),
-        *(sa.Column(name, sa.types.to_instance(_TYPES[kind])) for name, kind in columns),
+        *(sa.Column(c.name, sa.types.to_instance(_TYPES[c.kind]), key=c.key) for c in columns),
         *geometry,
         sa.CheckConstraint("_valid_from < _valid_to"),
         sa.CheckConstraint("_rev_from < _rev_to AND _rev_from <= _rev_closed"),

@@ -9,7 +9,7 @@ are inserted, and versions whose end has passed move to history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -20,8 +20,8 @@ from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, aggregate_order_by
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers.beliefs import believed, scope_condition
-from layers.model import OPEN_REVISION, Mode
+from layers.beliefs import believed, believed_contents
+from layers.model import OPEN_REVISION
 from layers.staging import Stage
 from layers.tables import FOREVER, INSTANT, Family, temporary_table
 
@@ -44,6 +44,7 @@ class Counts:
 class Assertions:
     """What is to be written into one family: the temporary tables ``wanted`` and ``touched``."""
 
+    stage: Stage
     family: Family
     wanted: sa.Table
     touched: sa.Table
@@ -53,27 +54,21 @@ def plan_family(
     connection: Connection,
     stage: Stage,
     family: Family,
-    *,
-    mode: Mode,
-    scope: Mapping[str, str],
-    effective: datetime,
+    absences: sa.Select[tuple[str, datetime, datetime]] | None = None,
 ) -> Assertions:
     """Work out what a family's tables must become; nothing of the layer is written yet.
 
     Parameters
     ----------
-    mode : Mode
-        A reload asserts, for every feature of the scope, that it is not there when the source
-        does not have it, from `effective` on.
-    scope : mapping of str to str
-        Field id to value.
-    effective : datetime
-        Aware instant from which a reload speaks.
+    stage : Stage
+        Whose ``ready`` table says what is asserted.
+    absences : Select, optional
+        Ids, starts and ends of what is asserted not to be there.
     """
-    plan = _create_tables(connection, family)
+    plan = _create_tables(connection, stage, family)
     _fill_wanted(connection, stage, plan)
-    if mode is Mode.RELOAD and stage.record.head:
-        _add_voids(connection, stage, plan, scope, effective)
+    if absences is not None:
+        _add_voids(connection, plan, absences)
     if stage.record.head:
         _drop_what_holds(connection, plan)
         _fill_touched(connection, plan)
@@ -82,29 +77,34 @@ def plan_family(
 
 
 def count_changes(connection: Connection, plan: Assertions) -> Counts:
-    """Count the features that the plan creates, changes and retires."""
-    wanted, touched = plan.wanted.c, plan.touched
-    was = sa.select(touched.c._fid).distinct().subquery("was")
+    """Count the features that the plan creates, changes and retires.
+
+    Created is what was never believed at any time, retired what is only taken from its time.
+    """
+    wanted = plan.wanted.c
+    was = believed(plan.family, ("_fid",)).subquery("was")
     features = (
         sa.select(wanted._fid, sa.func.bool_or(sa.not_(wanted._void)).label("stays"))
         .group_by(wanted._fid)
         .subquery("features")
     )
-    stays, known = features.c.stays, was.c._fid.is_not(None)
+    # A first load has nothing to ask; and of what is only taken, all was there.
+    known: Any = sa.false()
+    if plan.stage.record.head:
+        known = sa.exists().where(was.c._fid == features.c._fid)
+    told = sa.select(features.c.stays, known.label("known")).subquery("told").c
     count = sa.func.count()
     row = connection.execute(
         sa.select(
-            count.filter(stays, sa.not_(known)),
-            count.filter(stays, known),
-            count.filter(sa.not_(stays), known),
-        ).select_from(features.outerjoin(was, was.c._fid == features.c._fid))
+            count.filter(told.stays, sa.not_(told.known)),
+            count.filter(told.stays, told.known),
+            count.filter(sa.not_(told.stays)),
+        )
     ).one()
     return Counts(*row)
 
 
-def write_family(
-    connection: Connection, stage: Stage, plan: Assertions, revision: int, now: datetime
-) -> None:
+def write_family(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
     """Write a plan as a revision.
 
     Parameters
@@ -114,20 +114,20 @@ def write_family(
     now : datetime
         Versions that ended by then go to history.
     """
-    if stage.record.head:
+    if plan.stage.record.head:
         _leave_live(connection, plan, revision, now)
         _close_in_place(connection, plan, revision)
         _retract_in_history(connection, plan, revision)
         _insert_remnants(connection, plan, revision, now)
-    _insert_wanted(connection, stage, plan, revision, now)
+    _insert_wanted(connection, plan, revision, now)
     _sweep(connection, plan.family, now)
 
 
-def _create_tables(connection: Connection, family: Family) -> Assertions:
+def _create_tables(connection: Connection, stage: Stage, family: Family) -> Assertions:
     wanted, touched = _plan_tables(family.live.name, family.spatial)
     for table in (wanted, touched):
         connection.execute(CreateTable(table))
-    return Assertions(family, wanted, touched)
+    return Assertions(stage, family, wanted, touched)
 
 
 @lru_cache(maxsize=128)
@@ -195,42 +195,19 @@ def _all_null(stage: Stage, family: Family) -> sa.ColumnElement[bool]:
 
 def _add_voids(
     connection: Connection,
-    stage: Stage,
     plan: Assertions,
-    scope: Mapping[str, str],
-    effective: datetime,
+    absences: sa.Select[tuple[str, datetime, datetime]],
 ) -> None:
-    """Assert absence where a version of the scope goes on and the source does not have it."""
-    names = ("_fid", "_valid_from", "_valid_to", *scope)
-    was = believed(stage.tables.open, names).subquery("was")
-    period = sa.func.tstzrange(sa.func.greatest(was.c._valid_from, effective), was.c._valid_to)
-    features = (
-        sa.select(was.c._fid, sa.func.range_agg(period).label("had"))
-        .where(was.c._valid_to > effective, scope_condition(was.c, stage.schema, scope))
-        .group_by(was.c._fid)
-        .subquery("features")
-    )
-    ready = stage.ready.c
-    stated = (
-        sa.select(ready._fid, sa.func.range_agg(sa.func.tstzrange(ready._s, ready._e)).label("has"))
-        .group_by(ready._fid)
-        .subquery("stated")
-    )
-    nothing = sa.func.coalesce(stated.c.has, sa.func.tstzmultirange())
-    gaps = (
-        sa.select(features.c._fid, sa.func.unnest(features.c.had.op("-")(nothing)).label("gap"))
-        .select_from(features.outerjoin(stated, stated.c._fid == features.c._fid))
-        .subquery("gaps")
-    )
-    gap = gaps.c.gap
-    voids = sa.select(gaps.c._fid, sa.func.lower(gap), sa.func.upper(gap), sa.true())
+    """Assert absence where the publisher says that nothing is."""
+    a = absences.subquery("absences")
+    voids = sa.select(*a.c, sa.true())
     connection.execute(sa.insert(plan.wanted).from_select(["_fid", "_s", "_e", "_void"], voids))
 
 
 def _drop_what_holds(connection: Connection, plan: Assertions) -> None:
     """Take out the assertions that the store already believes."""
     wanted = plan.wanted
-    was = believed(plan.family, ("_fid", "_valid_from", "_valid_to", "_hash")).subquery("was")
+    was = believed_contents(plan.family).subquery("was")
     overlaps = sa.and_(
         was.c._fid == wanted.c._fid,
         was.c._valid_from < wanted.c._e,
@@ -249,7 +226,9 @@ def _drop_what_holds(connection: Connection, plan: Assertions) -> None:
     connection.execute(
         sa.delete(wanted).where(wanted.c._fid == held.c._fid, wanted.c._s == held.c._s)
     )
-    empty = sa.and_(wanted.c._void, sa.not_(sa.exists().where(overlaps)))
+    # A row that says nothing in this family takes away what is said; an absence takes all.
+    matters = sa.or_(was.c._says, wanted.c._row.is_(None))
+    empty = sa.and_(wanted.c._void, sa.not_(sa.exists().where(overlaps, matters)))
     connection.execute(sa.delete(wanted).where(empty))
 
 
@@ -286,7 +265,7 @@ def _leave_live(connection: Connection, plan: Assertions, revision: int, now: da
     gone = (
         sa.delete(live)
         .where(live.c._fid == touched._fid, live.c._valid_from == touched._valid_from, leaves)
-        .returning(*live.c, touched._closes.label("_closes"))
+        .returning(*_labelled(live, plan.family), touched._closes.label("_closes"))
         .cte("gone")
     )
     g, closed = gone.c, gone.c._closes.is_not(None)
@@ -346,16 +325,14 @@ def _insert_remnants(
         _insert_select(connection, table, values, joined, where)
 
 
-def _insert_wanted(
-    connection: Connection, stage: Stage, plan: Assertions, revision: int, now: datetime
-) -> None:
+def _insert_wanted(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
     """Insert the assertions themselves; a first load in Hilbert order of the shapes."""
-    wanted, ready = plan.wanted, stage.ready
+    wanted, ready = plan.wanted, plan.stage.ready
     joined = wanted.join(ready, wanted.c._row == ready.c._row)
     values: dict[str, Any] = {n: ready.c[n] for n in plan.family.content}
     values |= {"_fid": wanted.c._fid, "_hash": wanted.c._hash}
     values |= _asserted(revision, wanted.c._s, wanted.c._e)
-    first = plan.family.spatial and not stage.record.head
+    first = plan.family.spatial and not plan.stage.record.head
     order = ready.c._geom if first else None
     for table, where in _by_place(plan.family, wanted.c._e, now):
         not_void = sa.and_(sa.not_(wanted.c._void), where)
@@ -368,11 +345,15 @@ def _sweep(connection: Connection, family: Family, now: datetime) -> None:
     gone = (
         sa.delete(live)
         .where(live.c._valid_to <= now, live.c._valid_to != FOREVER)
-        .returning(*live.c)
+        .returning(*_labelled(live, family))
         .cte("gone")
     )
     values = {n: gone.c[n] for n in family.columns}
     _insert_select(connection, family.history, values, gone)
+
+
+def _labelled(table: sa.Table, family: Family) -> Sequence[sa.Label[Any]]:
+    return [table.c[n].label(n) for n in family.columns]
 
 
 def _asserted(revision: int, start: Any, end: Any) -> dict[str, Any]:
@@ -402,9 +383,9 @@ def _insert_select(
     where: sa.ColumnElement[bool] | None = None,
     order: Any = None,
 ) -> None:
-    query = sa.select(*(v.label(n) for n, v in values.items())).select_from(source)
+    query = sa.select(*(v.label(str(n)) for n, v in values.items())).select_from(source)
     if where is not None:
         query = query.where(where)
     if order is not None:
         query = query.order_by(order)
-    connection.execute(sa.insert(table).from_select(list(values), query))
+    connection.execute(sa.insert(table).from_select([table.c[n] for n in values], query))

@@ -11,10 +11,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
+from layers.catalog import find_layer
 from layers.errors import StoreUnavailable
-from layers.tables import CATALOGUE, LAYER_SCHEMAS
+from layers.sameness import row_hash
+from layers.tables import CATALOGUE, LAYER_SCHEMAS, STORE_FORMAT, layer, tables_of
 
-HEAD = "0001"
+HEAD = "0002"
 # One number for the whole platform: two first starts on one database take turns.
 _LOCK = 0x5348494B
 
@@ -39,6 +41,21 @@ def migrate(connection: Connection) -> None:
         _refuse_newer(connection, ScriptDirectory.from_config(config))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    _rewrite_layers(connection)
+
+
+def _rewrite_layers(connection: Connection) -> None:
+    """Bring the layers' tables to this release's form: hash again what was hashed another way."""
+    old = sa.select(layer.c.id).where(layer.c.store_format < STORE_FORMAT)
+    for layer_id in connection.scalars(old).all():
+        record = find_layer(connection, layer_id)
+        assert record is not None  # noqa: S101 - it was just read
+        for family in tables_of(record).families:
+            for table in (family.live, family.history):
+                whole = row_hash(family.typed, table.c, spatial=family.spatial, names=family.live.c)
+                connection.execute(sa.update(table).values(_hash=whole))
+        where = layer.c.id == layer_id
+        connection.execute(sa.update(layer).where(where).values(store_format=STORE_FORMAT))
 
 
 def current(connection: Connection) -> str | None:

@@ -1,8 +1,8 @@
--- One layer with its newest schema, as of this transaction.
-SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, newest.document
+-- One layer with all its schemas, the newest last, as of this transaction.
+SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, every.schemas
 FROM shikong.layer AS layer
 CROSS JOIN LATERAL (
-    SELECT document FROM shikong.layer_schema
-    WHERE layer_id = layer.id ORDER BY since_revision DESC LIMIT 1
-) AS newest
+    SELECT jsonb_agg(jsonb_build_array(since_revision, document) ORDER BY since_revision) AS schemas
+    FROM shikong.layer_schema WHERE layer_id = layer.id
+) AS every
 WHERE layer.id = :id

@@ -1,9 +1,9 @@
--- Every layer that has a revision, with its newest schema, in the order of their ids.
-SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, newest.document
+-- Every layer that has a revision, with all its schemas, in the order of their ids.
+SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, every.schemas
 FROM shikong.layer AS layer
 CROSS JOIN LATERAL (
-    SELECT document FROM shikong.layer_schema
-    WHERE layer_id = layer.id ORDER BY since_revision DESC LIMIT 1
-) AS newest
+    SELECT jsonb_agg(jsonb_build_array(since_revision, document) ORDER BY since_revision) AS schemas
+    FROM shikong.layer_schema WHERE layer_id = layer.id
+) AS every
 WHERE layer.head > 0
 ORDER BY layer.id

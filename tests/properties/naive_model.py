@@ -302,13 +302,12 @@ def _applied(before: Belief, wanted: Belief) -> Belief:
 
 
 def _counts(before: Belief, wanted: Belief) -> Counts:
-    """Retired: absence only. Created: nothing was believed there. Changed: all other news."""
+    """Retired: absence only. Created: never believed at any time. Changed: all other news."""
     created = changed = retired = 0
     for key, assertions in wanted.items():
-        there = any(v.overlaps(a) for v in before.get(key, []) for a in assertions)
         if all(a.content is None for a in assertions):
             retired += 1
-        elif there:
+        elif before.get(key):
             changed += 1
         else:
             created += 1

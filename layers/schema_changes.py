@@ -1,0 +1,171 @@
+"""A layer's schema changed, as a revision: fields added, retired, or replaced by another type.
+
+Columns are only ever added, without a default: PostgreSQL notes it in its catalogue and rewrites
+nothing. A field that is retired keeps its column, for the revisions that had it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from layers import tables
+from layers.errors import LayerBusy, SchemaConflict
+from layers.model import Layer, Role, Schema
+from layers.plans import Planned
+from layers.report import Findings, Report
+from layers.schema_files import schema_document
+from layers.tables import Family
+
+# What a layer is: another kind of thing, or the same things under other ids, is another layer.
+_LASTING = ("kind", "geometry", "crs", "time_zone")
+_LASTING_ROLES = (Role.KEY, Role.EVENT_START, Role.VALID_FROM, Role.VALID_TO)
+# A lock that waits holds up every reader behind it: it waits this long, and lets them pass.
+_WAIT_MS = 500
+_PAUSE_S = 1.0
+_TRIES = 120
+_LOCK_NOT_AVAILABLE = "55P03"
+_Addition = tuple[sa.Table, str, sa.types.TypeEngine[Any]]
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """Another schema for a layer, from its next revision on."""
+
+    schema: Schema
+
+
+def plan(record: Layer, change: SchemaChange, now: datetime) -> Planned:
+    """Work out what a schema change does.
+
+    Raises
+    ------
+    SchemaConflict
+        Where it would make another layer of it: kind, geometry, reference system, time zone, or
+        the fields of which ids and periods are made.
+    """
+    old, new = record.schema, change.schema
+    _refuse_another_layer(record, new)
+    report = Report(record.id, "schema", Findings())
+    report.notes = list(_differences(old, new))
+    same = _document(old) == _document(new)
+    return Planned(record, report, now, schema=None if same else new)
+
+
+def take_effect(connection: Connection, planned: Planned) -> None:
+    """Add the columns that a plan's schema lacks, and enter it in the catalogue.
+
+    Raises
+    ------
+    LayerBusy
+        Where long reads leave no moment for it, try after try.
+    """
+    record, schema = planned.record, planned.schema
+    if schema is None:
+        return
+    since = record.head + 1
+    schemas = (*record.schemas, (since, schema))
+    _alter(connection, record, tables.layer_tables(record.id, schema, schemas))
+    row = {"layer_id": record.id, "since_revision": since, "document": schema_document(schema)}
+    connection.execute(sa.insert(tables.layer_schema).values(row))
+
+
+def _refuse_another_layer(record: Layer, new: Schema) -> None:
+    old = record.schema
+    for name in _LASTING:
+        if getattr(old, name) != getattr(new, name):
+            raise SchemaConflict(
+                f"{name} of {record.id} is {getattr(old, name)}, and stays so; publish what is "
+                f"{getattr(new, name)} as another layer"
+            )
+    for role in _LASTING_ROLES:
+        was, is_now = ([(f.id, f.type) for f in s.with_role(role)] for s in (old, new))
+        if was != is_now:
+            raise SchemaConflict(
+                f"the fields of {record.id} in role {role} are "
+                f"{', '.join(i for i, _ in was) or 'none'}, and stay so; publish another layer"
+            )
+    for f in new.fields:
+        for _, schema in record.schemas:
+            before = schema.find(f.id)
+            if before and before.type is f.type and before.is_restricted is not f.is_restricted:
+                raise SchemaConflict(
+                    f"field {f.id} can't become {f.visibility} in place: restricted values stand "
+                    "in tables of their own; retire it, and add one of another name"
+                )
+
+
+def _differences(old: Schema, new: Schema) -> Iterator[str]:
+    for f in new.fields:
+        before = old.find(f.id)
+        if before is None:
+            yield f"field added: {f.id}"
+        elif before.type is not f.type:
+            yield f"field replaced: {f.id}, {before.type} by {f.type}"
+        elif before != f:
+            yield f"field described anew: {f.id}"
+    for f in old.fields:
+        if new.find(f.id) is None:
+            yield f"field retired: {f.id}"
+
+
+def _document(schema: Schema) -> dict[str, object]:
+    # Who may see a layer is a setting of the catalogue, and no part of its schema's history.
+    return {k: v for k, v in schema_document(schema).items() if k != "visibility"}
+
+
+def _alter(connection: Connection, record: Layer, after: tables.LayerTables) -> None:
+    before = tables.tables_of(record)
+    changes = list(_columns(before.open, after.open))
+    if before.restricted is not None and after.restricted is not None:
+        changes += _columns(before.restricted, after.restricted)
+    elif after.restricted is not None:
+        _create(connection, after.restricted)
+    if changes:
+        _patiently(connection, record, changes)
+
+
+def _columns(before: Family, after: Family) -> Iterator[_Addition]:
+    for old, new in ((before.live, after.live), (before.history, after.history)):
+        known = {c.name for c in old.c}
+        for column in new.c:
+            if column.name not in known:
+                yield new, column.name, column.type
+
+
+def _create(connection: Connection, family: Family) -> None:
+    for table in (family.live, family.history):
+        connection.execute(CreateTable(table))
+        for index in sorted(table.indexes, key=lambda i: str(i.name)):
+            connection.execute(CreateIndex(index))
+
+
+def _patiently(connection: Connection, record: Layer, changes: list[_Addition]) -> None:
+    alembic = Operations(MigrationContext.configure(connection))
+    for _ in range(_TRIES):
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = {_WAIT_MS}"))
+                for table, name, kind in changes:
+                    alembic.add_column(table.name, sa.Column(name, kind), schema=table.schema)
+                connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
+            return
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+    raise LayerBusy(
+        f"{record.id} is being read without a pause, and its schema can't be changed meanwhile; "
+        "try again when exports have ended"
+    )
