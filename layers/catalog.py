@@ -118,6 +118,14 @@ def read_revisions(
     return [_revision(row) for row in connection.execute(statement("revisions"), bounds)]
 
 
+def read_log(
+    connection: Connection, layer_id: str | None, document: str | None, limit: int | None
+) -> list[Revision]:
+    """Return the revisions of one layer or of all, of one document or of any, newest first."""
+    bounds = {"layer_id": layer_id, "document": document, "limit": limit}
+    return [_revision(row) for row in connection.execute(statement("log"), bounds)]
+
+
 def read_revision(connection: Connection, record: Layer, number: int) -> Revision:
     """Return one revision.
 

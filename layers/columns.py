@@ -26,7 +26,7 @@ from spatial.errors import SpatialError
 from spatial.periods import clean_instants
 from spatial.shapes import as_multi, repair
 
-_ARROW = {
+ARROW_TYPES = {
     FieldType.TEXT: pa.string(),
     FieldType.INTEGER: pa.int64(),
     FieldType.NUMBER: pa.float64(),
@@ -76,7 +76,7 @@ class Conversion:
         return pa.table(staged)
 
     def _column(self, f: Field, batch: Batch) -> pa.Array:
-        kind = _ARROW[f.type]
+        kind = ARROW_TYPES[f.type]
         if f.id in self.names:
             return convert(batch.columns[self.names[f.id]], f, self.schema, batch.first_row)
         if f.id in self.constants:
@@ -96,11 +96,11 @@ class Conversion:
             # An event without developments is so from the moment that it was reported.
             fields = self.schema.with_role(Role.EVENT_START)
         if not fields:
-            return pa.nulls(count, _ARROW[FieldType.INSTANT])
+            return pa.nulls(count, ARROW_TYPES[FieldType.INSTANT])
         column = columns[fields[0].id]
         if fields[0].type is FieldType.DATE:
             instants = clean_instants(column.to_pandas(), self.schema.zone)
-            return pa.array(instants, _ARROW[FieldType.INSTANT], from_pandas=True)
+            return pa.array(instants, ARROW_TYPES[FieldType.INSTANT], from_pandas=True)
         return column
 
     def _geometries(self, batch: Batch, rows: NDArray[np.int64]) -> pa.Array:
@@ -314,7 +314,7 @@ def _to_boolean(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
 
 def _to_instant(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
     instants = clean_instants(values.to_pandas(), schema.zone, f.format)
-    return pa.array(instants, _ARROW[FieldType.INSTANT], from_pandas=True)
+    return pa.array(instants, ARROW_TYPES[FieldType.INSTANT], from_pandas=True)
 
 
 def _to_date(values: pa.Array, f: Field, schema: Schema) -> pa.Array:

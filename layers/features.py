@@ -6,10 +6,11 @@ filter, order and page; the tiles floor wraps the same select in ST_AsMVT.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,22 @@ from spatial.periods import Interval, parse_instant
 Box = tuple[float, float, float, float]
 _NUMBER = re.compile(r"[+-]?[0-9]{1,25}(\.[0-9]{0,25})?([eE][+-]?[0-9]{1,3})?")
 _LONLAT = parse_crs(CRS84)
+_COMPARISONS: Mapping[str, Any] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_PYTHON: Mapping[FieldType, Any] = {
+    FieldType.TEXT: str,
+    FieldType.INTEGER: int,
+    FieldType.NUMBER: int | float,
+    FieldType.BOOLEAN: bool,
+    FieldType.DATE: date,
+    FieldType.INSTANT: datetime,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,10 @@ class Query:
     placeless : bool
         Whether a box also selects features without a geometry, as OGC API Features has it.
     equal : mapping of str to str
-        Property to the value that it must have.
+        Property to the value that it must have, as text.
+    where : mapping of str to value
+        Property to the value that it must have; a list of values of which it must have one; None
+        where it must have none; or a comparison such as ``(">=", 100)``.
     ids : sequence of str, optional
         Features wanted.
     after : tuple of str and datetime, optional
@@ -74,6 +94,7 @@ class Query:
     bbox_crs: CRS = _LONLAT
     placeless: bool = False
     equal: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
     ids: Sequence[str] | sa.CompoundSelect[Any] | None = None
     after: tuple[str, datetime] | None = None
     limit: int | None = None
@@ -142,6 +163,8 @@ def _branch(
         select = select.where(sa.or_(inside, c._geom.is_(None)) if query.placeless else inside)
     for name, text in query.equal.items():
         select = select.where(_equals(c, layer, fields, name, text))
+    for name, condition in query.where.items():
+        select = select.where(_holds(c, fields, name, condition))
     if query.ids is not None:
         select = select.where(c._fid.in_(query.ids))
     if query.after is not None:
@@ -242,10 +265,7 @@ def _reported_within(
 
 
 def _equals(columns: Any, layer: Layer, fields: Sequence[Field], name: str, text: str) -> Any:
-    f = next((f for f in fields if f.id == name), None)
-    if f is None:
-        known = ", ".join(f.id for f in fields)
-        raise BadQuery(f"there is no parameter or property {name!r}; properties are: {known}")
+    f = _field(fields, name)
     if f.type is FieldType.TEXT:
         return columns[name] == text
     try:
@@ -253,6 +273,50 @@ def _equals(columns: Any, layer: Layer, fields: Sequence[Field], name: str, text
     except (ValueError, KeyError, OverflowError):
         raise BadQuery(f"{name} = {text!r}: the property is of type {f.type}") from None
     return columns[name] == sa.literal(value, column_type(f))
+
+
+def _field(fields: Sequence[Field], name: str) -> Field:
+    f = next((f for f in fields if f.id == name), None)
+    if f is None:
+        known = ", ".join(f.id for f in fields)
+        raise BadQuery(f"there is no parameter or property {name!r}; properties are: {known}")
+    return f
+
+
+def _holds(
+    columns: Any, fields: Sequence[Field], name: str, condition: Any
+) -> sa.ColumnElement[bool]:
+    """Return a condition of Query.where on one property."""
+    f = _field(fields, name)
+    column = columns[name]
+    if isinstance(condition, tuple):
+        if len(condition) != 2 or condition[0] not in _COMPARISONS:
+            signs = ", ".join(_COMPARISONS)
+            raise BadQuery(f"{name}: {condition!r} is no comparison; (sign, value), of {signs}")
+        sign, value = condition
+        return sa.cast(_COMPARISONS[sign](column, _literal(f, value)), sa.Boolean)
+    if isinstance(condition, list | set | frozenset):
+        among = [_literal(f, v) for v in condition if v is not None]
+        nothing = column.is_(None) if None in condition else sa.false()
+        return sa.or_(column.in_(among), nothing)
+    holds: sa.ColumnElement[bool] = column.is_(None)
+    if condition is not None:
+        holds = column == _literal(f, condition)
+    return holds
+
+
+def _literal(f: Field, value: Any) -> sa.ColumnElement[Any]:
+    kinds = _PYTHON[f.type]
+    fits = isinstance(value, kinds) and isinstance(value, bool) is (f.type is FieldType.BOOLEAN)
+    if f.type is FieldType.DATE:
+        fits = fits and not isinstance(value, datetime)
+    if f.type is FieldType.INTEGER:
+        fits = fits and abs(value) < 2**63
+    if f.type is FieldType.INSTANT:
+        fits = fits and value.tzinfo is not None
+    if not fits:
+        raise BadQuery(f"{f.id}: {value!r} is no {f.type} value")
+    return sa.literal(value, column_type(f))
 
 
 def _read_value(f: Field, text: str, layer: Layer) -> Any:

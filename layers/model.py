@@ -295,6 +295,15 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionChange:
+    """A version that a revision asserted, or retracted."""
+
+    revision: int
+    kind: str
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One feature that differs between two snapshots."""
 

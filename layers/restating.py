@@ -81,7 +81,12 @@ def plan(connection: Connection, restatement: Restatement) -> tuple[Assertions, 
 
 
 def read_timelines(
-    connection: Connection, record: Layer, ids: Iterable[str], revision: int | None = None
+    connection: Connection,
+    record: Layer,
+    ids: Iterable[str],
+    revision: int | None = None,
+    *,
+    open_only: bool = False,
 ) -> dict[str, Timeline]:
     """Return what features are believed to be, or were believed to be at a revision.
 
@@ -89,7 +94,8 @@ def read_timelines(
     """
     found: dict[str, Timeline] = {}
     ids = list(ids)
-    for family in tables_of(record).families:
+    families = tables_of(record).families
+    for family in families[:1] if open_only else families:
         read = dict(_read_family(connection, family, ids, revision))
         if family.spatial:
             found = read

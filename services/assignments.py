@@ -181,12 +181,10 @@ def _find(
     store: Store, reader: Reader, cases: str, grids: str
 ) -> tuple[PublishedLayer, PublishedLayer]:
     # One read of the catalogue, so that no commit comes between the two heads
-    known = {record.id: record for record in store.layers(reader)}
+    known = {layer.record.id: layer for layer in store.published(reader)}
 
     def find(layer_id: str) -> PublishedLayer:
-        if layer_id in known:
-            return PublishedLayer(store, known[layer_id], reader)
-        return store.layer(layer_id, reader)
+        return known.get(layer_id) or store.layer(layer_id, reader)
 
     return find(cases), find(grids)
 

@@ -86,7 +86,7 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
 
 def _read_all(store: Store, request: Request) -> list[PublishedLayer]:
     reader = request.state.reader
-    found = [PublishedLayer(store, record, reader) for record in store.layers(reader)]
+    found = store.published(reader)
     for layer in found:
         layer.extent()
     return found

@@ -111,7 +111,7 @@ async def items(request: Request) -> Response:
         pinned=page.pinned,
         stable=stable,
         layer=page.layer.record,
-        fields=page.layer.reader.fields(page.layer.record.schema),
+        fields=page.layer.reader.fields(page.snapshot.schema),
     )
 
 
@@ -140,7 +140,7 @@ async def item(request: Request) -> Response:
         headers=headers,
         pinned=pins.complete,
         layer=layer.record,
-        fields=layer.reader.fields(layer.record.schema),
+        fields=layer.reader.fields(snapshot.schema),
     )
 
 
@@ -187,7 +187,7 @@ async def versions(request: Request) -> Response:
         media_type=GEOJSON,
         headers=_headers(snapshot),
         layer=layer.record,
-        fields=layer.reader.fields(layer.record.schema),
+        fields=layer.reader.fields(snapshot.schema),
     )
 
 
@@ -219,11 +219,10 @@ def version_id(row: sa.Row[Any]) -> str:
 def _read_page(request: Request) -> Page:
     store, reader = request.app.state.store, request.state.reader
     layer = store.layer(request.path_params["collectionId"], reader)
-    properties = [f.id for f in reader.fields(layer.record.schema)]
-    check_names(request, (*_OWN, *properties))
     pins = read_pins(request, layer.record)
-    limit, note = read_limit(request)
     snapshot = layer.at(pins.when, revision=pins.revision, recorded=pins.recorded)
+    check_names(request, (*_OWN, *snapshot.fields))
+    limit, note = read_limit(request)
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
     query = Query(bbox=read_bbox(request), placeless=True, equal=equal)
     matching = dataclasses.replace(snapshot, query=query)

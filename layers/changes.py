@@ -1,0 +1,140 @@
+"""What revisions did, version by version: asserted and retracted, so that a replay gives the same.
+
+Where a revision learned the end of a version that was open, that is one version retracted and a
+shorter one asserted.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from layers.beliefs import touched_between
+from layers.features import finite
+from layers.model import OPEN_REVISION, Field, Layer, Version, VersionChange
+from layers.readers import Reader
+from layers.restating import read_timelines
+from layers.tables import FOREVER, tables_of
+from layers.timelines import side_by_side
+
+ASSERTED, RETRACTED = "asserted", "retracted"
+_STREAMED = 2000
+
+
+def read_changes(
+    connection: Connection, record: Layer, reader: Reader, first: int, last: int
+) -> Iterator[VersionChange]:
+    """Yield what the revisions after one, up to another, did; each under its own schema.
+
+    In the order of revision, feature and start, a retraction before an assertion. What a reader
+    can't tell apart, because only fields differ that are not the reader's, is no change.
+    """
+    for low, high in _segments(record, first, last):
+        then = record.as_of(high)
+        fields = reader.fields(then.schema)
+        streaming = connection.execution_options(yield_per=_STREAMED)
+        rows = streaming.execute(_select(then, fields, low, high))
+        for _, group in itertools.groupby(rows, key=lambda row: (row.revision, row._fid)):
+            yield from _visible([_change(row, fields) for row in group])
+
+
+def read_feature_changes(
+    connection: Connection, record: Layer, revision: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the features that a revision created, changed or retired, and which of these."""
+    family = tables_of(record).open
+    ids = sa.select(touched_between([family], revision - 1, revision).subquery().c._fid)
+    every = list(connection.scalars(ids.order_by("_fid")))
+    for first in range(0, len(every), _STREAMED):
+        part = every[first : first + _STREAMED]
+        before, after = (
+            read_timelines(connection, record, part, r, open_only=True)
+            for r in (revision - 1, revision)
+        )
+        for key in part:
+            kind = _kind(before.get(key, ()), after.get(key, ()))
+            if kind is not None:
+                yield key, kind
+
+
+def _kind(before: Any, after: Any) -> str | None:
+    """Created: never believed before. Retired: absences are all that differs. Changed: the rest."""
+    news = [(b, a) for *_, (b, a) in side_by_side(before, after) if b != a]
+    if not news:
+        return None
+    if not before:
+        return "created"
+    return "retired" if all(a is None for _, a in news) else "changed"
+
+
+def _segments(record: Layer, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The stretches of revisions that share a schema, each as (before its first, its last)."""
+    starts = [since - 1 for since, _ in record.schemas if first < since - 1 < last]
+    yield from itertools.pairwise([first, *starts, last])
+
+
+def _select(record: Layer, fields: tuple[Field, ...], low: int, high: int) -> sa.Select[Any]:
+    family = tables_of(record).open
+    parts = [
+        part
+        for table in (family.live, family.history)
+        for part in _events(table, fields, low, high)
+    ]
+    events = sa.union_all(*parts).subquery("events")
+    c = events.c
+    shape = sa.func.ST_AsBinary(c._geom, type_=sa.LargeBinary).label("_geom")
+    others = [column for column in c if column.name not in ("_geom", "_e")]
+    order = (c.revision, c._fid, c._s, c.asserted)
+    return sa.select(*others, finite(c._e).label("_e"), shape).order_by(*order)
+
+
+def _events(
+    table: sa.Table, fields: tuple[Field, ...], low: int, high: int
+) -> Iterator[sa.Select[Any]]:
+    c = table.c
+
+    def within(column: Any) -> Any:
+        return sa.and_(column > low, column <= high)
+
+    def event(revision: Any, asserted: bool, end: Any) -> sa.Select[Any]:
+        return sa.select(
+            revision.label("revision"),
+            sa.literal(asserted).label("asserted"),
+            c._fid,
+            c._valid_from.label("_s"),
+            end.label("_e"),
+            *(c[f.id].label(f.id) for f in fields),
+            sa.type_coerce(c._geom, sa.LargeBinary).label("_geom"),
+        )
+
+    first_end = sa.case((c._rev_closed <= c._rev_from, c._valid_to), else_=FOREVER)
+    closed_later = sa.and_(within(c._rev_closed), c._rev_closed > c._rev_from)
+    yield event(c._rev_from, True, first_end).where(within(c._rev_from))
+    yield event(c._rev_closed, False, FOREVER).where(closed_later)
+    yield event(c._rev_closed, True, c._valid_to).where(closed_later)
+    if table.schema == "history":
+        gone = sa.and_(c._rev_to < OPEN_REVISION, within(c._rev_to))
+        yield event(c._rev_to, False, c._valid_to).where(gone)
+
+
+def _change(row: sa.Row[Any], fields: tuple[Field, ...]) -> VersionChange:
+    values = row._mapping
+    geometry = None if row._geom is None else bytes(row._geom)
+    properties = {f.id: values[f.id] for f in fields}
+    version = Version(row._fid, row._s, row._e, properties, geometry)
+    return VersionChange(row.revision, ASSERTED if row.asserted else RETRACTED, version)
+
+
+def _visible(changes: list[VersionChange]) -> list[VersionChange]:
+    """Leave out what is retracted and asserted alike, as far as the reader sees."""
+    left = list(changes)
+    for gone in [c for c in changes if c.kind == RETRACTED]:
+        same = next((c for c in left if c.kind == ASSERTED and c.version == gone.version), None)
+        if same is not None:
+            left.remove(gone)
+            left.remove(same)
+    return left

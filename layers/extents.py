@@ -1,0 +1,64 @@
+"""Where and when a layer's versions are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pyproj import Transformer
+from sqlalchemy.engine import Connection
+
+from layers.features import Box, finite
+from layers.model import OPEN_REVISION, Layer
+from layers.tables import tables_of
+from spatial.crs import CRS84, parse_crs
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where and when a layer's versions are: bounds in CRS84 and the first and last instant."""
+
+    bounds: Box | None
+    start: datetime | None
+    end: datetime | None
+
+
+def read_extent(connection: Connection, record: Layer) -> Extent:
+    """Return where and when a layer's versions are, as believed now."""
+    family = tables_of(record).open
+    # What was retracted is believed no more, and must not stretch the layer for ever.
+    found = [
+        connection.execute(_extent_of(t).where(t.c._rev_to == OPEN_REVISION)).one()
+        for t in (family.live, family.history)
+    ]
+    found = [row for row in found if row.start is not None]
+    boxed = [row for row in found if row.west is not None]
+    bounds = None
+    if boxed:
+        whole = (
+            min(row.west for row in boxed),
+            min(row.south for row in boxed),
+            max(row.east for row in boxed),
+            max(row.north for row in boxed),
+        )
+        to_lonlat = Transformer.from_crs(parse_crs(record.schema.crs), CRS84, always_xy=True)
+        bounds = to_lonlat.transform_bounds(*whole)
+    is_open = any(row.end is None for row in found)
+    return Extent(
+        bounds,
+        min((row.start for row in found), default=None),
+        None if is_open else max((row.end for row in found), default=None),
+    )
+
+
+def _extent_of(table: sa.Table) -> sa.Select[Any]:
+    c = table.c
+    box = sa.func.ST_Extent(c._geom, type_=sa.Text)
+    bounds = [
+        getattr(sa.func, f"ST_{side}")(box, type_=sa.Double).label(name)
+        for side, name in (("XMin", "west"), ("YMin", "south"), ("XMax", "east"), ("YMax", "north"))
+    ]
+    end = finite(sa.func.max(c._valid_to)).label("end")
+    return sa.select(*bounds, sa.func.min(c._valid_from).label("start"), end)

@@ -1,0 +1,184 @@
+"""A layer as one reader sees it: its snapshots, its log, and what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from layers import catalog, tags
+from layers.changes import read_changes, read_feature_changes
+from layers.clock import Clock, system_clock
+from layers.descent import read_lineage
+from layers.differences import read_differences
+from layers.errors import BadQuery, UnknownRevision
+from layers.extents import Extent, read_extent
+from layers.features import Moment, Query
+from layers.model import Change, Link, Revision, Schema, VersionChange
+from layers.snapshots import Reading, Snapshot
+from spatial.periods import Interval, parse_datetime
+
+
+@dataclass(frozen=True)
+class PublishedLayer(Reading):
+    """A layer as one reader sees it."""
+
+    clock: Clock = system_clock
+    extents: dict[tuple[str, int], Extent] = field(default_factory=dict, repr=False)
+
+    def at(
+        self,
+        when: str | datetime | Interval | None = None,
+        *,
+        revision: int | None = None,
+        recorded: datetime | None = None,
+        commit: int | str | None = None,
+    ) -> Snapshot:
+        """Return what the layer says of an instant or interval, as known at a revision.
+
+        Parameters
+        ----------
+        when : str, datetime or Interval, optional
+            Valid time, now where absent; text is read in the layer's time zone, so that a plain
+            date is the midnight in which it begins.
+        revision : int, optional
+            The newest where absent.
+        recorded : datetime, optional
+            Instead of `revision`: the newest recorded by then.
+        commit : int or str, optional
+            Instead of `revision`: a commit's number, or a tag; the newest as of that commit.
+
+        Raises
+        ------
+        UnknownRevision, UnknownCommit
+            Where there is none such.
+        BadQuery
+            Where recorded time is stated in two ways.
+        """
+        now = self.clock()
+        if isinstance(when, str):
+            when = parse_datetime(when, self.record.schema.zone)
+        number = self._revision(revision, recorded, commit)
+        return Snapshot(self, Moment(number, now if when is None else when, now))
+
+    def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
+        """Return every version of one feature, as known at a revision, as a snapshot of all time.
+
+        Reading it raises nothing where there is no such feature; it is empty.
+        """
+        return self.history(revision=revision, ids=[feature_id])
+
+    def history(
+        self, *, revision: int | None = None, commit: int | str | None = None, **narrowed: Any
+    ) -> Snapshot:
+        """Return every version of every time, as known at a revision.
+
+        Parameters
+        ----------
+        **narrowed
+            Parts of a Query, such as ``bbox``: the history of a region.
+        """
+        number = self._revision(revision, None, commit)
+        return Snapshot(self, Moment(number, None, self.clock()), Query(**narrowed))
+
+    def revisions(self) -> list[Revision]:
+        """Return the log, newest first."""
+        with self.database.read() as connection:
+            return catalog.read_revisions(connection, self.record)
+
+    def revision(self, number: int) -> Revision:
+        """Return one revision."""
+        with self.database.read() as connection:
+            return catalog.read_revision(connection, self.record, number)
+
+    def schema(self, revision: int | None = None) -> Schema:
+        """Return the schema that the layer had at a revision."""
+        return self.record.as_of(self._revision(revision)).schema
+
+    def diff(self, old: Snapshot, new: Snapshot) -> Iterator[Change]:
+        """Yield the features that differ between two snapshots at instants.
+
+        Two revisions at one instant, two instants at one revision, or both at once.
+        """
+        with self.reading() as (connection, record):
+            yield from read_differences(connection, record, self.reader, old.moment, new.moment)
+
+    def changes(self, after: int = 0, to: int | None = None) -> Iterator[VersionChange]:
+        """Yield what each revision after one, up to another, asserted and retracted.
+
+        Replayed from 0 into an empty store, they give an equal store: at every instant, for every
+        revision. In the order of revision, feature and start; to go on later, begin after the
+        last revision that was read whole.
+
+        Raises
+        ------
+        UnknownRevision
+            Where the layer has none such.
+        """
+        last = self._revision(to)
+        if not 0 <= after <= last:
+            raise UnknownRevision(f"changes run from 0 to {last}; {after} is outside")
+        with self.reading() as (connection, record):
+            yield from read_changes(connection, record, self.reader, after, last)
+
+    def touched(self, revision: int) -> Iterator[tuple[str, str]]:
+        """Yield the features that a revision created, changed or retired, each with the word."""
+        number = self._revision(revision)
+        with self.reading() as (connection, record):
+            yield from read_feature_changes(connection, record, number)
+
+    def lineage(
+        self, feature_id: str, *, revision: int | None = None, until: datetime | None = None
+    ) -> tuple[list[Link], list[Link]]:
+        """Return the links to all ancestors of a feature, and to all its descendants.
+
+        Parameters
+        ----------
+        revision : int, optional
+            As known then; the newest where absent.
+        until : datetime, optional
+            Only what had happened in the world by then.
+        """
+        number = self._revision(revision)
+        with self.reading() as (connection, record):
+            return read_lineage(connection, record, feature_id, number, until)
+
+    def extent(self) -> Extent:
+        """Return where and when the layer's versions are, at the newest revision."""
+        key = (self.record.id, self.record.head)
+        found = self.extents.get(key)
+        if found is None:
+            with self.reading() as (connection, record):
+                found = read_extent(connection, record)
+            self.extents[key] = found
+        return found
+
+    def _revision(
+        self,
+        revision: int | None = None,
+        recorded: datetime | None = None,
+        commit: int | str | None = None,
+    ) -> int:
+        head = self.record.head
+        if sum(stated is not None for stated in (revision, recorded, commit)) > 1:
+            raise BadQuery("state one of revision, recorded and commit")
+        if recorded is not None or commit is not None:
+            return self._recorded_by(recorded, commit)
+        if revision is None:
+            return head
+        if not 1 <= revision <= head:
+            raise UnknownRevision(f"{self.record.id} has revisions 1 to {head}, not {revision}")
+        return revision
+
+    def _recorded_by(self, recorded: datetime | None, commit: int | str | None) -> int:
+        with self.database.read() as connection:
+            if recorded is None:
+                number = tags.find_commit(connection, str(commit))
+                recorded = tags.recorded_at(connection, number)
+            revision = catalog.revision_recorded_by(connection, self.record, recorded)
+        if revision == 0:
+            raise UnknownRevision(
+                f"nothing of {self.record.id} was recorded by {recorded.isoformat()}"
+            )
+        return revision
