@@ -46,6 +46,7 @@ def read_feature_changes(
     connection: Connection, record: Layer, revision: int
 ) -> Iterator[tuple[str, str]]:
     """Yield the features that a revision created, changed or retired, and which of these."""
+    record = record.as_of(revision)
     family = tables_of(record).open
     ids = sa.select(touched_between([family], revision - 1, revision).subquery().c._fid)
     every = list(connection.scalars(ids.order_by("_fid")))

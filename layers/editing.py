@@ -192,9 +192,19 @@ class _Editing:
         if end is None:
             end = FOREVER
             if self.record.schema.kind is Kind.EVENT:
-                later = [s.start for s in self._timeline(key) if s.start > start]
-                end = min(later, default=FOREVER)
+                end = self._next_development(key, start)
         return self._checked(key, start, end)
+
+    def _next_development(self, key: str, after: datetime) -> datetime:
+        """When an event next begins, or is another in its open fields."""
+        hidden = {f.id for f in self.record.schema.restricted}
+        shown = [
+            Span(s.start, s.end, {n: v for n, v in s.values.items() if n not in hidden})
+            for s in self._timeline(key)
+        ]
+        goes_on = {s.end: s.values for s in shown}
+        later = (s.start for s in shown if s.start > after and goes_on.get(s.start) != s.values)
+        return min(later, default=FOREVER)
 
     def _checked(self, key: str, start: datetime, end: datetime) -> tuple[datetime, datetime]:
         if end <= start:

@@ -2,7 +2,7 @@
 
 Each says for which period of valid time it holds, as SQL's ``FOR PORTION OF`` does: from
 `valid_from` (the present where absent) to `valid_to` (for good where absent; in event layers, to
-the next development that is known). Before and after that period nothing changes. Edits of one
+the next development that is known, but for a retirement). Before and after that period nothing changes. Edits of one
 list take effect in their order.
 """
 

@@ -26,8 +26,10 @@ What a commit of a source means:
 What other commits mean:
 
 8. Edits take effect in their order, each on the feature as a whole (both faces together), for its
-   period: from its start (else now) to its end (else for good; in event layers, for all but a
-   retirement, to the next start that is known). Insert: the feature is not there in the period, or
+   period: from its start (else, of an event that is inserted or put, when it was reported; else
+   now) to its end (else for good; in event layers, for all but a
+   retirement, to the next development: where the feature begins, or its open face becomes
+   another). Insert: the feature is not there in the period, or
    the commit is refused. Update: it is there at some instant of it, and at each such instant the
    stated fields change and no other. Put: it is so. Retire: it is there, and is no more.
 9. Supersede: at an instant, the predecessors are there, and from then on they are not; the
@@ -206,12 +208,14 @@ class NaiveLayer:
 
         for e in edits:
             start = e.start or now
+            if e.start is None and e.what in ("insert", "put") and self.event:
+                start = e.values.get("reported") or now
             if e.what == "supersede":
                 self._supersede(e, start, whole, wholes, links)
                 continue
             end = e.end or FOREVER
             if e.end is None and self.event and e.what != "retire":
-                end = min([s for s, *_ in whole(e.key) if s > start], default=FOREVER)
+                end = self._next_development(whole(e.key), start)
             wholes[e.key] = self._edited(e, whole(e.key), start, end)
         told = [link for link in dict.fromkeys(links) if link not in self._believed_links()]
         counts = self._restate(was, wholes, even_if_nothing=bool(told))
@@ -311,7 +315,14 @@ class NaiveLayer:
 
     def touched(self, revision: int) -> dict[str, str]:
         """The features that a revision created, changed or retired in its open face."""
-        before, after = self.opens[revision - 1], self.opens[revision]
+        fields = self.fields_at(revision)
+        before, after = (
+            {
+                key: [Version(v.start, v.end, _project(v.content, fields)) for v in versions]
+                for key, versions in self.opens[r].items()
+            }
+            for r in (revision - 1, revision)
+        )
         found = {}
         for key in {*before, *after}:
             old, new = before.get(key, []), after.get(key, [])
@@ -498,6 +509,17 @@ class NaiveLayer:
             inside = [(max(s, start), min(t, end), {**v, **e.values}) for s, t, v in there]
         return sorted(outside + inside, key=lambda p: p[0])
 
+    def _next_development(self, whole: Whole, after: datetime) -> datetime:
+        goes_on = {end: self._open(values) for _, end, values in whole}
+        return min(
+            (
+                start
+                for start, _, values in whole
+                if start > after and goes_on.get(start) != self._open(values)
+            ),
+            default=FOREVER,
+        )
+
     def _supersede(
         self,
         e: Edit,
@@ -522,7 +544,7 @@ class NaiveLayer:
         for key, values, stated_end in e.into:
             end = stated_end or FOREVER
             if stated_end is None and self.event:
-                end = min([s for s, *_ in whole(key) if s > at], default=FOREVER)
+                end = self._next_development(whole(key), at)
             insert = Edit("insert", key, values={**inherited, **values})
             wholes[key] = self._edited(insert, whole(key), at, end)
             links += [(other, key, at) for other in e.others if other != key]

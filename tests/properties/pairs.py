@@ -15,14 +15,17 @@ import pytest
 import shapely
 import sqlalchemy as sa
 
-from layers import tables
+from layers import catalog, tables
+from layers.commits import Change
 from layers.database import Database
+from layers.edits import Edit, Revert
 from layers.errors import LayersError
 from layers.features import Moment, Query, as_wkb, select_features
 from layers.model import Mode, Schema
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.report import Report
+from layers.schema_changes import SchemaChange
 from layers.schema_files import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
@@ -103,10 +106,10 @@ class Pair:
     def __init__(self, store: Store, layer_id: str, history: History) -> None:
         document = EVENT_SCHEMA if history.event else STATE_SCHEMA
         self.schema: Schema = parse_schema(document | {"duplicates": history.duplicates})
-        self.open_fields = EVENT_OPEN if history.event else OPEN
+        open_fields = EVENT_OPEN if history.event else OPEN
         restricted = [f.id for f in self.schema.restricted]
         self.model = naive.NaiveLayer(
-            self.open_fields, restricted, event=history.event, duplicates=history.duplicates
+            open_fields, restricted, event=history.event, duplicates=history.duplicates
         )
         self.store, self.id = store, layer_id
         self.now = day(2)
@@ -134,9 +137,48 @@ class Pair:
                 )
             )
         except naive.Refused as refusal:
-            if not isinstance(report, LayersError):
-                pytest.fail(f"{refusal}, and the store took it")
+            self._refused(refusal, report)
             return
+        self._compare(counts, report)
+
+    def edit(self, edits: Sequence[Edit], same: Sequence[naive.Edit]) -> bool:
+        """Commit edits, and the same to the model; False where both refused."""
+        report = self._commit(edits)
+        try:
+            counts = self.model.edit(same, self.now)
+        except naive.Refused as refusal:
+            self._refused(refusal, report)
+            return False
+        self._compare(counts, report)
+        return True
+
+    def revert(self, revision: int, *, force: bool) -> bool:
+        """Undo a revision in both; False where both refused."""
+        report = self._commit(Revert(revision, force))
+        try:
+            counts = self.model.revert(revision, force=force)
+        except naive.Refused as refusal:
+            self._refused(refusal, report)
+            return False
+        self._compare(counts, report)
+        with self.store.database.read() as connection:
+            self.schema = catalog.read_layer(connection, self.id, EVERYTHING).schema
+        return True
+
+    def change_schema(
+        self, schema: Schema, open_fields: Sequence[str], restricted: Sequence[str]
+    ) -> None:
+        """Give both other fields."""
+        report = self._commit(SchemaChange(schema))
+        changed = self.model.change_schema(open_fields, restricted)
+        self._compare(naive.Counts() if changed else None, report)
+        self.schema = schema
+
+    def _refused(self, refusal: naive.Refused, report: Report | LayersError) -> None:
+        if not isinstance(report, LayersError):
+            pytest.fail(f"{refusal}, and the store took it")
+
+    def _compare(self, counts: naive.Counts | None, report: Report | LayersError) -> None:
         assert isinstance(report, Report), f"the store refused: {report}"
         if counts is None:
             assert report.revision is None, "nothing changed, and the store made a revision"
@@ -160,9 +202,12 @@ class Pair:
             valid_from=valid_from,
             consent=True,
         )
+        return self._commit(reload)
+
+    def _commit(self, change: Change) -> Report | LayersError:
         clock = self.store.with_clock(lambda: self.now)
         try:
-            done = clock.commit({self.id: reload}, WRITER, "step")
+            done = clock.commit({self.id: change}, WRITER, "step")
         except LayersError as error:
             return error
         if done.recorded_at is not None:
@@ -172,7 +217,9 @@ class Pair:
         return done.reports[self.id]
 
     def _model_row(self, row: dict[str, Any], columns: frozenset[str]) -> Any:
-        values = {n: row.get(n) for n in columns if n not in ("since", "until")}
+        # A field that was replaced goes by its type as well.
+        tokens = {n.partition(":")[0]: n for n in self.model.open_fields}
+        values = {tokens.get(n, n): row.get(n) for n in columns if n not in ("since", "until")}
         if values.get("reported") is not None:
             values["reported"] = day(values["reported"])
         if "geometry" in values:
@@ -189,7 +236,7 @@ def frame_of(rows: Sequence[dict[str, Any]], columns: frozenset[str]) -> pd.Data
         if name in INSTANTS:
             at = [pd.NaT if v is None else day(v) for v in values]
             data[name] = pd.Series(at, dtype="datetime64[us, UTC]")
-        elif name == "n":
+        elif name == "n" and not any(isinstance(v, str) for v in values):
             data[name] = pd.Series(values, dtype="Int64")
         else:
             data[name] = pd.Series(values, dtype=object)
@@ -214,7 +261,7 @@ def versions_in(frame: gpd.GeoDataFrame, fields: Sequence[str]) -> list[tuple[st
     for key, row in frame.iterrows():
         content = []
         for name in fields:
-            value = row[name]
+            value = row[name.partition(":")[0]]
             content.append((name, shape_number(value) if name == "geometry" else plain(value)))
         end = plain(row["valid_to"]) or naive.FOREVER
         found.append((str(key), naive.Version(plain(row["valid_from"]), end, tuple(content))))
@@ -241,8 +288,9 @@ def check_no_overlap(pair: Pair) -> None:
 
 def check_tables(pair: Pair) -> None:
     """Both faces, every revision, every version: from the tables themselves."""
-    families = layer_tables(pair.id, pair.schema).families
     with pair.store.database.read() as connection:
+        record = catalog.read_layer(connection, pair.id, EVERYTHING)
+        families = tables.tables_of(record).families
         for family, beliefs in zip(
             families, (pair.model.opens, pair.model.restricteds), strict=False
         ):
@@ -264,34 +312,40 @@ def check_tables(pair: Pair) -> None:
                     for _, r in rows
                     if r["_rev_from"] <= revision < r["_rev_to"]
                 )
-                assert believed == expected, f"{family.live.schema} at revision {revision}"
+                only = sorted(set(believed) ^ set(expected))
+                assert believed == expected, f"{family.live.schema} at {revision}: {only[:8]}"
             head = len(beliefs) - 1
             live = [r for place, r in rows if place == family.live.schema]
             assert all(r["_rev_to"] > head for r in live), "a retracted row is live"
-            _check_restricted_values(family, beliefs[-1], rows)
+            _check_restricted_values(pair, family, beliefs[-1], rows)
 
 
 def _finite(table: sa.Table) -> sa.Select[Any]:
-    columns = [c for c in table.c if c.name not in ("_geom", "_valid_to")]
+    columns = [c.label(c.key) for c in table.c if c.name not in ("_geom", "_valid_to")]
     end = sa.func.nullif(table.c._valid_to, tables.FOREVER, type_=tables.INSTANT)
     return sa.select(*columns, end.label("end"))
 
 
-def _check_restricted_values(family: Any, belief: Any, rows: list[Any]) -> None:
+def _check_restricted_values(pair: Pair, family: Any, belief: Any, rows: list[Any]) -> None:
     if family.spatial:
         return
-    names = [f.id for f in family.fields]
+    names = pair.model.restricted_fields
     found = {
         (r["_fid"], r["_valid_from"], tuple((n, r[n]) for n in names))
         for _, r in rows
         if r["_rev_to"] == tables.OPEN_REVISION
     }
-    assert found == {(k, v.start, v.content) for k, vs in belief.items() for v in vs}
+    expected = {
+        (k, v.start, tuple((n, dict(v.content).get(n)) for n in names))
+        for k, vs in belief.items()
+        for v in vs
+    }
+    assert found == expected
 
 
 def check_reads(pair: Pair, probes: Sequence[int]) -> None:
     """Snapshots about every boundary, in one connection; some through the public interface."""
-    instants, model, fields = boundaries(pair), pair.model, pair.open_fields
+    instants, model = boundaries(pair), pair.model
     layer = pair.store.with_clock(lambda: pair.now).layer(pair.id, EVERYTHING)
     assert layer.record.head == model.head
     pairs = [(r, t) for r in range(1, model.head + 1) for t in instants]
@@ -305,7 +359,8 @@ def check_reads(pair: Pair, probes: Sequence[int]) -> None:
     for probe in probes:
         revision, t = pairs[probe % len(pairs)]
         frame = layer.at(t, revision=revision).read()
-        assert dict(versions_in(frame, fields)) == model.at(revision, t), (revision, t)
+        found = versions_in(frame, model.fields_at(revision))
+        assert dict(found) == model.at(revision, t), (revision, t)
         assert layer.at(t, revision=revision).count() == len(frame)
         check_interval(pair, layer, revision, t, probe)
         check_diff(pair, layer, (revision, t), pairs[(probe * 7 + 3) % len(pairs)])
@@ -315,7 +370,7 @@ def check_reads(pair: Pair, probes: Sequence[int]) -> None:
 def check_interval(pair: Pair, layer: Any, revision: int, first: datetime, probe: int) -> None:
     last = first + timedelta(days=probe % 4)
     snapshot = layer.at(Interval(first, last), revision=revision)
-    found = versions_in(snapshot.read(), pair.open_fields)
+    found = versions_in(snapshot.read(), pair.model.fields_at(revision))
     assert snapshot.count() == len(found)
     if pair.schema.kind == "event":
         expected = pair.model.reported(revision, first, last, pair.now, "reported")
@@ -332,7 +387,68 @@ def check_diff(
 ) -> None:
     before, after = (layer.at(t, revision=r) for r, t in (old, new))
     found = {c.id: (c.kind, c.fields) for c in layer.diff(before, after)}
-    assert found == pair.model.diff(old, new), (old, new)
+    expected = pair.model.diff(old, new)
+    plainly = {
+        k: (how, tuple(n.partition(":")[0] for n in names)) for k, (how, names) in expected.items()
+    }
+    assert found == plainly, (old, new)
+
+
+def check_changes(pair: Pair) -> None:
+    """Rule 8: replayed from the first, the changes give what is believed at every revision."""
+    layer, model = pair.store.layer(pair.id, EVERYTHING), pair.model
+    believed: dict[tuple[str, datetime, datetime], Any] = {}
+    changes = itertools.groupby(layer.changes(0), key=lambda change: change.revision)
+    by_revision = {revision: list(group) for revision, group in changes}
+    assert list(by_revision) == sorted(by_revision)
+    for revision in range(1, model.head + 1):
+        for change in by_revision.get(revision, []):
+            version = change.version
+            period = (version.id, version.valid_from, version.valid_to or naive.FOREVER)
+            if change.kind == "retracted":
+                del believed[period]
+                continue
+            assert period not in believed
+            shape = None if version.geometry is None else shapely.from_wkb(version.geometry)
+            values = {**version.properties, "geometry": shape_number(shape)}
+            fields = model.fields_at(revision)
+            believed[period] = tuple((n, values[n.partition(":")[0]]) for n in fields)
+        belief = model.opens[revision]
+        assert believed.keys() == {(k, v.start, v.end) for k, vs in belief.items() for v in vs}
+        asserted = {
+            (k, v.start, v.end): v.content
+            for k, vs in belief.items()
+            for v in vs
+            if v not in model.opens[revision - 1].get(k, [])
+        }
+        fields = model.fields_at(revision)
+        for period, content in asserted.items():
+            said = dict(content)
+            expected = tuple((n, said.get(n)) for n in fields)
+            assert believed[period] == expected, (revision, period)
+
+
+def check_touched(pair: Pair) -> None:
+    """What each revision did to which features; the counts of the log agree."""
+    layer = pair.store.layer(pair.id, EVERYTHING)
+    log = {r.number: r for r in layer.revisions()}
+    for revision in range(1, pair.model.head + 1):
+        found = dict(layer.touched(revision))
+        assert found == pair.model.touched(revision)
+        kinds = list(found.values())
+        r = log[revision]
+        counted = (r.n_created, r.n_changed, r.n_retired)
+        assert counted == tuple(kinds.count(k) for k in ("created", "changed", "retired"))
+
+
+def check_lineage(pair: Pair) -> None:
+    layer, model = pair.store.layer(pair.id, EVERYTHING), pair.model
+    keys = sorted({n.ancestor for n in model.links} | {n.descendant for n in model.links})[:6]
+    for key, revision in itertools.product(keys, {1, model.head // 2 + 1, model.head}):
+        for until in (day(3), day(100)):
+            found = layer.lineage(key, revision=revision, until=until)
+            told = tuple({(n.ancestor, n.descendant, n.at, n.revision) for n in ns} for ns in found)
+            assert told == model.lineage(key, revision, until)
 
 
 def check_history(store: Store, layer_id: str, history: History) -> Pair:
@@ -344,6 +460,8 @@ def check_history(store: Store, layer_id: str, history: History) -> Pair:
         check_tables(pair)
         check_reads(pair, history.probes)
         check_log(pair)
+        check_changes(pair)
+        check_touched(pair)
     return pair
 
 
