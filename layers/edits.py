@@ -2,8 +2,8 @@
 
 Each says for which period of valid time it holds, as SQL's ``FOR PORTION OF`` does: from
 `valid_from` (the present where absent) to `valid_to` (for good where absent; in event layers, to
-the next development that is known, but for a retirement). Before and after that period nothing changes. Edits of one
-list take effect in their order.
+the next development that is known, but for a retirement). Before and after that period nothing
+changes. Edits of one list take effect in their order.
 """
 
 from __future__ import annotations
