@@ -155,7 +155,8 @@ def _refuse_other_schema(record: Layer, schema: Schema) -> None:
         differing = ", ".join(k for k in ours if ours.get(k) != theirs.get(k)) or "tolerance"
         raise SchemaConflict(
             f"the schema differs from that of layer {record.id} in: {differing}; "
-            "publish without --schema, or to another layer"
+            "publish without --schema, change it first (shikong layer schema), or publish to "
+            "another layer"
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from layers.embedded import EmbeddedError
 from layers.errors import LayersError
-from services import commands
+from services import commands, history
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from tiles.errors import TilesError
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _serving(chosen)
     _publishing(chosen)
     _reading(chosen)
+    _changing(chosen)
     _keeping(chosen)
     return parser
 
@@ -100,8 +101,10 @@ def _publishing(chosen: Any) -> None:
 
 def _reading(chosen: Any) -> None:
     _add(chosen, "layers", commands.list_layers, "list the layers · 图层")
-    log = _add(chosen, "log", commands.log, "the revisions of a layer · 版本")
-    log.add_argument("layer", metavar="LAYER")
+    log = _add(chosen, "log", history.log, "what commits did, newest first · 日志")
+    log.add_argument("layer", metavar="LAYER", nargs="?")
+    log.add_argument("--document", metavar="ID", help="only of this document, with each feature")
+    log.add_argument("--limit", type=int, metavar="N")
     diff = _add(chosen, "diff", commands.diff, "what differs between revisions or dates · 差异")
     diff.add_argument("layer", metavar="LAYER")
     diff.add_argument("between", metavar="A..B", help="two revisions (1..2) or two dates")
@@ -116,15 +119,52 @@ def _reading(chosen: Any) -> None:
     assign.add_argument("--grids", required=True, metavar="LAYER")
     assign.add_argument("--out", metavar="FILE", help="write each case's grids as CSV")
     assign.add_argument("--tolerance", type=float, default=0.0, metavar="METRES")
+    changes = _add(chosen, "changes", history.changes, "versions asserted and retracted · 变更")
+    changes.add_argument("layer", metavar="LAYER")
+    changes.add_argument("between", metavar="A..B", help="after revision A, up to B; 3 is 2..3")
+    lineage = _add(chosen, "lineage", history.lineage, "splits and merges of a feature · 沿革")
+    lineage.add_argument("layer", metavar="LAYER")
+    lineage.add_argument("feature", metavar="ID")
+    lineage.add_argument("--revision", type=int, metavar="N")
+    lineage.add_argument("--until", metavar="TIME", help="only what had happened by then")
+    _add(chosen, "tags", history.tags, "list the tags · 标签")
     for parser in (export, assign):
         parser.add_argument("--datetime", metavar="TIME", help="instant or interval; now if absent")
         parser.add_argument("--revision", type=int, metavar="N")
 
 
+def _changing(chosen: Any) -> None:
+    apply = _add(chosen, "apply", history.apply, "commit a file of edits · 提交编辑")
+    apply.add_argument("edits", metavar="FILE", help="JSON; see docs/edits.md")
+    apply.add_argument("--document", metavar="ID", help="the legal document behind it")
+    revert = _add(chosen, "revert", history.revert, "undo a commit by another · 撤销")
+    revert.add_argument("commit", metavar="COMMIT", help="its number, or a tag")
+    revert.add_argument(
+        "--force", action="store_true", help="also where later commits touched the same features"
+    )
+    for parser in (apply, revert):
+        parser.add_argument("--message", default="", metavar="TEXT")
+        parser.add_argument("--dry-run", action="store_true", help="say what it would do")
+    tag = _add(chosen, "tag", history.tag, "name a commit · 加标签")
+    tag.add_argument("name", metavar="NAME")
+    tag.add_argument("commit", metavar="COMMIT", nargs="?", help="the newest if absent")
+    tag.add_argument("--note", default="", metavar="TEXT")
+    erase = _add(chosen, "erase", history.erase, "remove a feature's restricted fields · 依法清除")
+    erase.add_argument("layer", metavar="LAYER")
+    erase.add_argument("feature", metavar="ID")
+    erase.add_argument("--reason", required=True, metavar="TEXT", help="stands in the log")
+
+
 def _keeping(chosen: Any) -> None:
     layer = chosen.add_parser("layer", help="change what is said of a layer · 图层设置")
+    layers = layer.add_subparsers(required=True, metavar="COMMAND")
+    schema = _add(layers, "schema", history.change_schema, "give a layer another schema")
+    schema.add_argument("layer", metavar="LAYER")
+    schema.add_argument("--schema", required=True, metavar="FILE")
+    schema.add_argument("--message", default="", metavar="TEXT")
+    schema.add_argument("--dry-run", action="store_true", help="say what it would do")
     setting = _add(
-        layer.add_subparsers(required=True, metavar="COMMAND"),
+        layers,
         "set",
         commands.set_layer,
         "set titles, description or visibility",

@@ -34,7 +34,6 @@ from services.progress import progress_bar
 from services.settings import Settings, read_settings
 from spatial.crs import parse_crs
 from spatial.errors import SpatialError
-from spatial.periods import format_instant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +106,7 @@ def publish(options: Options) -> int:
         with progress_bar(source.name) as say:
             done = store.commit(
                 {options.layer: reload},
-                _writer(),
+                writer(),
                 options.message,
                 document=document,
                 provenance={"source": path.name, "sha256": _sha256(path)},
@@ -130,19 +129,6 @@ def list_layers(options: Options) -> None:
             print(
                 f"{record.id:<16} {record.schema.kind.value:<6} r{record.head:<4} "
                 f"{record.visibility.value:<9} {title.zh} · {title.en}"
-            )
-
-
-def log(options: Options) -> None:
-    """Print a layer's revisions, newest first."""
-    with opened_store(settings_of(options)) as store:
-        for r in store.layer(options.layer, READER).revisions():
-            marks = " (simulated)" if r.commit.simulated else ""
-            document = f"  [{r.commit.document}]" if r.commit.document else ""
-            print(
-                f"r{r.number:<4} {format_instant(r.commit.recorded_at)}  +{r.n_created} "
-                f"~{r.n_changed} -{r.n_retired}  {r.commit.author}{marks}: "
-                f"{r.commit.message}{document}"
             )
 
 
@@ -358,7 +344,8 @@ def _sha256(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _writer() -> Writer:
+def writer() -> Writer:
+    """Return whoever runs the command."""
     import getpass
 
     try:
