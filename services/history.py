@@ -159,8 +159,9 @@ def _print_commit(commit: int | None, reports: object, dry_run: bool) -> None:
     assert isinstance(reports, dict)  # noqa: S101 - as the store gives them
     found: dict[str, Report] = reports
     for report in found.values():
-        does = "would make" if dry_run else "made"
-        revision = f"{does} revision {report.revision}" if commit else f"{does} no revision"
+        revision = f"revision {report.revision}" if report.revision else "no revision"
+        if dry_run and not (report.nothing_to_do and not report.notes):
+            revision = "would make a revision"
         counts = f"{report.created} created, {report.changed} changed, {report.retired} retired"
         print(f"{report.layer}: {revision}: {counts}")
         for note in report.notes:
@@ -173,9 +174,8 @@ def _print_links(title: str, links: Iterable[Link]) -> None:
     for link in links:
         document = f"  [{link.document}]" if link.document else ""
         at = format_instant(link.at)
-        print(
-            f"{title}  {link.ancestor} -> {link.descendant}  {at}  commit {link.commit}{document}"
-        )
+        who = f"{link.ancestor} -> {link.descendant}"
+        print(f"{title}  {who}  {at}  commit {link.commit}{document}")
 
 
 def _revisions(between: str) -> tuple[int, int | None]:
