@@ -141,7 +141,7 @@ def _log_line(r: Revision, tag_name: str | None, *, with_layer: bool) -> str:
     counts = f"+{r.n_created} ~{r.n_changed} -{r.n_retired}"
     notes = "; ".join(r.report.get("notes", []))
     return (
-        f"{name}r{r.number:<4} {format_instant(commit.recorded_at)}  {counts}  commit {commit.id}  "
+        f"{name}r{r.number:<4} c{commit.id:<4} {format_instant(commit.recorded_at)}  {counts}  "
         f"{commit.author}{marks}: {commit.message}{document}{tagged}"
         f"{f'  ({notes})' if notes else ''}"
     )
