@@ -95,7 +95,7 @@ def _log(connection: Connection, done: Erasure) -> None:
     connection.execute(sa.insert(erasure).values(row))
     # Part of every cache key: what was cached before is not served again.
     first = insert(setting).values(name=EPOCH, value=1)
-    following = sa.cast(sa.cast(setting.c.value, sa.Integer) + 1, setting.c.value.type)
+    following = sa.func.to_jsonb(sa.cast(setting.c.value, sa.Integer) + 1)
     connection.execute(
         first.on_conflict_do_update(index_elements=[setting.c.name], set_={"value": following})
     )
