@@ -20,7 +20,7 @@ from layers.store import Store
 from services import assembly
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
-from services.routes import collections, items, revisions, tiles
+from services.routes import collections, commits, items, revisions, tiles
 from services.security import identify
 from services.settings import Settings
 
@@ -49,6 +49,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     )
     app.state.store, app.state.settings = store, settings
     app.include_router(revisions.router)
+    app.include_router(commits.router)
     doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)
     assembly.mount(app, doors)
     web = str(files("services").joinpath("web"))

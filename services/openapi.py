@@ -63,6 +63,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "What was known: the newest revision recorded by an instant · 入库时间",
         "schema": {"type": "string"},
     },
+    "commit": {
+        "name": "commit",
+        "in": "query",
+        "description": "What was known: the newest revision as of a commit, or its tag · 提交",
+        "schema": {"type": "string"},
+    },
     "limit": {
         "name": "limit",
         "in": "query",
@@ -103,7 +109,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
-TIME = ("datetime", "revision", "recorded")
+TIME = ("datetime", "revision", "recorded", "commit")
 PROBLEM = {
     "description": "What was wrong, and the remedy",
     "content": {

@@ -31,6 +31,12 @@ class Pins:
     when: datetime | Interval | None
     revision: int | None
     recorded: datetime | None
+    commit: str | None = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What pins the state of knowledge, as `PublishedLayer.at` takes it."""
+        return {"revision": self.revision, "recorded": self.recorded, "commit": self.commit}
 
     @property
     def complete(self) -> bool:
@@ -38,7 +44,7 @@ class Pins:
         closed = isinstance(self.when, datetime) or (
             isinstance(self.when, Interval) and self.when.end is not None
         )
-        return self.revision is not None and closed
+        return (self.revision is not None or self.commit is not None) and closed
 
 
 def check_text(request: Request) -> None:
@@ -88,12 +94,12 @@ async def read_body(request: Request, largest: int, remedy: str) -> bytes:
 
 
 def read_pins(request: Request, layer: Layer) -> Pins:
-    """Read ``datetime``, ``revision`` and ``recorded``.
+    """Read ``datetime``, and ``revision``, ``recorded`` or ``commit``.
 
     Raises
     ------
     BadParameter
-        Where one is malformed, or revision and recorded are both given.
+        Where one is malformed, or two of the last three are given.
     """
     query, zone = request.query_params, layer.schema.zone
     when = recorded = None
@@ -107,9 +113,10 @@ def read_pins(request: Request, layer: Layer) -> Pins:
     revision = None
     if "revision" in query:
         revision = _whole_number("revision", query["revision"], smallest=1)
-        if recorded is not None:
-            raise BadParameter("revision and recorded both pin what was known; give one of them")
-    return Pins(when, revision, recorded)
+    pinning = [name for name in ("revision", "recorded", "commit") if name in query]
+    if len(pinning) > 1:
+        raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
+    return Pins(when, revision, recorded, query.get("commit"))
 
 
 def read_limit(request: Request) -> tuple[int, str | None]:

@@ -147,7 +147,7 @@ async def item(request: Request) -> Response:
 async def versions(request: Request) -> Response:
     """Answer the versions of a feature, the first first."""
     check_format(request)
-    check_names(request, ("revision", "recorded", "f"))
+    check_names(request, ("revision", "recorded", "commit", "f"))
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
     pins = read_pins(request, layer.record)
@@ -220,7 +220,7 @@ def _read_page(request: Request) -> Page:
     store, reader = request.app.state.store, request.state.reader
     layer = store.layer(request.path_params["collectionId"], reader)
     pins = read_pins(request, layer.record)
-    snapshot = layer.at(pins.when, revision=pins.revision, recorded=pins.recorded)
+    snapshot = layer.at(pins.when, **pins.known)
     check_names(request, (*_OWN, *snapshot.fields))
     limit, note = read_limit(request)
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
@@ -234,7 +234,7 @@ def _read_one(
     layer: PublishedLayer, feature_id: str, pins: Pins
 ) -> tuple[Snapshot, sa.Row[Any], bool]:
     """Return the feature's row; of a version id, the row of that version."""
-    snapshot = layer.at(pins.when, revision=pins.revision, recorded=pins.recorded)
+    snapshot = layer.at(pins.when, **pins.known)
     match = _VERSION_ID.fullmatch(feature_id)
     if match is not None:
         row = _read_version(layer, match[1], match[2], snapshot.moment.revision)
@@ -257,7 +257,7 @@ def _read_version(
 def _read_versions(
     layer: PublishedLayer, feature_id: str, pins: Pins
 ) -> tuple[Snapshot, list[sa.Row[Any]]]:
-    revision = layer.at(revision=pins.revision, recorded=pins.recorded).moment.revision
+    revision = layer.at(**pins.known).moment.revision
     snapshot = layer.versions(feature_id, revision=revision)
     rows = snapshot.rows()
     if not rows:
@@ -276,7 +276,8 @@ def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
             "revision": moment.revision,
             "datetime": write_datetime(moment.when),
         }
-        query = {k: v for k, v in request.query_params.multi_items() if k != "recorded"}
+        given = request.query_params.multi_items()
+        query = {k: v for k, v in given if k not in ("recorded", "commit")}
         href = address(request, *segments, **(query | following))
         links.append(link(href, "next", GEOJSON, "The next page"))
     return links
@@ -349,7 +350,7 @@ DOORS = (
             "getVersions",
             "The versions of a feature · 历史版本",
             "features",
-            parameters=("collectionId", "featureId", "revision", "recorded", "f"),
+            parameters=("collectionId", "featureId", "revision", "recorded", "commit", "f"),
             media_types=_TYPES,
             schema=_SCHEMA,
         ),

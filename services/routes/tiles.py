@@ -85,7 +85,7 @@ def _read_tile(request: Request, where: Place) -> tuple[bytes, Pins, int]:
     store: Store = request.app.state.store
     layer = store.layer(request.path_params["collectionId"], request.state.reader)
     pins = read_pins(request, layer.record)
-    snapshot = layer.at(pins.when, revision=pins.revision, recorded=pins.recorded)
+    snapshot = layer.at(pins.when, **pins.known)
     return tile(snapshot, where), pins, snapshot.moment.revision
 
 

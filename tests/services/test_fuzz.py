@@ -45,6 +45,7 @@ PATHS = [
     "/collections/parcels/items/{}/versions",
     "/collections/{}/revisions",
     "/collections/parcels/revisions/{}",
+    "/commits",
     "/collections/{}/tiles",
     "/collections/parcels/tiles/{}",
     "/collections/{}/tiles/{}/{}/{}/{}",
