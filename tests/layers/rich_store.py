@@ -150,17 +150,16 @@ def _schema_changes(today: Any) -> None:
 
 
 def _beside(store: Store) -> None:
-    """A tag, a key, a setting, and an erasure as the log has it."""
+    """A key, a tag, a setting, and an erasure."""
     create_key(store.database, store.clock, "reader", "reader", None)
-    when = START + timedelta(days=500)
+    store.tag("起点", 2, WRITER, "first cases")
     gone = tables.tables_of(layer(store, "plots").record).restricted
     assert gone is not None
     with store.database.write() as connection:
-        told = {"commit_id": 2, "tagged_at": when, "author": "t", "note": "first cases"}
-        connection.execute(sa.insert(tables.tag).values(name="起点", **told))
         connection.execute(sa.insert(tables.setting).values(name="epoch", value=1))
         for table in (gone.live, gone.history):
             connection.execute(sa.delete(table).where(table.c._fid == "6"))
-        erased = {"layer_id": "plots", "feature": "6", "erased_at": when, "author": "t"}
-        row = sa.insert(tables.erasure).values(**erased, reason="asked for", versions=1)
+        told = {"layer_id": "plots", "feature": "6", "author": "t", "reason": "asked for"}
+        when = START + timedelta(days=500)
+        row = sa.insert(tables.erasure).values(**told, erased_at=when, versions=1)
         connection.execute(row)

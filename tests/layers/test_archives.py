@@ -33,7 +33,7 @@ from services.app import create_app
 from services.settings import Settings
 
 LAYERS = ("cases", "pipes", "plots")
-INSTANTS = [START + timedelta(days=n) for n in (-400, -1, 1.5, 4, 9, 12, 30, 400, 700)]
+INSTANTS = [START + timedelta(days=n) for n in (-400, 1.5, 9, 12, 400)]
 # Restores, and says when it is half way.
 RESTORER = """
 import sys
@@ -142,8 +142,7 @@ def test_pinned_reads_are_the_same_revision_by_revision(rich: Store, restored: S
                 )
                 rows = one.rows()
                 assert rows == other.rows()
-                if one.layer.record.as_of(revision) is one.layer.record:
-                    assert one.read().to_wkb().equals(other.read().to_wkb())
+                assert one.read().to_wkb().equals(other.read().to_wkb())
                 read += len(rows)
     assert read > 500
 
@@ -151,10 +150,7 @@ def test_pinned_reads_are_the_same_revision_by_revision(rich: Store, restored: S
 def test_answers_over_http_have_the_same_bytes(
     rich: Store, restored: Store, tmp_path: Path
 ) -> None:
-    clients = [
-        TestClient(create_app(s, Settings(tmp_path)), raise_server_exceptions=False)
-        for s in (rich, restored)
-    ]
+    clients = [TestClient(create_app(s, Settings(tmp_path))) for s in (rich, restored)]
     addresses = ["/collections?f=json"]
     for name in ("pipes", "plots"):
         addresses.append(f"/collections/{name}/revisions")
@@ -163,14 +159,12 @@ def test_answers_over_http_have_the_same_bytes(
                 when = instant.isoformat().replace("+00:00", "Z")
                 pinned = f"f=json&datetime={when}&revision={revision}"
                 addresses.append(f"/collections/{name}/items?{pinned}")
-    answered = 0
+    assert len(addresses) > 100
     for address in addresses:
         one, other = (client.get(address) for client in clients)
-        assert one.status_code == other.status_code
+        assert one.status_code == other.status_code == 200, (address, one.text)
         assert one.content == other.content
         assert one.headers.get("ETag") == other.headers.get("ETag")
-        answered += one.status_code == 200
-    assert answered > 100
 
 
 def test_a_backup_of_what_was_restored_has_equal_members(
@@ -217,7 +211,7 @@ def test_an_archive_says_what_it_is_and_only_its_owner_reads_it(archive: Path) -
     plots = next(m for m in manifest["members"] if m["table"] == "plots")
     lines = members(archive)["live/plots.csv"].decode().splitlines()
     assert lines[0] == ",".join(plots["columns"])
-    assert [name for name in os.listdir(archive.parent) if name != archive.name] == []
+    assert list(archive.parent.iterdir()) == [archive]
 
 
 def test_a_backup_replaces_no_file(rich: Store, archive: Path) -> None:
