@@ -26,7 +26,7 @@ from layers.tables import CATALOGUE, LAYER_SCHEMAS
 FORMAT = 1
 MANIFEST = "manifest.json"
 _PIECE = 1 << 18
-# Of the levels of deflate the one that keeps up with COPY; the next ones gain a tenth.
+# Of deflate: level 6 takes more than twice the time for an archive smaller by a twelfth.
 _LEVEL = 2
 _NOTE = "Holds restricted fields and the digests of API keys: keep it as the store is kept."
 _DAMAGE = (

@@ -59,7 +59,7 @@ def backup(database: Database, path: Path, say: Say = _silent) -> Manifest:
     BadArchive
         Where the file is there, or can't be written.
     StoreUnavailable
-        Where the database has no store, or is lost meanwhile.
+        Where the database has no store, one of a newer release, or is lost meanwhile.
 
     Examples
     --------
@@ -74,6 +74,10 @@ def backup(database: Database, path: Path, say: Say = _silent) -> Manifest:
         catalogue = migrations.current(connection)
         if catalogue is None:
             raise StoreUnavailable("the database has no store of Shikong in it")
+        if not migrations.knows(catalogue):
+            raise StoreUnavailable(
+                f"the store was made by a newer release (catalogue {catalogue}); use that one"
+            )
         members = [
             _dump(connection, archive, *source, say)
             for source in (*_catalogue_tables(connection), *_layer_tables(connection))

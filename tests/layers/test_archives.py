@@ -239,6 +239,17 @@ def test_a_database_without_a_store_has_no_backup(empty: Database, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_of_a_newer_release_is_not_backed_up(
+    empty_template: str, make_database: Callable[..., str], tmp_path: Path
+) -> None:
+    with closing(connect(make_database(empty_template))) as database:
+        with database.write() as connection:
+            connection.execute(sa.text("UPDATE shikong.alembic_version SET version_num = '9999'"))
+        with pytest.raises(StoreUnavailable, match="newer release"):
+            backup(database, tmp_path / "b.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_backup_is_of_one_moment(
     rich_template: str, make_database: Callable[..., str], empty: Database, tmp_path: Path
 ) -> None:
