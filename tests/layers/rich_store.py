@@ -7,10 +7,8 @@ from typing import Any
 
 import geopandas as gpd
 import shapely
-import sqlalchemy as sa
 from publishing import START, WRITER, layer, points, publish, schema_of
 
-from layers import tables
 from layers.edits import Insert, Retire, Update, merge, split
 from layers.keys import create_key
 from layers.model import Document, Mode, Schema
@@ -150,16 +148,7 @@ def _schema_changes(today: Any) -> None:
 
 
 def _beside(store: Store) -> None:
-    """A key, a tag, a setting, and an erasure."""
+    """A key, a tag, and an erasure."""
     create_key(store.database, store.clock, "reader", "reader", None)
     store.tag("起点", 2, WRITER, "first cases")
-    gone = tables.tables_of(layer(store, "plots").record).restricted
-    assert gone is not None
-    with store.database.write() as connection:
-        connection.execute(sa.insert(tables.setting).values(name="epoch", value=1))
-        for table in (gone.live, gone.history):
-            connection.execute(sa.delete(table).where(table.c._fid == "6"))
-        told = {"layer_id": "plots", "feature": "6", "author": "t", "reason": "asked for"}
-        when = START + timedelta(days=500)
-        row = sa.insert(tables.erasure).values(**told, erased_at=when, versions=1)
-        connection.execute(row)
+    assert store.erase("plots", "6", WRITER, "asked for").versions > 0
