@@ -10,6 +10,7 @@
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
+    │   ├── BadArchive        an archive that is damaged, newer, or can't be written
     │   └── BadQuery          a filter, property or page that does not exist
     ├── NotFound
     │   ├── UnknownLayer
@@ -23,6 +24,7 @@
     │   ├── EditConflict      a feature that is, or is not, there in the period of an edit
     │   ├── RevertConflict    later revisions touched what a revert would undo
     │   ├── TagTaken          a tag that names another commit
+    │   ├── StoreNotEmpty     a restore into a store with something in it
     │   ├── LayerBusy         others hold the layer for longer than one waits
     │   └── ClockRefused      a simulated clock on a store that is in real use
     ├── BadCredential         an API key that is unknown, expired or revoked
@@ -61,6 +63,10 @@ class BadScope(BadRequest):
 
 class BadPeriod(BadRequest):
     """A period that ends before it starts, or a start that was not stated."""
+
+
+class BadArchive(BadRequest):
+    """An archive that is damaged, of a newer release, or can't be written."""
 
 
 class BadQuery(BadRequest):
@@ -109,6 +115,10 @@ class EditConflict(Conflict):
 
 class RevertConflict(Conflict):
     """Later revisions touched what a revert would undo."""
+
+
+class StoreNotEmpty(Conflict):
+    """A restore into a store with something in it."""
 
 
 class LayerBusy(Conflict):

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from layers.embedded import EmbeddedError
 from layers.errors import LayersError
-from services import commands, history
+from services import commands, history, keeping
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from tiles.errors import TilesError
@@ -173,6 +173,12 @@ def _keeping(chosen: Any) -> None:
     setting.add_argument("--title", nargs=2, metavar=("EN", "ZH"))
     setting.add_argument("--description", nargs=2, metavar=("EN", "ZH"))
     setting.add_argument("--visibility", choices=("public", "internal", "private"))
+    verify = _add(chosen, "verify", keeping.verify, "check that the store can be so · 检查")
+    verify.add_argument("layers", metavar="LAYER", nargs="*", help="only these; all if absent")
+    backup = _add(chosen, "backup", keeping.backup, "the whole store as one file · 备份")
+    backup.add_argument("file", metavar="FILE", help="a new file; it holds restricted fields")
+    restore = _add(chosen, "restore", keeping.restore, "fill an empty store from a backup · 恢复")
+    restore.add_argument("file", metavar="FILE", help="what shikong backup wrote")
     keys = chosen.add_parser("keys", help="API keys · 密钥")
     create = _add(
         keys.add_subparsers(required=True, metavar="COMMAND"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 
 import sqlalchemy as sa
@@ -31,17 +33,50 @@ def migrate(connection: Connection) -> None:
     """
     if current(connection) == HEAD:
         return
-    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    upgrade(connection, "head")
+    _rewrite_layers(connection)
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Bring the catalogue alone to a version; the layers' tables stay as they are.
+
+    Raises
+    ------
+    StoreUnavailable
+        Where the database has no PostGIS, or was made by a newer release.
+    """
+    lock(connection)
     _require_postgis(connection)
     for name in (CATALOGUE, *LAYER_SCHEMAS):
         connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+    with _configuration() as config:
+        _refuse_newer(connection, ScriptDirectory.from_config(config))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def lock(connection: Connection) -> None:
+    """Keep others from making or migrating the store until the transaction ends."""
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def knows(revision: str) -> bool:
+    """Return whether this release has a version of the catalogue, or can bring it on.
+
+    >>> knows(HEAD), knows("9999")
+    (True, False)
+    """
+    with _configuration() as config:
+        scripts = ScriptDirectory.from_config(config).walk_revisions()
+        return revision in {script.revision for script in scripts}
+
+
+@contextmanager
+def _configuration() -> Iterator[Config]:
     with as_file(files("layers.migrations")) as folder:
         config = Config()
         config.set_main_option("script_location", str(folder))
-        _refuse_newer(connection, ScriptDirectory.from_config(config))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    _rewrite_layers(connection)
+        yield config
 
 
 def _rewrite_layers(connection: Connection) -> None:

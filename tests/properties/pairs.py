@@ -29,6 +29,7 @@ from layers.schema_changes import SchemaChange
 from layers.schema_files import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
+from layers.verify import verify
 from spatial.periods import Interval
 
 EVERYTHING, WRITER = Reader.everything(), Writer("property test")
@@ -472,6 +473,7 @@ def check_log(pair: Pair) -> None:
     assert [r.commit.recorded_at for r in reversed(log)] == pair.recorded
     for r in log:
         assert r.n_live == len(pair.model.at(r.number, r.commit.recorded_at))
+    assert [str(fault) for fault in verify(pair.store.database)] == []
 
 
 def forget_all(database: Database) -> None:
