@@ -169,7 +169,7 @@ def _record(
     todo: Mapping[str, Planned],
     revisions: Mapping[str, int],
 ) -> tuple[int, datetime]:
-    recorded = _stamp(connection, clock, min(p.now for p in todo.values()))
+    recorded = stamp(connection, clock, min(p.now for p in todo.values()))
     document = statement.document or Document("")
     row = {
         "recorded_at": recorded,
@@ -214,13 +214,19 @@ def _record_revision(
     connection.execute(sa.update(tables.layer).where(where).values(head))
 
 
-def _stamp(connection: Connection, clock: Clock, begun: datetime) -> datetime:
-    """Return the recorded time: now, but later than every commit before.
+def stamp(connection: Connection, clock: Clock, begun: datetime) -> datetime:
+    """Return the recorded time: now, but later than every commit and erasure before.
+
+    Whoever has been given one holds up the next until the end of the transaction.
 
     Should the clock have been set back meanwhile, it is when the commit began: versions that were
     over by then have left the live tables.
     """
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_STAMP_LOCK)))
-    last = connection.scalar(sa.select(sa.func.max(tables.commit.c.recorded_at)))
+    commits, erasures = (
+        sa.select(sa.func.max(column)).scalar_subquery()
+        for column in (tables.commit.c.recorded_at, tables.erasure.c.erased_at)
+    )
+    last = connection.scalar(sa.select(sa.func.greatest(commits, erasures)))
     now = max(clock(), begun).astimezone(UTC)
     return now if last is None or now > last else last + timedelta(microseconds=1)

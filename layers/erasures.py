@@ -5,13 +5,13 @@ Nothing else is ever lost. The open fields, the revisions and their numbers stay
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from layers import catalog
+from layers.clock import Clock
+from layers.commits import stamp
 from layers.database import Database
 from layers.errors import BadRequest, UnknownFeature, UnknownLayer
 from layers.model import Erasure, Layer
@@ -23,11 +23,11 @@ EPOCH = "erasure_epoch"
 
 def erase(
     database: Database,
+    clock: Clock,
     layer_id: str,
     feature_id: str,
     writer: Writer,
     reason: str,
-    now: datetime,
 ) -> Erasure:
     """Remove every restricted value of one feature, in every revision, and log that it was done.
 
@@ -52,7 +52,8 @@ def erase(
         gone = 0
         for table in (family.live, family.history):
             gone += connection.execute(sa.delete(table).where(table.c._fid == feature_id)).rowcount
-        done = Erasure(layer_id, feature_id, now, writer.name, reason, gone)
+        at = stamp(connection, clock, clock())
+        done = Erasure(layer_id, feature_id, at, writer.name, reason, gone)
         _log(connection, done)
     _vacuum(database, record)
     return done

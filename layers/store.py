@@ -147,7 +147,7 @@ class Store:
         UnknownLayer, UnknownFeature
             Where there is none.
         """
-        return erasures.erase(self.database, layer_id, feature_id, writer, reason, self.clock())
+        return erasures.erase(self.database, self.clock, layer_id, feature_id, writer, reason)
 
     def erasures(self, layer_id: str | None = None) -> list[Erasure]:
         """Return what was erased, in order."""
