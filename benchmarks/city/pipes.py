@@ -1,7 +1,8 @@
-"""Synthetic pipes under the streets: a water network with loops, and a storm drain to an outfall."""
+"""Synthetic pipes under the streets: a water network with loops, a storm drain to an outfall."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import geopandas as gpd
@@ -52,7 +53,7 @@ def _network(
     for first, last in _runs(city, offset, loops=letters == "JS"):
         steps = max(1, int(np.ceil(np.hypot(last[0] - first[0], last[1] - first[1]) / _STEP_M)))
         places = np.linspace(first, last, steps + 1)
-        for one, other in zip(places, places[1:], strict=False):
+        for one, other in itertools.pairwise(places):
             start, end = node(*one), node(*other)
             segments.append(_segment(letters, start, end))
             for name in (start["exp_no"], end["exp_no"]):
@@ -64,18 +65,20 @@ def _network(
 def _runs(
     city: City, offset: float, *, loops: bool
 ) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    """Pipes from crossing to crossing: along every street eastwards; southwards along all streets
-    (water), or along the eastern one alone (drains, which must not run in circles).
+    """Pipes from crossing to crossing: along every street eastwards, and southwards.
+
+    Southwards along all streets (water), or along the eastern one alone (drains, which must not
+    run in circles).
     """
     west, south = ORIGIN
     half = STREET_M / 2 + offset
     xs = [west + half + PITCH_X_M * n for n in range(city.columns + 1)]
     ys = [south + half + PITCH_Y_M * n for n in range(city.rows + 1)]
     for y in ys:
-        for one, other in zip(xs, xs[1:], strict=False):
+        for one, other in itertools.pairwise(xs):
             yield (one, y), (other, y)
     for x in xs if loops else xs[-1:]:
-        for one, other in zip(reversed(ys), list(reversed(ys))[1:], strict=False):
+        for one, other in itertools.pairwise(reversed(ys)):
             yield (x, one), (x, other)
 
 
