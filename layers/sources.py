@@ -53,11 +53,14 @@ class Batch:
         The attributes.
     geometries : ndarray of shapely geometries, shape (n,), or None
         None where the source has no geometry at all; an element is None where a row has none.
+    wkb : pyarrow.Array of bytes, optional
+        The same geometries as the source has them, where it has them so.
     """
 
     first_row: int
     columns: Mapping[str, pa.Array]
     geometries: NDArray[np.object_] | None
+    wkb: pa.Array | None = None
 
     def __len__(self) -> int:
         if self.geometries is not None:
@@ -441,15 +444,15 @@ def _stated_crs(source: str, stated: Any) -> CRS:
 def _batch(first_row: int, table: pa.Table, geometry: str | None) -> Batch:
     if geometry is None:
         return Batch(first_row, _columns(table, ()), None)
-    wkb = table.column(geometry).to_numpy()
+    wkb = table.column(geometry).combine_chunks()
     try:
-        shapes = shapely.from_wkb(wkb)
+        shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:
         raise BadSource(
             f"geometry in rows {first_row} to {first_row + len(wkb) - 1}: {_first_line(error)}; "
             "convert curves and surfaces to lines and polygons first"
         ) from None
-    return Batch(first_row, _columns(table, (geometry,)), shapes)
+    return Batch(first_row, _columns(table, (geometry,)), shapes, wkb)
 
 
 def _columns(table: pa.Table, left_out: tuple[str, ...]) -> dict[str, pa.Array]:

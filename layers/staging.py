@@ -5,20 +5,20 @@ Everything here happens in temporary tables of the publishing transaction; the s
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-import pyarrow as pa
-import pyarrow.csv
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
+from layers import binary_copy
 from layers.beliefs import believed, scope_condition
 from layers.columns import Conversion
 from layers.errors import BadPeriod, BadScope, BadValue
@@ -36,7 +36,7 @@ from layers.tables import (
 )
 
 Progress = Callable[[str, int, int | None], None]
-
+T = TypeVar("T")
 
 NAMED = 20
 
@@ -121,13 +121,17 @@ def copy_rows(
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the engine's own driver
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, stage.raw.c.keys()))
     table = psycopg.sql.Identifier(stage.raw.name)
-    statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, names)
+    statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, names)
+    tables = ahead(map(conversion.table, source.batches()))
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for batch in source.batches():
-                copy.write(_csv(conversion.table(batch)))
-                conversion.findings.rows_read += len(batch)
+        with driver.cursor() as cursor, cursor.copy(statement) as copy, closing(tables):
+            copy.write(binary_copy.HEADER)
+            for rows in tables:
+                for part in binary_copy.encode(rows):
+                    copy.write(part)
+                conversion.findings.rows_read += len(rows)
                 say("read", conversion.findings.rows_read, source.rows)
+            copy.write(binary_copy.TRAILER)
     except psycopg.DataError as error:
         raise BadValue(f"{source.name}: {str(error).splitlines()[0]}") from None
     # Only what the plans turn on: statistics of geometries take longer than the work itself.
@@ -255,11 +259,13 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Mapping[str,
         )
 
 
-def _csv(table: pa.Table) -> bytes:
-    out = io.BytesIO()
-    options = pyarrow.csv.WriteOptions(include_header=False)
-    pyarrow.csv.write_csv(table, out, options)
-    return out.getvalue()
+def ahead(items: Iterator[T]) -> Generator[T]:
+    """Yield items, while a thread is at work on the next: reading goes on beside writing."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def _end(stage: Stage) -> sa.ColumnElement[datetime]:
