@@ -40,7 +40,10 @@ def copy_file(connection: psycopg.Connection, path: str, table: str) -> list[str
         for rows, geometry in read_batches(path):
             if copy is None:
                 fields = [n for n in rows.column_names if n not in (geometry, "fid")]
-                types = {f.name: "float8" if pa.types.is_floating(f.type) else "text" for f in rows.schema}
+                types = {
+                    f.name: "float8" if pa.types.is_floating(f.type) else "text"
+                    for f in rows.schema
+                }
                 columns = ", ".join(f'"{n}" {types[n]}' for n in fields)
                 cursor.execute(f"CREATE TEMP TABLE {table} ({columns}, geom geometry)")
                 opened = cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)")

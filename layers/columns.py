@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Conversion:
         Field id to the value that every row takes: the scope, where the source lacks the field.
     crs : CRS or None
         Of the source's geometries.
+    start : datetime, optional
+        Of the rows that state none.
     """
 
     schema: Schema
@@ -59,6 +61,7 @@ class Conversion:
     constants: Mapping[str, str]
     crs: CRS | None
     findings: Findings = field(default_factory=Findings)
+    start: datetime | None = None
 
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
@@ -67,7 +70,7 @@ class Conversion:
         staged: dict[str, pa.Array] = {
             "_row": pa.array(rows),
             "_key": self._keys(columns, len(batch)),
-            "_s": self._instant(Role.VALID_FROM, columns, len(batch)),
+            "_s": self._starts(columns, len(batch)),
             "_e": self._instant(Role.VALID_TO, columns, len(batch)),
         }
         for f in (*self.schema.stored, *self.schema.restricted):
@@ -89,6 +92,12 @@ class Conversion:
         if not parts:
             return pa.nulls(count, pa.string())
         return pc.binary_join_element_wise(*parts, ":")
+
+    def _starts(self, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+        stated = self._instant(Role.VALID_FROM, columns, count)
+        if self.start is None:
+            return stated
+        return pc.fill_null(stated, pa.scalar(self.start, _ARROW[FieldType.INSTANT]))
 
     def _instant(self, role: Role, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
         fields = self.schema.with_role(role)

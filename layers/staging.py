@@ -5,10 +5,10 @@ Everything here happens in temporary tables of the publishing transaction; the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -50,12 +50,16 @@ class Stage:
     raw : Table
         The rows as the source has them, typed, with ``_key`` and the period where it states one.
     ready : Table
-        One row a (feature, start), with its period, hashes and final geometry.
+        One row a (feature, start), with its period and hashes; its content is that of its row in
+        ``raw``, which is not written a second time.
+    single : bool
+        Whether it is known that no feature has several rows.
     """
 
     record: Layer
     raw: sa.Table
     ready: sa.Table
+    single: bool = False
 
     @property
     def schema(self) -> Schema:
@@ -99,10 +103,8 @@ def _stage_tables(layer_id: str, schema: Schema) -> tuple[sa.Table, sa.Table]:
         sa.Column("_fid", sa.Text),
         sa.Column("_s", INSTANT),
         sa.Column("_e", INSTANT),
-        sa.Column("_kept", sa.Boolean),
         sa.Column("_hash", sa.LargeBinary),
         sa.Column("_hash_restricted", sa.LargeBinary),
-        *content(),
     )
     return raw, ready
 
@@ -156,78 +158,78 @@ def fill_lacking(connection: Connection, stage: Stage, lacking: Iterable[str]) -
 
 
 def check_rows(connection: Connection, stage: Stage, scope: Mapping[str, str]) -> None:
-    """Refuse rows outside the scope, or without a value that the schema requires.
+    """Refuse rows outside the scope, without a required value, or whose period is none.
 
     Raises
     ------
-    BadScope, BadValue
+    BadScope, BadValue, BadPeriod
         With the rows.
     """
-    raw, schema = stage.raw, stage.schema
+    raw, schema = stage.raw.c, stage.schema
+    conditions: dict[str, sa.ColumnElement[bool]] = {"_e": raw._e <= raw._s}
+    for f in (*schema.stored, *schema.restricted):
+        if f.required:
+            conditions[f"required {f.id}"] = raw[f.id].is_(None)
+        if f.id in scope:
+            stated = sa.cast(scope[f.id], column_type(f))
+            conditions[f"scope {f.id}"] = raw[f.id].is_distinct_from(stated)
+    found = _find_rows(connection, stage.raw, conditions)
+    if "_e" in found:
+        raise BadPeriod(f"the period ends before it starts in rows {some(found['_e'])}; mend them")
     for name, value in scope.items():
-        f = schema.find(name)
-        assert f is not None  # noqa: S101 - the scope was checked
-        outside = raw.c[name].is_distinct_from(sa.cast(value, column_type(f)))
-        rows = connection.scalars(sa.select(raw.c._row).where(outside).order_by(raw.c._row)).all()
-        if rows:
+        if rows := found.get(f"scope {name}"):
             raise BadScope(
                 f"{len(rows)} rows lie outside the scope {name}={value}: rows {some(rows)}; "
                 "take them out, or publish with another --scope"
             )
     for f in (*schema.stored, *schema.restricted):
-        if f.required:
-            where = raw.c[f.id].is_(None)
-            rows = connection.scalars(sa.select(raw.c._row).where(where).order_by(raw.c._row)).all()
-            if rows:
-                raise BadValue(f"field {f.id} is required, and absent in rows {some(rows)}")
+        if rows := found.get(f"required {f.id}"):
+            raise BadValue(f"field {f.id} is required, and absent in rows {some(rows)}")
 
 
-def set_starts(connection: Connection, stage: Stage, default: datetime) -> None:
-    """Give the publish's own start to rows that state none, and refuse periods that end before.
+def _find_rows(
+    connection: Connection, raw: sa.Table, conditions: Mapping[str, sa.ColumnElement[bool]]
+) -> dict[str, Sequence[int]]:
+    """Return the rows of each condition that holds anywhere; one pass finds out which do."""
+    any_row = [sa.func.bool_or(c) for c in conditions.values()]
+    holds = connection.execute(sa.select(*any_row).select_from(raw)).one()
+    return {
+        name: connection.scalars(sa.select(raw.c._row).where(where).order_by(raw.c._row)).all()
+        for (name, where), somewhere in zip(conditions.items(), holds, strict=True)
+        if somewhere
+    }
 
-    Raises
-    ------
-    BadPeriod
-        With the rows.
-    """
-    raw = stage.raw
-    connection.execute(sa.update(raw).values(_s=default).where(raw.c._s.is_(None)))
-    wrong = sa.select(raw.c._row).where(raw.c._e <= raw.c._s).order_by(raw.c._row)
-    rows = connection.scalars(wrong).all()
-    if rows:
-        raise BadPeriod(f"the period ends before it starts in rows {some(rows)}; mend them")
+
+def without_repeats(connection: Connection, stage: Stage) -> Stage:
+    """Return the stage, told whether its features have one row each, which saves work."""
+    key = stage.raw.c._key
+    repeated = sa.select(key).group_by(key).having(sa.func.count() > 1).limit(1)
+    return replace(stage, single=connection.scalar(repeated) is None)
 
 
 def make_ready(connection: Connection, stage: Stage) -> int:
     """Fill ``ready`` from ``raw``; return how many current shapes were kept."""
-    raw, schema, ready = stage.raw, stage.schema, stage.ready
-    fields = (*schema.stored, *schema.restricted)
-    rows = sa.select(
-        raw.c._row,
-        raw.c._key.label("_fid"),
-        raw.c._s,
-        _end(stage).label("_e"),
-        *(raw.c[f.id] for f in fields),
-        raw.c._geom,
-    ).subquery("rows")
-    shaped = _with_kept_shapes(stage, rows)
-    columns: dict[str, Any] = {c.name: c for c in shaped.c}
-    columns |= hashes(stage, shaped.c)
-    names = [c.key for c in ready.c if c.key in columns]
-    query = sa.select(*(columns[n].label(n) for n in names)).select_from(shaped)
-    connection.execute(sa.insert(ready).from_select(names, query))
-    connection.execute(sa.text(f"CREATE INDEX ON {ready.name} (_fid)"))
+    kept = _keep_shapes(connection, stage)
+    raw, ready = stage.raw.c, stage.ready
+    columns: dict[str, Any] = {"_row": raw._row, "_fid": raw._key, "_s": raw._s, "_e": raw._e}
+    columns |= hashes(stage, raw)
+    # A fence: what sorts the rows by feature and start must not carry their contents along.
+    rows = sa.select(*(c.label(n) for n, c in columns.items())).offset(0).subquery("rows")
+    columns = {n: rows.c[n] for n in columns} | {"_e": _end(stage, rows.c)}
+    query = sa.select(*(c.label(n) for n, c in columns.items()))
+    connection.execute(sa.insert(ready).from_select(list(columns), query))
     connection.execute(sa.text(f"ANALYZE {ready.name} (_row, _fid, _s, _e)"))
-    kept = sa.select(sa.func.count()).select_from(ready).where(ready.c._kept)
-    return connection.scalar(kept) or 0
+    return kept
 
 
 def hashes(stage: Stage, columns: Any) -> dict[str, sa.ColumnElement[bytes]]:
-    """Return the hashes of a staged row: of what is open, and of what is restricted."""
+    """Return the hashes of a staged row: of what is open, and of what is restricted, if any is."""
     tables = stage.tables
     found = {"_hash": family_hash(tables.open, columns)}
     if tables.restricted is not None:
-        found["_hash_restricted"] = family_hash(tables.restricted, columns)
+        nothing = sa.and_(sa.true(), *(columns[f.id].is_(None) for f in tables.restricted.fields))
+        hashed = family_hash(tables.restricted, columns)
+        found["_hash_restricted"] = sa.case((nothing, sa.null()), else_=hashed)
     return found
 
 
@@ -268,57 +270,38 @@ def ahead(items: Iterator[T]) -> Generator[T]:
             yield item
 
 
-def _end(stage: Stage) -> sa.ColumnElement[datetime]:
+def _end(stage: Stage, rows: Any) -> sa.ColumnElement[datetime]:
     """The end of a row's period: its own, the feature's next start in the source, or never."""
-    raw = stage.raw.c
-    following = sa.func.lead(raw._s).over(partition_by=raw._key, order_by=raw._s)
     # least() passes over NULL: no following start, no end of its own.
-    ends = [sa.func.coalesce(raw._e, FOREVER), following]
+    ends: list[Any] = [sa.func.coalesce(rows._e, FOREVER)]
+    if not stage.single:
+        ends.append(sa.func.lead(rows._s).over(partition_by=rows._fid, order_by=rows._s))
     if stage.schema.kind is Kind.EVENT and stage.record.head:
         known = believed(stage.tables.open, ("_fid", "_valid_from")).subquery("known")
         ends.append(
             sa.select(sa.func.min(known.c._valid_from))
-            .where(known.c._fid == raw._key, known.c._valid_from > raw._s)
+            .where(known.c._fid == rows._fid, known.c._valid_from > rows._s)
             .scalar_subquery()
         )
     return sa.func.least(*ends)
 
 
-def _with_kept_shapes(stage: Stage, rows: sa.Subquery) -> sa.Subquery:
-    """The staged rows, each with the current geometry where that agrees within the tolerance."""
-    tolerance = stage.schema.geometry_tolerance
+def _keep_shapes(connection: Connection, stage: Stage) -> int:
+    """Give rows the current geometry where theirs agrees within the tolerance; return how many."""
+    tolerance, raw = stage.schema.geometry_tolerance, stage.raw
     if not stage.record.head or not tolerance:
-        plain = list(rows.c)
-        return sa.select(*plain, sa.false().label("_kept")).subquery("shaped")
+        return 0
     names = ("_fid", "_valid_from", "_valid_to", "_geom")
     was = believed(stage.tables.open, names).subquery("was")
-    covers = sa.and_(
-        was.c._fid == rows.c._fid,
-        was.c._valid_from <= rows.c._s,
-        was.c._valid_to > rows.c._s,
+    done = connection.execute(
+        sa.update(raw)
+        .values(_geom=was.c._geom)
+        .where(raw.c._key == was.c._fid)
+        .where(was.c._valid_from <= raw.c._s, was.c._valid_to > raw.c._s)
+        .where(sa.not_(sa.cast(raw.c._geom.op("=")(was.c._geom), sa.Boolean)))
+        .where(same_shape(raw.c._geom, was.c._geom, tolerance))
     )
-    same = sa.func.coalesce(same_shape(rows.c._geom, was.c._geom, tolerance), sa.false())
-    letter = sa.func.coalesce(sa.cast(rows.c._geom.op("=")(was.c._geom), sa.Boolean), sa.false())
-    inner = (
-        sa.select(
-            *(c for c in rows.c if c.name != "_geom"),
-            rows.c._geom.label("_new"),
-            was.c._geom.label("_old"),
-            same.label("_same"),
-            letter.label("_letter"),
-        )
-        .select_from(rows.outerjoin(was, covers))
-        # A fence: the comparison is dear, and must not be worked out again for each use.
-        .offset(0)
-        .subquery("compared")
-    )
-    geom = sa.case((inner.c._same, inner.c._old), else_=inner.c._new)
-    kept = sa.and_(inner.c._same, sa.not_(inner.c._letter))
-    left = [c for c in inner.c if c.name not in ("_new", "_old", "_same", "_letter")]
-    shaped = sa.select(
-        *left, sa.type_coerce(geom, geometry_type(stage.schema)).label("_geom"), kept.label("_kept")
-    ).offset(0)
-    return shaped.subquery("shaped")
+    return done.rowcount
 
 
 def some(rows: Iterable[int]) -> str:

@@ -72,7 +72,6 @@ def plan_family(
     if stage.record.head:
         _drop_what_holds(connection, plan)
         _fill_touched(connection, plan)
-    connection.execute(sa.text(f"ANALYZE {plan.wanted.name}"))
     return plan
 
 
@@ -154,43 +153,64 @@ def _plan_tables(layer_id: str, spatial: bool) -> tuple[sa.Table, sa.Table]:
 
 
 def _fill_wanted(connection: Connection, stage: Stage, plan: Assertions) -> None:
-    """One assertion for each run of equal content without a gap between its rows."""
-    ready, family = stage.ready.c, plan.family
-    content = ready._hash if family.spatial else ready._hash_restricted
-    void = sa.false() if family.spatial else _all_null(stage, family)
+    """What the staged rows assert, but for what one version of the store holds already."""
+    rows = _one_each(stage, plan.family) if stage.single else _runs(stage, plan.family)
+    query = sa.select(*rows.c)
+    if stage.record.head:
+        was = believed_contents(plan.family).subquery("was")
+        query = query.where(
+            ~sa.exists().where(
+                was.c._fid == rows.c._fid,
+                was.c._hash == rows.c._hash,
+                was.c._valid_from <= rows.c._s,
+                was.c._valid_to >= rows.c._e,
+            )
+        )
+    connection.execute(sa.insert(plan.wanted).from_select(rows.c.keys(), query))
+    connection.execute(sa.text(f"ANALYZE {plan.wanted.name}"))
+
+
+def _one_each(stage: Stage, family: Family) -> sa.Subquery:
+    """An assertion for each row, where no feature has several."""
+    ready, content = stage.ready.c, _content(stage, family)
+    void = content.is_(None).label("_void")
+    columns = (ready._fid, ready._s, ready._e, void, content.label("_hash"), ready._row)
+    return sa.select(*columns).subquery("rows")
+
+
+def _runs(stage: Stage, family: Family) -> sa.Subquery:
+    """An assertion for each run of equal content without a gap between its rows."""
+    ready, content = stage.ready.c, _content(stage, family)
     ordered: dict[str, Any] = {"partition_by": ready._fid, "order_by": ready._s}
     continues = sa.and_(
         sa.func.lag(ready._e).over(**ordered) == ready._s,
-        sa.func.lag(content).over(**ordered) == content,
+        sa.func.lag(content).over(**ordered).is_not_distinct_from(content),
     )
     runs = sa.select(
         ready._fid,
         ready._s,
         ready._e,
         ready._row,
-        void.label("_void"),
         content.label("_hash"),
         sa.case((continues, 0), else_=1).label("_begins"),
     ).subquery("runs")
     run = sa.func.sum(runs.c._begins).over(partition_by=runs.c._fid, order_by=runs.c._s)
-    numbered = sa.select(*runs.c, run.label("_run")).subquery("numbered")
-    n = numbered.c
-    first_row = sa.func.array_agg(aggregate_order_by(n._row, n._s))[1]
+    n = sa.select(*runs.c, run.label("_run")).subquery("numbered").c
+    first_row: Any = sa.func.array_agg(aggregate_order_by(n._row, n._s))
     merged = sa.select(
         n._fid,
-        sa.func.min(n._s),
-        sa.func.max(n._e),
-        n._void,
+        sa.func.min(n._s).label("_s"),
+        sa.func.max(n._e).label("_e"),
+        n._hash.is_(None).label("_void"),
         n._hash,
-        first_row,
-    ).group_by(n._fid, n._run, n._void, n._hash)
-    names = ["_fid", "_s", "_e", "_void", "_hash", "_row"]
-    connection.execute(sa.insert(plan.wanted).from_select(names, merged))
-    connection.execute(sa.text(f"CREATE INDEX ON {plan.wanted.name} (_fid)"))
+        first_row[1].label("_row"),
+    )
+    return merged.group_by(n._fid, n._run, n._hash).subquery("rows")
 
 
-def _all_null(stage: Stage, family: Family) -> sa.ColumnElement[bool]:
-    return sa.and_(sa.true(), *(stage.ready.c[f.id].is_(None) for f in family.fields))
+def _content(stage: Stage, family: Family) -> Any:
+    """The hash of what a staged row says in a family; NULL where it says nothing."""
+    return stage.ready.c._hash if family.spatial else stage.ready.c._hash_restricted
 
 
 def _add_voids(
@@ -327,13 +347,13 @@ def _insert_remnants(
 
 def _insert_wanted(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
     """Insert the assertions themselves; a first load in Hilbert order of the shapes."""
-    wanted, ready = plan.wanted, plan.stage.ready
-    joined = wanted.join(ready, wanted.c._row == ready.c._row)
-    values: dict[str, Any] = {n: ready.c[n] for n in plan.family.content}
+    wanted, raw = plan.wanted, plan.stage.raw
+    joined = wanted.join(raw, wanted.c._row == raw.c._row)
+    values: dict[str, Any] = {n: raw.c[n] for n in plan.family.content}
     values |= {"_fid": wanted.c._fid, "_hash": wanted.c._hash}
     values |= _asserted(revision, wanted.c._s, wanted.c._e)
     first = plan.family.spatial and not plan.stage.record.head
-    order = ready.c._geom if first else None
+    order = raw.c._geom if first else None
     for table, where in _by_place(plan.family, wanted.c._e, now):
         not_void = sa.and_(sa.not_(wanted.c._void), where)
         _insert_select(connection, table, values, joined, not_void, order)
