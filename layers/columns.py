@@ -97,7 +97,7 @@ class Conversion:
         stated = self._instant(Role.VALID_FROM, columns, count)
         if self.start is None:
             return stated
-        return pc.fill_null(stated, pa.scalar(self.start, _ARROW[FieldType.INSTANT]))
+        return pc.fill_null(stated, pa.scalar(self.start, ARROW_TYPES[FieldType.INSTANT]))
 
     def _instant(self, role: Role, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
         fields = self.schema.with_role(role)
