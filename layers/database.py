@@ -31,7 +31,13 @@ _READING = _COMMON | {
     "statement_timeout": "30s",
     "client_connection_check_interval": "2s",
 }
-_WRITING = _COMMON | {"lock_timeout": "60s"}
+# There is one writer a layer, and half a million ids and hashes are to be joined in memory: with
+# less, whole contents go through temporary files instead.
+_WRITING = _COMMON | {
+    "lock_timeout": "60s",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+}
 
 
 @dataclass(frozen=True, slots=True)
