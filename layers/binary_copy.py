@@ -8,7 +8,8 @@ as text. (PostgreSQL's documentation of COPY, "Binary Format".)
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ _DAYS = 10_957
 _MICROSECONDS = _DAYS * 86_400_000_000
 # Rows are joined in parts of about so many bytes, however large their shapes are.
 _PART_BYTES = 8 << 20
-Encoder = Callable[[pa.Array], pa.Array]
+_ABSENT = struct.pack(">i", -1)
 
 
 def encode(table: pa.Table) -> Iterator[bytes]:
@@ -46,8 +47,7 @@ def encode(table: pa.Table) -> Iterator[bytes]:
 def _joined(table: pa.Table) -> bytes:
     pieces: list[pa.Array | pa.Scalar] = [_constant(struct.pack(">h", table.num_columns))]
     for column in table.columns:
-        values = _ENCODERS[_kind(column.type)](column.combine_chunks())
-        pieces += [_lengths(values), values]
+        pieces += _pieces(column.combine_chunks())
     rows = pc.binary_join_element_wise(
         *pieces, _constant(b""), null_handling="replace", null_replacement=b""
     )
@@ -56,53 +56,48 @@ def _joined(table: pa.Table) -> bytes:
     return data[int(ends[0]) : int(ends[-1])].to_pybytes() if data is not None else b""
 
 
-def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind):
-        return f"timestamp[{kind.unit}]"
-    return str(kind)
+def _pieces(column: pa.Array) -> list[pa.Array | pa.Scalar]:
+    """A column's lengths and values, as binary values that are to be joined."""
+    if column.null_count == len(column):
+        return [_constant(_ABSENT)]
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        values = column.cast(pa.binary())
+        lengths = pc.fill_null(pc.binary_length(values), -1)
+        return [_binary(lengths.to_numpy(zero_copy_only=False).astype(">i4")), values]
+    numbers = _numbers(column)
+    both = np.empty(len(column), [("length", ">i4"), ("value", numbers.dtype)])
+    both["length"], both["value"] = numbers.itemsize, numbers
+    if not column.null_count:
+        return [_binary(both)]
+    return [pc.if_else(column.is_valid(), _binary(both), _constant(_ABSENT))]
+
+
+def _numbers(column: pa.Array) -> NDArray[Any]:
+    """A column of fixed width in PostgreSQL's own form; anything where it is NULL."""
+    if pa.types.is_boolean(column.type):
+        return _plain(column, pa.uint8())
+    if pa.types.is_int64(column.type):
+        return _plain(column, pa.int64()).astype(">i8")
+    if pa.types.is_float64(column.type):
+        return _plain(column, pa.float64()).astype(">f8")
+    if pa.types.is_date32(column.type):
+        return (_plain(column, pa.int32()) - _DAYS).astype(">i4")
+    if column.type in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        return (_plain(column, pa.int64()) - _MICROSECONDS).astype(">i8")
+    raise TypeError(f"no binary form of {column.type}")
+
+
+def _plain(column: pa.Array, kind: pa.DataType) -> NDArray[Any]:
+    plain: NDArray[Any] = pc.fill_null(column.cast(kind), 0).to_numpy(zero_copy_only=False)
+    return plain
 
 
 def _constant(value: bytes) -> pa.Scalar:
     return pa.scalar(value, pa.binary())
 
 
-def _lengths(values: pa.Array) -> pa.Array:
-    lengths = pc.fill_null(pc.binary_length(values), -1)
-    return _fixed(lengths.to_numpy(zero_copy_only=False).astype(">i4"), None)
-
-
-def _fixed(values: NDArray[np.void], source: pa.Array | None) -> pa.Array:
-    """Numbers in PostgreSQL's order of bytes as binary values, NULL where the source is."""
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.itemsize
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values))]
-    array = pa.Array.from_buffers(pa.binary(), len(values), buffers)
-    if source is None or not source.null_count:
-        return array
-    return pc.if_else(source.is_valid(), array, pa.scalar(None, pa.binary()))
-
-
-def _number(dtype: str, stored: pa.DataType | None = None, less: int = 0) -> Encoder:
-    """Return what turns a column of fixed width into binary values."""
-
-    def turn(column: pa.Array) -> pa.Array:
-        plain = column if stored is None else column.cast(stored)
-        known = pc.fill_null(plain, False if pa.types.is_boolean(plain.type) else 0)
-        numbers = known.to_numpy(zero_copy_only=False)
-        return _fixed((numbers - less if less else numbers).astype(dtype), column)
-
-    return turn
-
-
-def _bytes(column: pa.Array) -> pa.Array:
-    return column.cast(pa.binary())
-
-
-_ENCODERS: dict[str, Encoder] = {
-    "string": _bytes,
-    "binary": _bytes,
-    "int64": _number(">i8"),
-    "double": _number(">f8"),
-    "bool": _number("u1"),
-    "date32[day]": _number(">i4", pa.int32(), _DAYS),
-    "timestamp[us]": _number(">i8", pa.int64(), _MICROSECONDS),
-}
+def _binary(values: NDArray[Any]) -> pa.Array:
+    """Values of fixed width as binary ones."""
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.itemsize)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)

@@ -60,8 +60,6 @@ def write(connection: Connection, planned: Planned) -> int:
     descent.write(connection, record, planned.links, number)
     if not record.head:
         catalog.index_layer(connection, record)
-        # Later commits leave this to autovacuum, which is after the same thing; a sample of 7,500
-        # rows will do until then, and takes a fifth of the time.
-        connection.execute(sa.text("SET LOCAL default_statistics_target = 25"))
+        # Later commits leave this to autovacuum, which is after the same thing.
         connection.execute(sa.text(f'ANALYZE live."{tables.check_layer_id(record.id)}"'))
     return number

@@ -26,7 +26,8 @@ from pyproj.exceptions import CRSError
 from layers.errors import BadSource
 from spatial.crs import parse_crs
 
-BATCH_ROWS = 20_000
+# Each takes some 10 MB of parcels, and a few are in hand at once.
+BATCH_ROWS = 8_192
 _SINGLE = {".json", ".geojson", ".topojson", ".shp", ".fgb"}
 _ARROW_TYPES = {
     "bool": pa.bool_(),
@@ -334,7 +335,8 @@ class ParquetSource:
     @cached_property
     def _file(self) -> pyarrow.parquet.ParquetFile:
         try:
-            return pyarrow.parquet.ParquetFile(self.path)
+            # Read as it is needed: row groups can be as large as the file.
+            return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except (pa.ArrowInvalid, OSError) as error:
             raise BadSource(f"{self.path} is no Parquet file ({_first_line(error)})") from None
 

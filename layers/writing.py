@@ -80,7 +80,13 @@ def count_changes(connection: Connection, plan: Assertions) -> Counts:
 
     Created is what was never believed at any time, retired what is only taken from its time.
     """
-    wanted = plan.wanted.c
+    wanted, count = plan.wanted.c, sa.func.count()
+    if plan.stage.single and not plan.stage.record.head:
+        stays = sa.not_(wanted._void)
+        created, gone = connection.execute(
+            sa.select(count.filter(stays), count.filter(wanted._void))
+        ).one()
+        return Counts(created, 0, gone)
     was = believed(plan.family, ("_fid",)).subquery("was")
     features = (
         sa.select(wanted._fid, sa.func.bool_or(sa.not_(wanted._void)).label("stays"))
@@ -92,7 +98,6 @@ def count_changes(connection: Connection, plan: Assertions) -> Counts:
     if plan.stage.record.head:
         known = sa.exists().where(was.c._fid == features.c._fid)
     told = sa.select(features.c.stays, known.label("known")).subquery("told").c
-    count = sa.func.count()
     row = connection.execute(
         sa.select(
             count.filter(told.stays, sa.not_(told.known)),
@@ -118,8 +123,8 @@ def write_family(connection: Connection, plan: Assertions, revision: int, now: d
         _close_in_place(connection, plan, revision)
         _retract_in_history(connection, plan, revision)
         _insert_remnants(connection, plan, revision, now)
+        _sweep(connection, plan.family, now)
     _insert_wanted(connection, plan, revision, now)
-    _sweep(connection, plan.family, now)
 
 
 def _create_tables(connection: Connection, stage: Stage, family: Family) -> Assertions:
