@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -354,6 +355,12 @@ def _parts(box: Box, crs: CRS) -> list[Box]:
     return [(west, south, 180.0, north), (-180.0, south, east, north)]
 
 
+# Kept: to make one takes PROJ 0.4 s for CGCS2000, a hundred times what the read itself does.
+@lru_cache(maxsize=64)
+def _transformer(source: CRS, target: CRS) -> Transformer:
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
 def storage_bounds(layer: Layer, box: Box, crs: CRS) -> Box:
     """Return a box in the layer's storage reference system, large enough to hold the box asked.
 
@@ -365,7 +372,7 @@ def storage_bounds(layer: Layer, box: Box, crs: CRS) -> Box:
     target = parse_crs(layer.schema.crs)
     if target == crs:
         return box
-    transformer = Transformer.from_crs(crs, target, always_xy=True)
+    transformer = _transformer(crs, target)
     bounds = transformer.transform_bounds(*box, densify_pts=21)
     if not np.isfinite(bounds).all():
         # A world-wide box has no image in a local projection: everything there is, then.
