@@ -89,6 +89,8 @@ class Query:
         The key (id, start) after which the page begins.
     limit : int, optional
         Rows at most.
+    touched : tuple of int, optional
+        Two revisions: only versions of which one after the first, up to the second, wrote anything.
     """
 
     bbox: Box | None = None
@@ -99,6 +101,7 @@ class Query:
     ids: Sequence[str] | sa.CompoundSelect[Any] | None = None
     after: tuple[str, datetime] | None = None
     limit: int | None = None
+    touched: tuple[int, int] | None = None
 
 
 def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) -> sa.Select[Any]:
@@ -166,6 +169,8 @@ def _branch(
         select = select.where(_equals(c, layer, fields, name, text))
     for name, condition in query.where.items():
         select = select.where(_holds(c, fields, name, condition))
+    if query.touched is not None:
+        select = select.where(_written(table, *query.touched))
     if query.ids is not None:
         select = select.where(c._fid.in_(query.ids))
     if query.after is not None:
@@ -263,6 +268,18 @@ def _reported_within(
     if interval.start is not None:
         conditions.append(started >= interval.start)
     return conditions
+
+
+def _written(table: sa.Table, low: int, high: int) -> sa.ColumnElement[bool]:
+    """Whether revisions after one, up to another, began a version, ended it, or took it back."""
+    c = table.c
+    begun, ended, taken_back = (
+        sa.and_(column > low, column <= high) for column in (c._rev_from, c._rev_closed, c._rev_to)
+    )
+    if table.schema == "live":
+        # Few live rows have an end, and an index leads to them; none is taken back.
+        return sa.or_(begun, sa.and_(c._valid_to != FOREVER, ended))
+    return sa.or_(begun, ended, sa.and_(c._rev_to < OPEN_REVISION, taken_back))
 
 
 def _equals(columns: Any, layer: Layer, fields: Sequence[Field], name: str, text: str) -> Any:
