@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from measuring import peak_mb
+
 from layers.publish import Reload
 from layers.readers import Writer
 from layers.schema_files import read_schema
@@ -27,7 +29,7 @@ def main() -> None:
     report = done.reports[layer_id]
     store.close()
     counts = {n: getattr(report, n) for n in ("created", "changed", "retired", "unchanged")}
-    print(json.dumps(counts | {"rows": report.findings.rows_read}))
+    print(json.dumps(counts | {"rows": report.findings.rows_read, "peak_mb": peak_mb()}))
 
 
 if __name__ == "__main__":

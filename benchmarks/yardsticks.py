@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pyogrio.raw
+from measuring import peak_mb
 
 _HASH = "sha256(ST_AsEWKB(geom) || convert_to(concat_ws('|', {fields}), 'UTF8'))"
 
@@ -76,7 +77,7 @@ def main() -> None:
             "SELECT count(*) FROM hashed FULL JOIN plain USING (key) "
             "WHERE hashed.hash IS DISTINCT FROM plain.hash"
         ).fetchone()
-    print(json.dumps({"differ": found[0] if found else None}))
+    print(json.dumps({"differ": found[0] if found else None, "peak_mb": peak_mb()}))
 
 
 if __name__ == "__main__":
