@@ -234,8 +234,10 @@ def _check_key(
 
 
 def _features(connection: Connection, stage: Stage) -> int:
-    fid: Any = stage.ready.c._fid
-    return connection.scalar(sa.select(sa.func.count(fid if stage.single else fid.distinct()))) or 0
+    counted = sa.select(sa.func.count(stage.ready.c._fid.distinct()))
+    if stage.single:
+        counted = sa.select(sa.func.count()).select_from(stage.raw)
+    return connection.scalar(counted) or 0
 
 
 def _absences(

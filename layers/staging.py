@@ -62,6 +62,11 @@ class Stage:
     single: bool = False
 
     @property
+    def fresh(self) -> bool:
+        """Whether the rows in ``raw`` can be written as they are: a first load, one a feature."""
+        return self.single and not self.record.head
+
+    @property
     def schema(self) -> Schema:
         """The layer's schema."""
         return self.record.schema
@@ -208,7 +213,9 @@ def without_repeats(connection: Connection, stage: Stage) -> Stage:
 
 
 def make_ready(connection: Connection, stage: Stage) -> int:
-    """Fill ``ready`` from ``raw``; return how many current shapes were kept."""
+    """Fill ``ready`` from ``raw``, where that is needed; return how many shapes were kept."""
+    if stage.fresh:
+        return 0
     kept = _keep_shapes(connection, stage)
     raw, ready = stage.raw.c, stage.ready
     columns: dict[str, Any] = {"_row": raw._row, "_fid": raw._key, "_s": raw._s, "_e": raw._e}

@@ -22,6 +22,7 @@ from sqlalchemy.schema import CreateTable
 
 from layers.beliefs import believed, believed_contents
 from layers.model import OPEN_REVISION
+from layers.sameness import family_hash
 from layers.staging import Stage
 from layers.tables import FOREVER, INSTANT, Family, temporary_table
 
@@ -66,6 +67,8 @@ def plan_family(
         Ids, starts and ends of what is asserted not to be there.
     """
     plan = _create_tables(connection, stage, family)
+    if stage.fresh:
+        return plan
     _fill_wanted(connection, stage, plan)
     if absences is not None:
         _add_voids(connection, plan, absences)
@@ -81,12 +84,9 @@ def count_changes(connection: Connection, plan: Assertions) -> Counts:
     Created is what was never believed at any time, retired what is only taken from its time.
     """
     wanted, count = plan.wanted.c, sa.func.count()
-    if plan.stage.single and not plan.stage.record.head:
-        stays = sa.not_(wanted._void)
-        created, gone = connection.execute(
-            sa.select(count.filter(stays), count.filter(wanted._void))
-        ).one()
-        return Counts(created, 0, gone)
+    if plan.stage.fresh:
+        rows = sa.select(count).select_from(plan.stage.raw).where(_says(plan.stage, plan.family))
+        return Counts(connection.scalar(rows) or 0, 0, 0)
     was = believed(plan.family, ("_fid",)).subquery("was")
     features = (
         sa.select(wanted._fid, sa.func.bool_or(sa.not_(wanted._void)).label("stays"))
@@ -118,6 +118,9 @@ def write_family(connection: Connection, plan: Assertions, revision: int, now: d
     now : datetime
         Versions that ended by then go to history.
     """
+    if plan.stage.fresh:
+        _insert_staged(connection, plan, revision, now)
+        return
     if plan.stage.record.head:
         _leave_live(connection, plan, revision, now)
         _close_in_place(connection, plan, revision)
@@ -348,6 +351,27 @@ def _insert_remnants(
     values |= _asserted(revision, start, end)
     for table, where in _by_place(plan.family, end, now):
         _insert_select(connection, table, values, joined, where)
+
+
+def _insert_staged(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
+    """Insert a first load's rows as they are staged, in Hilbert order of the shapes."""
+    stage, family = plan.stage, plan.family
+    raw = stage.raw.c
+    end: Any = sa.func.coalesce(raw._e, FOREVER)
+    values: dict[str, Any] = {n: raw[n] for n in family.content}
+    values |= {"_fid": raw._key, "_hash": family_hash(family, raw)}
+    values |= _asserted(revision, raw._s, end)
+    order = raw._geom if family.spatial else None
+    for table, where in _by_place(family, end, now):
+        where = sa.and_(_says(stage, family), where)
+        _insert_select(connection, table, values, stage.raw, where, order)
+
+
+def _says(stage: Stage, family: Family) -> sa.ColumnElement[bool]:
+    """Whether a staged row says anything in a family: all do of what is open."""
+    if family.spatial:
+        return sa.true()
+    return sa.or_(sa.false(), *(stage.raw.c[f.id].is_not(None) for f in family.fields))
 
 
 def _insert_wanted(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
