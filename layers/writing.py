@@ -122,8 +122,10 @@ def write_family(connection: Connection, plan: Assertions, revision: int, now: d
         _insert_staged(connection, plan, revision, now)
         return
     if plan.stage.record.head:
+        _give_places(connection, plan, now)
         _leave_live(connection, plan, revision, now)
-        _close_in_place(connection, plan, revision)
+        _close_in_place(connection, plan, revision, now)
+        _replace_in_place(connection, plan, revision)
         _retract_in_history(connection, plan, revision)
         _insert_remnants(connection, plan, revision, now)
         _sweep(connection, plan.family, now)
@@ -149,6 +151,7 @@ def _plan_tables(layer_id: str, spatial: bool) -> tuple[sa.Table, sa.Table]:
         sa.Column("_void", sa.Boolean),
         sa.Column("_hash", sa.LargeBinary),
         sa.Column("_row", sa.BigInteger),
+        sa.Column("_takes", INSTANT),
     )
     touched = temporary_table(
         f"touched_{name}",
@@ -286,32 +289,74 @@ def _fill_touched(connection: Connection, plan: Assertions) -> None:
     connection.execute(sa.insert(plan.touched).from_select(names, rows))
 
 
+def _give_places(connection: Connection, plan: Assertions, now: datetime) -> None:
+    """Let an assertion take the place of the version that leaves live for it, one for one.
+
+    It stays near its neighbours then: a box reads a fourth of the blocks, after many revisions,
+    that it would had the new versions gone to the end of the table.
+    """
+    wanted = plan.wanted.c
+    comes = sa.and_(sa.not_(wanted._void), wanted._e > now)
+    live, touched = plan.family.live, plan.touched
+    leaving = (
+        sa.select(live.c._fid, sa.func.min(live.c._valid_from).label("_valid_from"))
+        .join_from(live, touched, _leaves(plan, now))
+        .group_by(live.c._fid)
+        .having(sa.func.count() == 1)
+        .subquery("leaving")
+    )
+    alone = sa.select(wanted._fid).where(comes).group_by(wanted._fid).having(sa.func.count() == 1)
+    connection.execute(
+        sa.update(plan.wanted)
+        .values(_takes=leaving.c._valid_from)
+        .where(wanted._fid == leaving.c._fid, comes, wanted._fid.in_(alone))
+    )
+
+
+def _leaves(plan: Assertions, now: datetime) -> sa.ColumnElement[bool]:
+    """Which live rows are touched so that they leave: retracted, or over by now."""
+    live, touched = plan.family.live.c, plan.touched.c
+    gone = sa.or_(touched._closes.is_(None), touched._closes <= now)
+    return sa.and_(live._fid == touched._fid, live._valid_from == touched._valid_from, gone)
+
+
 def _leave_live(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
     """Move to history the live rows that are retracted, or closed at an instant that has passed."""
-    live, touched = plan.family.live, plan.touched.c
-    leaves = sa.or_(touched._closes.is_(None), touched._closes <= now)
-    gone = (
-        sa.delete(live)
-        .where(live.c._fid == touched._fid, live.c._valid_from == touched._valid_from, leaves)
-        .returning(*_labelled(live, plan.family), touched._closes.label("_closes"))
-        .cte("gone")
-    )
-    g, closed = gone.c, gone.c._closes.is_not(None)
-    values: dict[str, Any] = {n: g[n] for n in plan.family.columns}
-    values["_rev_to"] = sa.case((closed, g._rev_to), else_=revision)
-    values["_rev_closed"] = sa.case((closed, revision), else_=g._rev_closed)
-    values["_valid_to"] = sa.func.coalesce(g._closes, g._valid_to)
-    _insert_select(connection, plan.family.history, values, gone)
+    live, touched, wanted = plan.family.live, plan.touched, plan.wanted.c
+    closes = touched.c._closes
+    closed = closes.is_not(None)
+    values: dict[str, Any] = {n: live.c[n] for n in plan.family.columns}
+    values["_rev_to"] = sa.case((closed, live.c._rev_to), else_=revision)
+    values["_rev_closed"] = sa.case((closed, revision), else_=live.c._rev_closed)
+    values["_valid_to"] = sa.func.coalesce(closes, live.c._valid_to)
+    leaves = _leaves(plan, now)
+    _insert_select(connection, plan.family.history, values, live.join(touched, leaves))
+    taken = sa.exists().where(wanted._fid == live.c._fid, wanted._takes == live.c._valid_from)
+    connection.execute(sa.delete(live).where(leaves, sa.not_(taken)))
 
 
-def _close_in_place(connection: Connection, plan: Assertions, revision: int) -> None:
+def _close_in_place(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
     """Note the end of live rows that end in the future."""
     live, touched = plan.family.live, plan.touched.c
     connection.execute(
         sa.update(live)
         .values(_valid_to=touched._closes, _rev_closed=revision)
         .where(live.c._fid == touched._fid, live.c._valid_from == touched._valid_from)
-        .where(touched._closes.is_not(None))
+        .where(touched._closes > now)
+    )
+
+
+def _replace_in_place(connection: Connection, plan: Assertions, revision: int) -> None:
+    """Write assertions where the versions stood that they come after."""
+    live, wanted, raw = plan.family.live, plan.wanted.c, plan.stage.raw.c
+    values: dict[str, Any] = {n: raw[n] for n in plan.family.content}
+    values |= {key: sa.null() for key, _ in plan.family.former}
+    values |= {"_hash": wanted._hash, **_asserted(revision, wanted._s, wanted._e)}
+    connection.execute(
+        sa.update(live)
+        .values({live.c[n]: value for n, value in values.items()})
+        .where(live.c._fid == wanted._fid, live.c._valid_from == wanted._takes)
+        .where(raw._row == wanted._row)
     )
 
 
@@ -384,8 +429,8 @@ def _insert_wanted(connection: Connection, plan: Assertions, revision: int, now:
     first = plan.family.spatial and not plan.stage.record.head
     order = raw.c._geom if first else None
     for table, where in _by_place(plan.family, wanted.c._e, now):
-        not_void = sa.and_(sa.not_(wanted.c._void), where)
-        _insert_select(connection, table, values, joined, not_void, order)
+        new = sa.and_(sa.not_(wanted.c._void), wanted.c._takes.is_(None), where)
+        _insert_select(connection, table, values, joined, new, order)
 
 
 def _sweep(connection: Connection, family: Family, now: datetime) -> None:
