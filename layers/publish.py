@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from pyproj import CRS
 from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateTable
 
 from layers import beliefs, catalog, identity, staging, tables
 from layers.columns import Conversion, check_scope, match_names
@@ -92,7 +93,7 @@ def plan(
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
     absences = None
     if mode is Mode.RELOAD and record.head:
-        absences = _absences(stage, reload.scope, effective)
+        absences = _find_absences(connection, stage, reload.scope, effective)
     families = tuple(plan_family(connection, stage, f, absences) for f in stage.tables.families)
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     count(connection, families, report)
@@ -238,6 +239,22 @@ def _features(connection: Connection, stage: Stage) -> int:
     if stage.single:
         counted = sa.select(sa.func.count()).select_from(stage.raw)
     return connection.scalar(counted) or 0
+
+
+def _find_absences(
+    connection: Connection, stage: Stage, scope: Mapping[str, str], effective: datetime
+) -> sa.Select[tuple[str, datetime, datetime]]:
+    """Find once what each family is going to ask for."""
+    absent = tables.temporary_table(
+        f"absent_{stage.record.id}",
+        sa.Column("_fid", sa.Text),
+        sa.Column("_s", tables.INSTANT),
+        sa.Column("_e", tables.INSTANT),
+    )
+    connection.execute(CreateTable(absent))
+    found = _absences(stage, scope, effective)
+    connection.execute(sa.insert(absent).from_select(list(absent.c), found))
+    return sa.select(absent.c._fid, absent.c._s, absent.c._e)
 
 
 def _absences(
