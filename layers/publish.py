@@ -122,6 +122,8 @@ def _settle(
             identity.refuse_strangers(connection, stage)
     stage = staging.without_repeats(connection, stage)
     if not stage.single:
+        # Before any row is dropped: a wrong one must not go unseen.
+        staging.check_periods(connection, stage)
         policy = reload.choices.duplicates or schema.duplicates
         identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)

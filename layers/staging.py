@@ -171,7 +171,7 @@ def check_rows(connection: Connection, stage: Stage, scope: Mapping[str, str]) -
         With the rows.
     """
     raw, schema = stage.raw.c, stage.schema
-    conditions: dict[str, sa.ColumnElement[bool]] = {"_e": raw._e <= raw._s}
+    conditions: dict[str, sa.ColumnElement[bool]] = {"period": _no_period(stage)}
     for f in (*schema.stored, *schema.restricted):
         if f.required:
             conditions[f"required {f.id}"] = raw[f.id].is_(None)
@@ -179,8 +179,7 @@ def check_rows(connection: Connection, stage: Stage, scope: Mapping[str, str]) -
             stated = sa.cast(scope[f.id], column_type(f))
             conditions[f"scope {f.id}"] = raw[f.id].is_distinct_from(stated)
     found = _find_rows(connection, stage.raw, conditions)
-    if "_e" in found:
-        raise BadPeriod(f"the period ends before it starts in rows {some(found['_e'])}; mend them")
+    _refuse_periods(found)
     for name, value in scope.items():
         if rows := found.get(f"scope {name}"):
             raise BadScope(
@@ -190,6 +189,27 @@ def check_rows(connection: Connection, stage: Stage, scope: Mapping[str, str]) -
     for f in (*schema.stored, *schema.restricted):
         if rows := found.get(f"required {f.id}"):
             raise BadValue(f"field {f.id} is required, and absent in rows {some(rows)}")
+
+
+def check_periods(connection: Connection, stage: Stage) -> None:
+    """Refuse rows whose period is none, as `check_rows` does.
+
+    Raises
+    ------
+    BadPeriod
+        With the rows.
+    """
+    _refuse_periods(_find_rows(connection, stage.raw, {"period": _no_period(stage)}))
+
+
+def _no_period(stage: Stage) -> sa.ColumnElement[bool]:
+    return stage.raw.c._e <= stage.raw.c._s
+
+
+def _refuse_periods(found: Mapping[str, Sequence[int]]) -> None:
+    if "period" in found:
+        rows = some(found["period"])
+        raise BadPeriod(f"the period ends before it starts in rows {rows}; mend them")
 
 
 def _find_rows(
