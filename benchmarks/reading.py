@@ -57,8 +57,8 @@ def make_frame() -> gpd.GeoDataFrame:
 
 def make_boxes(frame: gpd.GeoDataFrame) -> list[Box]:
     """Return boxes around some parcels, each with about a thousand in it."""
-    centres = frame.geometry.centroid
-    x, y = centres.x.to_numpy(), centres.y.to_numpy()
+    west, south, east, north = frame.bounds.to_numpy().T
+    x, y = (west + east) / 2, (south + north) / 2
     found: list[Box] = []
     rng = np.random.default_rng(11)
     while len(found) < _BOXES:
