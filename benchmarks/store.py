@@ -18,9 +18,8 @@ from typing import Any
 
 import psycopg
 import reading
-from city.editions import edited
-from city.files import WRITERS
-from city.parcels import parcels
+from city.files import write
+from city.parcels import edited, parcels
 from measuring import Cost, Server, run_process, spread
 
 from layers.embedded import running_cluster
@@ -49,7 +48,7 @@ class Bench:
     def _written(self, ending: str, share: float) -> Path:
         path = self.folder / f"parcels{'_changed' if share else ''}.{ending}"
         frames = parcels(1, self.options.parcels)
-        WRITERS[ending](edited(frames, share, 2) if share else frames, path, "parcels")
+        write(edited(frames, share, 2) if share else frames, path, "EPSG:4490")
         return path
 
     def publish(self, layer: str, file: str, *words: str) -> Cost:
