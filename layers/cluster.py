@@ -153,7 +153,9 @@ class Cluster:
         if new.exists():
             shutil.rmtree(new)
         self.say(f"making a database in {self.home}")
-        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        # Both name one order, that of the code points; sorting by C's takes half the time.
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        options += ["--locale=C.UTF-8", "--lc-collate=C"]
         if not self.durable:
             options.append("--no-sync")
         # It inherits the lock: should we be killed, nobody comes in before it is done too.

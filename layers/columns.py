@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,11 @@ from layers.errors import BadScope, BadSource, BadValue
 from layers.model import Field, FieldType, Role, Schema
 from layers.report import Findings
 from layers.sources import Batch
-from layers.tables import srid_of
+from layers.wkb import ready_wkb
 from spatial.crs import parse_crs, transform
 from spatial.errors import SpatialError
 from spatial.periods import clean_instants
-from spatial.shapes import as_multi, repair
+from spatial.shapes import Repair, as_multi, repair
 
 ARROW_TYPES = {
     FieldType.TEXT: pa.string(),
@@ -52,6 +52,8 @@ class Conversion:
         Field id to the value that every row takes: the scope, where the source lacks the field.
     crs : CRS or None
         Of the source's geometries.
+    start : datetime, optional
+        Of the rows that state none.
     """
 
     schema: Schema
@@ -59,15 +61,16 @@ class Conversion:
     constants: Mapping[str, str]
     crs: CRS | None
     findings: Findings = field(default_factory=Findings)
+    start: datetime | None = None
 
     def table(self, batch: Batch) -> pa.Table:
-        """Return the batch as a table whose columns the stage has, the geometry as hex EWKB."""
+        """Return the batch as a table whose columns the stage has, the geometry as WKB."""
         rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
         columns = {f.id: self._column(f, batch) for f in self.schema.fields}
         staged: dict[str, pa.Array] = {
             "_row": pa.array(rows),
             "_key": self._keys(columns, len(batch)),
-            "_s": self._instant(Role.VALID_FROM, columns, len(batch)),
+            "_s": self._starts(columns, len(batch)),
             "_e": self._instant(Role.VALID_TO, columns, len(batch)),
         }
         for f in (*self.schema.stored, *self.schema.restricted):
@@ -90,6 +93,12 @@ class Conversion:
             return pa.nulls(count, pa.string())
         return pc.binary_join_element_wise(*parts, ":")
 
+    def _starts(self, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+        stated = self._instant(Role.VALID_FROM, columns, count)
+        if self.start is None:
+            return stated
+        return pc.fill_null(stated, pa.scalar(self.start, ARROW_TYPES[FieldType.INSTANT]))
+
     def _instant(self, role: Role, columns: Mapping[str, pa.Array], count: int) -> pa.Array:
         fields = self.schema.with_role(role)
         if not fields and role is Role.VALID_FROM:
@@ -105,13 +114,20 @@ class Conversion:
 
     def _geometries(self, batch: Batch, rows: NDArray[np.int64]) -> pa.Array:
         if batch.geometries is None:
-            return pa.nulls(len(batch), pa.string())
+            return pa.nulls(len(batch), pa.binary())
         shapes = self._in_storage_crs(batch.geometries, rows)
-        shapes = self._repaired(shapes, rows)
-        hexes = shapely.to_wkb(
-            shapely.set_srid(shapes, srid_of(self.schema)), hex=True, include_srid=True
-        )
-        return pa.array(hexes, pa.string(), from_pandas=True)
+        fixed = repair(shapes)
+        self._report(fixed, rows)
+        sound = ~(fixed.empty | fixed.non_finite)
+        others = fixed.geoms.copy()
+        others[~sound] = None
+        if shapes is not batch.geometries or batch.wkb is None:
+            return self._encoded(others, rows)
+        ready = ready_wkb(batch.wkb, self.schema.geometry, sound & ~fixed.repaired)
+        others[ready.is_valid().to_numpy(zero_copy_only=False)] = None
+        if shapely.is_missing(others).all():
+            return ready
+        return pc.coalesce(ready, self._encoded(others, rows))
 
     def _in_storage_crs(
         self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
@@ -126,25 +142,23 @@ class Conversion:
             _check_degrees(shapes, rows)
         return shapes
 
-    def _repaired(
-        self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
-    ) -> NDArray[np.object_]:
+    def _report(self, fixed: Repair, rows: NDArray[np.int64]) -> None:
+        for i in np.flatnonzero(fixed.repaired):
+            self.findings.repaired.add(int(rows[i]), str(fixed.reasons[i]))
+        for i in np.flatnonzero(fixed.empty | fixed.non_finite):
+            cause = "non-finite coordinates" if fixed.non_finite[i] else "no geometry"
+            self.findings.without_geometry.add(int(rows[i]), cause)
+
+    def _encoded(self, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> pa.Array:
+        """Return shapes as WKB of the layer's own type and dimension."""
         has_z = self.schema.geometry.endswith("Z")
         if not has_z:
             shapes = shapely.force_2d(shapes)
-        fixed = repair(shapes)
-        for i in np.flatnonzero(fixed.repaired):
-            self.findings.repaired.add(int(rows[i]), str(fixed.reasons[i]))
-        shapes = fixed.geoms.copy()
-        nothing = fixed.empty | fixed.non_finite | shapely.is_missing(shapes)
-        for i in np.flatnonzero(nothing):
-            cause = "non-finite coordinates" if fixed.non_finite[i] else "no geometry"
-            self.findings.without_geometry.add(int(rows[i]), cause)
-        shapes[nothing] = None
         if self.schema.is_multi:
             shapes = as_multi(shapes, self.schema.geometry.removesuffix("Z"))
         self._check_types(shapes, rows)
-        return shapes
+        wkb = shapely.to_wkb(shapes, output_dimension=3 if has_z else 2, flavor="iso")
+        return pa.array(wkb, pa.binary(), from_pandas=True)
 
     def _check_types(self, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
         wanted = self.schema.geometry.removesuffix("Z")

@@ -31,7 +31,15 @@ _READING = _COMMON | {
     "statement_timeout": "30s",
     "client_connection_check_interval": "2s",
 }
-_WRITING = _COMMON | {"lock_timeout": "60s"}
+# There is one writer a layer, and half a million ids and hashes are to be joined in memory: with
+# less, whole contents go through temporary files instead. What a commit analyses it has just made,
+# and asks for little: a sample of 7,500 rows says it in a fifth of the time.
+_WRITING = _COMMON | {
+    "lock_timeout": "60s",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+    "default_statistics_target": "25",
+}
 
 
 @dataclass(frozen=True, slots=True)

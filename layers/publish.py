@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from typing import Any
 
 import sqlalchemy as sa
 from pyproj import CRS
 from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateTable
 
 from layers import beliefs, catalog, identity, staging, tables
 from layers.columns import Conversion, check_scope, match_names
@@ -80,18 +82,18 @@ def plan(
         record = catalog.create_layer(connection, layer_id, schema)
     else:
         _refuse_other_schema(record, schema)
-    conversion = _conversion(schema, reload)
+    conversion = _conversion(schema, reload, effective)
     _check_columns(record, schema, reload, conversion, mode)
     _check_key(connection, record, reload, conversion, mode)
     stage = staging.create_stage(connection, record)
     staging.copy_rows(connection, stage, reload.source, conversion, say)
     if not conversion.findings.rows_read:
         raise BadSource(f"{reload.source.name} has no rows; nothing was written")
-    kept = _settle(connection, stage, reload, schema, conversion, mode, effective, say)
+    stage, kept = _settle(connection, stage, reload, schema, conversion, mode, say)
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
     absences = None
     if mode is Mode.RELOAD and record.head:
-        absences = _absences(stage, reload.scope, effective)
+        absences = _find_absences(connection, stage, reload.scope, effective)
     families = tuple(plan_family(connection, stage, f, absences) for f in stage.tables.families)
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     count(connection, families, report)
@@ -109,24 +111,26 @@ def _settle(
     schema: Schema,
     conversion: Conversion,
     mode: Mode,
-    effective: datetime,
     say: Progress,
-) -> int:
+) -> tuple[Stage, int]:
     found = conversion.findings
     identity.give_ids(connection, stage, reload.scope, found)
-    staging.set_starts(connection, stage, effective)
     if mode is Mode.UPSERT and stage.record.head:
         lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
         staging.fill_lacking(connection, stage, lacking)
         if not reload.source.has_geometry:
             identity.refuse_strangers(connection, stage)
-    policy = reload.choices.duplicates or schema.duplicates
-    identity.settle_repeats(connection, stage, policy, found)
+    stage = staging.without_repeats(connection, stage)
+    if not stage.single:
+        # Before any row is dropped: a wrong one must not go unseen.
+        staging.check_periods(connection, stage)
+        policy = reload.choices.duplicates or schema.duplicates
+        identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.scope)
-    return kept
+    return stage, kept
 
 
 def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
@@ -176,7 +180,7 @@ def _effective(record: Layer | None, schema: Schema, reload: Reload, now: dateti
     return now
 
 
-def _conversion(schema: Schema, reload: Reload) -> Conversion:
+def _conversion(schema: Schema, reload: Reload, effective: datetime) -> Conversion:
     source = reload.source
     names = match_names(schema, list(source.types))
     constants = {k: v for k, v in reload.scope.items() if k not in names}
@@ -196,7 +200,7 @@ def _conversion(schema: Schema, reload: Reload) -> Conversion:
     findings.left_out = [name for name in source.types if name not in used]
     findings.lacking = [f.id for f in schema.fields if f.id not in names and f.id not in constants]
     findings.reserved = [f.id for f in schema.stored if f.id in RESERVED]
-    return Conversion(schema, names, constants, crs, findings)
+    return Conversion(schema, names, constants, crs, findings, effective)
 
 
 def _check_columns(
@@ -233,7 +237,26 @@ def _check_key(
 
 
 def _features(connection: Connection, stage: Stage) -> int:
-    return connection.scalar(sa.select(sa.func.count(stage.ready.c._fid.distinct()))) or 0
+    counted = sa.select(sa.func.count(stage.ready.c._fid.distinct()))
+    if stage.single:
+        counted = sa.select(sa.func.count()).select_from(stage.raw)
+    return connection.scalar(counted) or 0
+
+
+def _find_absences(
+    connection: Connection, stage: Stage, scope: Mapping[str, str], effective: datetime
+) -> sa.Select[tuple[str, datetime, datetime]]:
+    """Find once what each family is going to ask for."""
+    absent = tables.temporary_table(
+        f"absent_{stage.record.id}",
+        sa.Column("_fid", sa.Text),
+        sa.Column("_s", tables.INSTANT),
+        sa.Column("_e", tables.INSTANT),
+    )
+    connection.execute(CreateTable(absent))
+    found = _absences(stage, scope, effective)
+    connection.execute(sa.insert(absent).from_select(list(absent.c), found))
+    return sa.select(absent.c._fid, absent.c._s, absent.c._e)
 
 
 def _absences(
@@ -242,17 +265,23 @@ def _absences(
     """Where a version of the scope goes on, from when a reload speaks, and it is not stated."""
     names = ("_fid", "_valid_from", "_valid_to", *scope)
     was = beliefs.believed(stage.tables.open, names).subquery("was")
-    period = sa.func.tstzrange(sa.func.greatest(was.c._valid_from, effective), was.c._valid_to)
+    since: Any = sa.func.greatest(was.c._valid_from, effective)
+    period = sa.func.tstzrange(since, was.c._valid_to)
     inside = beliefs.scope_condition(was.c, stage.schema, scope)
+    ready = stage.ready.c
+    # Most versions lie within one row of the source, and leave nothing to be worked out.
+    covered = sa.exists().where(
+        ready._fid == was.c._fid, ready._s <= since, ready._e >= was.c._valid_to
+    )
     features = (
         sa.select(was.c._fid, sa.func.range_agg(period).label("had"))
-        .where(was.c._valid_to > effective, inside)
+        .where(was.c._valid_to > effective, inside, sa.not_(covered))
         .group_by(was.c._fid)
-        .subquery("features")
+        .cte("features")
     )
-    ready = stage.ready.c
     stated = (
         sa.select(ready._fid, sa.func.range_agg(sa.func.tstzrange(ready._s, ready._e)).label("has"))
+        .where(ready._fid.in_(sa.select(features.c._fid)))
         .group_by(ready._fid)
         .subquery("stated")
     )

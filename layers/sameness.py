@@ -48,7 +48,7 @@ def family_hash(family: Family, columns: Any) -> sa.ColumnElement[bytes]:
 def encoding(fields: Typed, columns: Any, names: Any = None) -> sa.ColumnElement[bytes]:
     """Return the bytes that are hashed for a row's fields.
 
-    Each field that has a value is the name of its column, the length of its text and the text, in
+    Each field that has a value is the name of its column and the value, texts in SQL's quotes, in
     the order of the names; a NULL is nothing at all. No two rows that differ give the same bytes,
     and a row keeps its hash when its layer gains a field. The version comes first, so that another
     encoding can never be taken for this one.
@@ -56,11 +56,9 @@ def encoding(fields: Typed, columns: Any, names: Any = None) -> sa.ColumnElement
     named = sorted((key if names is None else names[key].name, key, kind) for key, kind in fields)
     parts: list[Any] = [sa.literal(f"{HASH_VERSION}")]
     for name, key, kind in named:
-        text = _stable_text(kind, columns[key])
         # A NULL anywhere in || is NULL, and concat() passes over it.
-        value = sa.cast(sa.func.octet_length(text), sa.Text).op("||")(":").op("||")(text)
-        parts.append(sa.literal(f"|{name}=").op("||")(value))
-    return sa.func.convert_to(sa.func.concat(*parts), "UTF8")
+        parts.append(sa.literal(f"|{name}=").op("||")(_stable_text(kind, columns[key])))
+    return sa.func.convert_to(sa.func.concat(*parts, "|"), "UTF8")
 
 
 def content_hash(family: Family, columns: Any) -> sa.ColumnElement[bytes]:
@@ -76,6 +74,9 @@ def content_hash(family: Family, columns: Any) -> sa.ColumnElement[bytes]:
 
 
 def _stable_text(kind: FieldType, column: Any) -> sa.ColumnElement[str]:
+    if kind is FieldType.TEXT:
+        # It says where it ends, whatever is in it, for less than a length would take.
+        return sa.func.quote_literal(column)
     if kind is FieldType.INSTANT:
         epoch = sa.func.extract("epoch", column) * 1_000_000
         return sa.cast(sa.cast(epoch, sa.BigInteger), sa.Text)

@@ -26,7 +26,8 @@ from pyproj.exceptions import CRSError
 from layers.errors import BadSource
 from spatial.crs import parse_crs
 
-BATCH_ROWS = 20_000
+# Each takes some 10 MB of parcels, and a few are in hand at once.
+BATCH_ROWS = 8_192
 _SINGLE = {".json", ".geojson", ".topojson", ".shp", ".fgb"}
 _ARROW_TYPES = {
     "bool": pa.bool_(),
@@ -53,11 +54,14 @@ class Batch:
         The attributes.
     geometries : ndarray of shapely geometries, shape (n,), or None
         None where the source has no geometry at all; an element is None where a row has none.
+    wkb : pyarrow.Array of bytes, optional
+        The same geometries as the source has them, where it has them so.
     """
 
     first_row: int
     columns: Mapping[str, pa.Array]
     geometries: NDArray[np.object_] | None
+    wkb: pa.Array | None = None
 
     def __len__(self) -> int:
         if self.geometries is not None:
@@ -331,7 +335,8 @@ class ParquetSource:
     @cached_property
     def _file(self) -> pyarrow.parquet.ParquetFile:
         try:
-            return pyarrow.parquet.ParquetFile(self.path)
+            # Read as it is needed: row groups can be as large as the file.
+            return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except (pa.ArrowInvalid, OSError) as error:
             raise BadSource(f"{self.path} is no Parquet file ({_first_line(error)})") from None
 
@@ -441,15 +446,15 @@ def _stated_crs(source: str, stated: Any) -> CRS:
 def _batch(first_row: int, table: pa.Table, geometry: str | None) -> Batch:
     if geometry is None:
         return Batch(first_row, _columns(table, ()), None)
-    wkb = table.column(geometry).to_numpy()
+    wkb = table.column(geometry).combine_chunks()
     try:
-        shapes = shapely.from_wkb(wkb)
+        shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:
         raise BadSource(
             f"geometry in rows {first_row} to {first_row + len(wkb) - 1}: {_first_line(error)}; "
             "convert curves and surfaces to lines and polygons first"
         ) from None
-    return Batch(first_row, _columns(table, (geometry,)), shapes)
+    return Batch(first_row, _columns(table, (geometry,)), shapes, wkb)
 
 
 def _columns(table: pa.Table, left_out: tuple[str, ...]) -> dict[str, pa.Array]:

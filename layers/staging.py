@@ -5,20 +5,20 @@ Everything here happens in temporary tables of the publishing transaction; the s
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-import pyarrow as pa
-import pyarrow.csv
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
+from layers import binary_copy
 from layers.beliefs import believed, scope_condition
 from layers.columns import Conversion
 from layers.errors import BadPeriod, BadScope, BadValue
@@ -36,7 +36,7 @@ from layers.tables import (
 )
 
 Progress = Callable[[str, int, int | None], None]
-
+T = TypeVar("T")
 
 NAMED = 20
 
@@ -50,12 +50,21 @@ class Stage:
     raw : Table
         The rows as the source has them, typed, with ``_key`` and the period where it states one.
     ready : Table
-        One row a (feature, start), with its period, hashes and final geometry.
+        One row a (feature, start), with its period and hashes; its content is that of its row in
+        ``raw``, which is not written a second time.
+    single : bool
+        Whether it is known that no feature has several rows.
     """
 
     record: Layer
     raw: sa.Table
     ready: sa.Table
+    single: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the rows in ``raw`` can be written as they are: a first load, one a feature."""
+        return self.single and not self.record.head
 
     @property
     def schema(self) -> Schema:
@@ -99,10 +108,8 @@ def _stage_tables(layer_id: str, schema: Schema) -> tuple[sa.Table, sa.Table]:
         sa.Column("_fid", sa.Text),
         sa.Column("_s", INSTANT),
         sa.Column("_e", INSTANT),
-        sa.Column("_kept", sa.Boolean),
         sa.Column("_hash", sa.LargeBinary),
         sa.Column("_hash_restricted", sa.LargeBinary),
-        *content(),
     )
     return raw, ready
 
@@ -121,13 +128,17 @@ def copy_rows(
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the engine's own driver
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, stage.raw.c.keys()))
     table = psycopg.sql.Identifier(stage.raw.name)
-    statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, names)
+    statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, names)
+    tables = ahead(map(conversion.table, source.batches()))
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for batch in source.batches():
-                copy.write(_csv(conversion.table(batch)))
-                conversion.findings.rows_read += len(batch)
+        with driver.cursor() as cursor, cursor.copy(statement) as copy, closing(tables):
+            copy.write(binary_copy.HEADER)
+            for rows in tables:
+                for part in binary_copy.encode(rows):
+                    copy.write(part)
+                conversion.findings.rows_read += len(rows)
                 say("read", conversion.findings.rows_read, source.rows)
+            copy.write(binary_copy.TRAILER)
     except psycopg.DataError as error:
         raise BadValue(f"{source.name}: {str(error).splitlines()[0]}") from None
     # Only what the plans turn on: statistics of geometries take longer than the work itself.
@@ -152,78 +163,100 @@ def fill_lacking(connection: Connection, stage: Stage, lacking: Iterable[str]) -
 
 
 def check_rows(connection: Connection, stage: Stage, scope: Mapping[str, str]) -> None:
-    """Refuse rows outside the scope, or without a value that the schema requires.
+    """Refuse rows outside the scope, without a required value, or whose period is none.
 
     Raises
     ------
-    BadScope, BadValue
+    BadScope, BadValue, BadPeriod
         With the rows.
     """
-    raw, schema = stage.raw, stage.schema
+    raw, schema = stage.raw.c, stage.schema
+    conditions: dict[str, sa.ColumnElement[bool]] = {"period": _no_period(stage)}
+    for f in (*schema.stored, *schema.restricted):
+        if f.required:
+            conditions[f"required {f.id}"] = raw[f.id].is_(None)
+        if f.id in scope:
+            stated = sa.cast(scope[f.id], column_type(f))
+            conditions[f"scope {f.id}"] = raw[f.id].is_distinct_from(stated)
+    found = _find_rows(connection, stage.raw, conditions)
+    _refuse_periods(found)
     for name, value in scope.items():
-        f = schema.find(name)
-        assert f is not None  # noqa: S101 - the scope was checked
-        outside = raw.c[name].is_distinct_from(sa.cast(value, column_type(f)))
-        rows = connection.scalars(sa.select(raw.c._row).where(outside).order_by(raw.c._row)).all()
-        if rows:
+        if rows := found.get(f"scope {name}"):
             raise BadScope(
                 f"{len(rows)} rows lie outside the scope {name}={value}: rows {some(rows)}; "
                 "take them out, or publish with another --scope"
             )
     for f in (*schema.stored, *schema.restricted):
-        if f.required:
-            where = raw.c[f.id].is_(None)
-            rows = connection.scalars(sa.select(raw.c._row).where(where).order_by(raw.c._row)).all()
-            if rows:
-                raise BadValue(f"field {f.id} is required, and absent in rows {some(rows)}")
+        if rows := found.get(f"required {f.id}"):
+            raise BadValue(f"field {f.id} is required, and absent in rows {some(rows)}")
 
 
-def set_starts(connection: Connection, stage: Stage, default: datetime) -> None:
-    """Give the publish's own start to rows that state none, and refuse periods that end before.
+def check_periods(connection: Connection, stage: Stage) -> None:
+    """Refuse rows whose period is none, as `check_rows` does.
 
     Raises
     ------
     BadPeriod
         With the rows.
     """
-    raw = stage.raw
-    connection.execute(sa.update(raw).values(_s=default).where(raw.c._s.is_(None)))
-    wrong = sa.select(raw.c._row).where(raw.c._e <= raw.c._s).order_by(raw.c._row)
-    rows = connection.scalars(wrong).all()
-    if rows:
-        raise BadPeriod(f"the period ends before it starts in rows {some(rows)}; mend them")
+    _refuse_periods(_find_rows(connection, stage.raw, {"period": _no_period(stage)}))
+
+
+def _no_period(stage: Stage) -> sa.ColumnElement[bool]:
+    return stage.raw.c._e <= stage.raw.c._s
+
+
+def _refuse_periods(found: Mapping[str, Sequence[int]]) -> None:
+    if "period" in found:
+        rows = some(found["period"])
+        raise BadPeriod(f"the period ends before it starts in rows {rows}; mend them")
+
+
+def _find_rows(
+    connection: Connection, raw: sa.Table, conditions: Mapping[str, sa.ColumnElement[bool]]
+) -> dict[str, Sequence[int]]:
+    """Return the rows of each condition that holds anywhere; one pass finds out which do."""
+    any_row = [sa.func.bool_or(c) for c in conditions.values()]
+    holds = connection.execute(sa.select(*any_row).select_from(raw)).one()
+    return {
+        name: connection.scalars(sa.select(raw.c._row).where(where).order_by(raw.c._row)).all()
+        for (name, where), somewhere in zip(conditions.items(), holds, strict=True)
+        if somewhere
+    }
+
+
+def without_repeats(connection: Connection, stage: Stage) -> Stage:
+    """Return the stage, told whether its features have one row each, which saves work."""
+    key = stage.raw.c._key
+    repeated = sa.select(key).group_by(key).having(sa.func.count() > 1).limit(1)
+    return replace(stage, single=connection.scalar(repeated) is None)
 
 
 def make_ready(connection: Connection, stage: Stage) -> int:
-    """Fill ``ready`` from ``raw``; return how many current shapes were kept."""
-    raw, schema, ready = stage.raw, stage.schema, stage.ready
-    fields = (*schema.stored, *schema.restricted)
-    rows = sa.select(
-        raw.c._row,
-        raw.c._key.label("_fid"),
-        raw.c._s,
-        _end(stage).label("_e"),
-        *(raw.c[f.id] for f in fields),
-        raw.c._geom,
-    ).subquery("rows")
-    shaped = _with_kept_shapes(stage, rows)
-    columns: dict[str, Any] = {c.name: c for c in shaped.c}
-    columns |= hashes(stage, shaped.c)
-    names = [c.key for c in ready.c if c.key in columns]
-    query = sa.select(*(columns[n].label(n) for n in names)).select_from(shaped)
-    connection.execute(sa.insert(ready).from_select(names, query))
-    connection.execute(sa.text(f"CREATE INDEX ON {ready.name} (_fid)"))
+    """Fill ``ready`` from ``raw``, where that is needed; return how many shapes were kept."""
+    if stage.fresh:
+        return 0
+    kept = _keep_shapes(connection, stage)
+    raw, ready = stage.raw.c, stage.ready
+    columns: dict[str, Any] = {"_row": raw._row, "_fid": raw._key, "_s": raw._s, "_e": raw._e}
+    columns |= hashes(stage, raw)
+    # A fence: what sorts the rows by feature and start must not carry their contents along.
+    rows = sa.select(*(c.label(n) for n, c in columns.items())).offset(0).subquery("rows")
+    columns = {n: rows.c[n] for n in columns} | {"_e": _end(stage, rows.c)}
+    query = sa.select(*(c.label(n) for n, c in columns.items()))
+    connection.execute(sa.insert(ready).from_select(list(columns), query))
     connection.execute(sa.text(f"ANALYZE {ready.name} (_row, _fid, _s, _e)"))
-    kept = sa.select(sa.func.count()).select_from(ready).where(ready.c._kept)
-    return connection.scalar(kept) or 0
+    return kept
 
 
 def hashes(stage: Stage, columns: Any) -> dict[str, sa.ColumnElement[bytes]]:
-    """Return the hashes of a staged row: of what is open, and of what is restricted."""
+    """Return the hashes of a staged row: of what is open, and of what is restricted, if any is."""
     tables = stage.tables
     found = {"_hash": family_hash(tables.open, columns)}
     if tables.restricted is not None:
-        found["_hash_restricted"] = family_hash(tables.restricted, columns)
+        nothing = sa.and_(sa.true(), *(columns[f.id].is_(None) for f in tables.restricted.fields))
+        hashed = family_hash(tables.restricted, columns)
+        found["_hash_restricted"] = sa.case((nothing, sa.null()), else_=hashed)
     return found
 
 
@@ -255,64 +288,47 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Mapping[str,
         )
 
 
-def _csv(table: pa.Table) -> bytes:
-    out = io.BytesIO()
-    options = pyarrow.csv.WriteOptions(include_header=False)
-    pyarrow.csv.write_csv(table, out, options)
-    return out.getvalue()
+def ahead(items: Iterator[T]) -> Generator[T]:
+    """Yield items, while a thread is at work on the next: reading goes on beside writing."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
-def _end(stage: Stage) -> sa.ColumnElement[datetime]:
+def _end(stage: Stage, rows: Any) -> sa.ColumnElement[datetime]:
     """The end of a row's period: its own, the feature's next start in the source, or never."""
-    raw = stage.raw.c
-    following = sa.func.lead(raw._s).over(partition_by=raw._key, order_by=raw._s)
     # least() passes over NULL: no following start, no end of its own.
-    ends = [sa.func.coalesce(raw._e, FOREVER), following]
+    ends: list[Any] = [sa.func.coalesce(rows._e, FOREVER)]
+    if not stage.single:
+        ends.append(sa.func.lead(rows._s).over(partition_by=rows._fid, order_by=rows._s))
     if stage.schema.kind is Kind.EVENT and stage.record.head:
         known = believed(stage.tables.open, ("_fid", "_valid_from")).subquery("known")
         ends.append(
             sa.select(sa.func.min(known.c._valid_from))
-            .where(known.c._fid == raw._key, known.c._valid_from > raw._s)
+            .where(known.c._fid == rows._fid, known.c._valid_from > rows._s)
             .scalar_subquery()
         )
     return sa.func.least(*ends)
 
 
-def _with_kept_shapes(stage: Stage, rows: sa.Subquery) -> sa.Subquery:
-    """The staged rows, each with the current geometry where that agrees within the tolerance."""
-    tolerance = stage.schema.geometry_tolerance
+def _keep_shapes(connection: Connection, stage: Stage) -> int:
+    """Give rows the current geometry where theirs agrees within the tolerance; return how many."""
+    tolerance, raw = stage.schema.geometry_tolerance, stage.raw
     if not stage.record.head or not tolerance:
-        plain = list(rows.c)
-        return sa.select(*plain, sa.false().label("_kept")).subquery("shaped")
+        return 0
     names = ("_fid", "_valid_from", "_valid_to", "_geom")
     was = believed(stage.tables.open, names).subquery("was")
-    covers = sa.and_(
-        was.c._fid == rows.c._fid,
-        was.c._valid_from <= rows.c._s,
-        was.c._valid_to > rows.c._s,
+    done = connection.execute(
+        sa.update(raw)
+        .values(_geom=was.c._geom)
+        .where(raw.c._key == was.c._fid)
+        .where(was.c._valid_from <= raw.c._s, was.c._valid_to > raw.c._s)
+        .where(sa.not_(sa.cast(raw.c._geom.op("=")(was.c._geom), sa.Boolean)))
+        .where(same_shape(raw.c._geom, was.c._geom, tolerance))
     )
-    same = sa.func.coalesce(same_shape(rows.c._geom, was.c._geom, tolerance), sa.false())
-    letter = sa.func.coalesce(sa.cast(rows.c._geom.op("=")(was.c._geom), sa.Boolean), sa.false())
-    inner = (
-        sa.select(
-            *(c for c in rows.c if c.name != "_geom"),
-            rows.c._geom.label("_new"),
-            was.c._geom.label("_old"),
-            same.label("_same"),
-            letter.label("_letter"),
-        )
-        .select_from(rows.outerjoin(was, covers))
-        # A fence: the comparison is dear, and must not be worked out again for each use.
-        .offset(0)
-        .subquery("compared")
-    )
-    geom = sa.case((inner.c._same, inner.c._old), else_=inner.c._new)
-    kept = sa.and_(inner.c._same, sa.not_(inner.c._letter))
-    left = [c for c in inner.c if c.name not in ("_new", "_old", "_same", "_letter")]
-    shaped = sa.select(
-        *left, sa.type_coerce(geom, geometry_type(stage.schema)).label("_geom"), kept.label("_kept")
-    ).offset(0)
-    return shaped.subquery("shaped")
+    return done.rowcount
 
 
 def some(rows: Iterable[int]) -> str:

@@ -19,6 +19,7 @@ from layers.errors import BadKey, BadValue
 from layers.model import Field, Layer, Schema
 from layers.report import Findings
 from layers.sources import Batch
+from layers.tables import srid_of
 from spatial.crs import parse_crs
 
 
@@ -56,7 +57,8 @@ def read_statements(
     )
     batch = Batch(1, columns, shapes)
     table = conversion.table(batch).to_pylist()
-    return [_statement(edit, row) for edit, row in zip(edits, table, strict=True)]
+    srid = srid_of(schema)
+    return [_statement(edit, row, srid) for edit, row in zip(edits, table, strict=True)]
 
 
 def blank(schema: Schema) -> dict[str, Any]:
@@ -104,11 +106,17 @@ def check_required(schema: Schema, feature: str, values: Mapping[str, Any]) -> N
             raise BadValue(f"field {f.id} is required, and absent in {feature!r}; state it")
 
 
-def _statement(edit: Insert | Update | Put, row: Mapping[str, Any]) -> Statement:
+def _statement(edit: Insert | Update | Put, row: Mapping[str, Any], srid: int) -> Statement:
     values = {name: row[name] for name in edit.properties}
     if edit.geometry is not UNSTATED:
-        values["_geom"] = row["_geom"]
+        values["_geom"] = row["_geom"] and _as_stored(row["_geom"], srid)
     return Statement(values, row["_key"])
+
+
+def _as_stored(wkb: bytes, srid: int) -> str:
+    """Return a shape as the database writes it, with which it is going to be compared."""
+    shape = shapely.set_srid(shapely.from_wkb(wkb), srid)
+    return str(shapely.to_wkb(shape, hex=True, include_srid=True))
 
 
 def _column(values: list[Any]) -> pa.Array:

@@ -87,8 +87,11 @@ def repair(geoms: Any) -> Repair:
     array = np.asarray(geoms, dtype=object)
     whole = array.copy()
     reasons = np.full(array.shape, None, dtype=object)
-    non_finite = _non_finite(array)
-    broken = np.flatnonzero(~shapely.is_valid(array) & ~shapely.is_missing(array) & ~non_finite)
+    # Nothing that is not finite is valid, so only what is invalid is looked at again.
+    unsound = np.flatnonzero(~shapely.is_valid(array) & ~shapely.is_missing(array))
+    non_finite = np.zeros(array.shape, dtype=bool)
+    non_finite[unsound] = _non_finite(array[unsound])
+    broken = unsound[~non_finite[unsound]]
     for position in broken:
         whole[position], reasons[position] = _mend(array[position])
     repaired = np.zeros(array.shape, dtype=bool)

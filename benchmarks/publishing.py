@@ -1,0 +1,36 @@
+"""One publish as a process of its own, so that its memory and CPU can be told: run by store.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from measuring import peak_mb
+
+from layers.publish import Reload
+from layers.readers import Writer
+from layers.schema_files import read_schema
+from layers.sources import open_source
+from layers.store import open_store
+
+
+def main() -> None:
+    """Publish a file into a layer: address, layer, file, schema file."""
+    dsn, layer_id, source, schema = sys.argv[1:5]
+    store = open_store(dsn)
+    reload = Reload(
+        open_source(Path(source)),
+        schema=read_schema(Path(schema)),
+        valid_from=datetime(2020, 1, 1, tzinfo=UTC) if "first" in sys.argv else None,
+    )
+    done = store.commit({layer_id: reload}, Writer("benchmark"), "measured")
+    report = done.reports[layer_id]
+    store.close()
+    counts = {n: getattr(report, n) for n in ("created", "changed", "retired", "unchanged")}
+    print(json.dumps(counts | {"rows": report.findings.rows_read, "peak_mb": peak_mb()}))
+
+
+if __name__ == "__main__":
+    main()
