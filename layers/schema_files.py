@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from layers.code_lists import with_code_lists
 from layers.errors import BadSchema
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title, Visibility
 
@@ -46,7 +47,8 @@ def read_schema(path: Path) -> Schema:
     Raises
     ------
     BadSchema
-        Where the file is missing, is no TOML, or says something impossible; the text says where.
+        Where the file, or a code list that it names, is missing, can't be read, or says something
+        impossible; the text says where.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -57,7 +59,7 @@ def read_schema(path: Path) -> Schema:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSchema(f"{path} is no TOML: {error}; see docs/schema-files.md") from None
     try:
-        return parse_schema(document)
+        return parse_schema(with_code_lists(document, path.parent))
     except BadSchema as error:
         raise BadSchema(f"{path}: {error}") from None
 
@@ -185,7 +187,7 @@ def _field(item: Any, number: int) -> Field:
         unit=item.get("unit"),
         required=bool(item.get("required", False)),
         visibility=_choice(Visibility, item.get("visibility", "public"), f"{where}: visibility"),
-        codes={str(k): _title(v, f"{where}: codes") for k, v in item.get("codes", {}).items()},
+        codes=_codes(item.get("codes", {}), f"{where}: codes"),
         source=_texts(item.get("source", ()), f"{where}: source"),
         format=item.get("format"),
         missing=_texts(item.get("missing", ()), f"{where}: missing"),
@@ -263,6 +265,12 @@ def _title(value: Any, where: str) -> Title:
         first = str(next(iter(value.values())))
         return Title(str(value.get("en", first)), str(value.get("zh", first)))
     raise BadSchema(f'{where}: {value!r} is no title; write {{ en = "...", zh = "..." }}')
+
+
+def _codes(value: Any, where: str) -> dict[str, Title]:
+    if not isinstance(value, Mapping):
+        raise BadSchema(f"{where} = {value!r}; a table of values and titles, or a file beside this")
+    return {str(k): _title(v, where) for k, v in value.items()}
 
 
 def _title_document(title: Title) -> dict[str, str]:

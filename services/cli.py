@@ -82,7 +82,7 @@ def _publishing(chosen: Any) -> None:
     add("source", metavar="SOURCE", help="a file that GDAL reads, GeoParquet or CSV")
     add("--layer", required=True, metavar="ID")
     add("--kind", choices=("state", "event"))
-    add("--schema", metavar="FILE", help="what the layer is; see docs/schema-files.md")
+    add("--schema", metavar="FILE", help="what it is: docs/schema-files.md, or cn:parcels ...")
     add("--mode", choices=("reload", "upsert"), help="reload for state layers, upsert for events")
     add("--key", nargs="+", metavar="FIELD", default=[])
     add("--duplicates", choices=("refuse", "merge", "first", "last"))
