@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from layers.code_lists import with_code_lists
 from layers.errors import BadSchema
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title, Visibility
+from layers.patterns import check_pattern
 
 GEOMETRIES = tuple(
     f"{multi}{name}{z}"
@@ -36,7 +37,7 @@ _LAYER_KEYS = frozenset(
     "duplicates synthetic attribution scope coordinates fields".split()
 )
 _FIELD_KEYS = frozenset(
-    "id source title type role unit required visibility format codes missing".split()
+    "id source title type role unit required visibility format codes missing pattern".split()
 )
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -54,7 +55,8 @@ def read_schema(path: Path) -> Schema:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadSchema(
-            f"{path}: {error.strerror or error}; give --schema a file that exists"
+            f"{path}: {error.strerror or error}; give --schema a file that exists, "
+            "or a layer of a profile, such as cn:parcels"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSchema(f"{path} is no TOML: {error}; see docs/schema-files.md") from None
@@ -191,6 +193,7 @@ def _field(item: Any, number: int) -> Field:
         source=_texts(item.get("source", ()), f"{where}: source"),
         format=item.get("format"),
         missing=_texts(item.get("missing", ()), f"{where}: missing"),
+        pattern=_pattern(item.get("pattern"), where),
     )
 
 
@@ -206,6 +209,7 @@ def _field_document(f: Field) -> dict[str, Any]:
         "role": f.role.value if f.role else None,
         "unit": f.unit,
         "format": f.format,
+        "pattern": f.pattern,
         "source": list(f.source),
         "missing": list(f.missing),
         "codes": {k: _title_document(v) for k, v in f.codes.items()},
@@ -239,6 +243,8 @@ def _check_field(f: Field) -> None:
     timed = (Role.VALID_FROM, Role.VALID_TO, Role.EVENT_START)
     if f.role in timed and f.type not in (FieldType.DATE, FieldType.INSTANT):
         raise BadSchema(f"field {f.id}: role {f.role} needs type date or instant, not {f.type}")
+    if f.pattern is not None and f.type is not FieldType.TEXT:
+        raise BadSchema(f"field {f.id}: a pattern is of type text, not {f.type}; leave it out")
     if f.is_restricted and f.role in (*timed, Role.KEY):
         raise BadSchema(
             f"field {f.id}: a restricted field can't have role {f.role}: ids are public"
@@ -271,6 +277,13 @@ def _codes(value: Any, where: str) -> dict[str, Title]:
     if not isinstance(value, Mapping):
         raise BadSchema(f"{where} = {value!r}; a table of values and titles, or a file beside this")
     return {str(k): _title(v, where) for k, v in value.items()}
+
+
+def _pattern(value: Any, where: str) -> str | None:
+    try:
+        return None if value is None else check_pattern(value)
+    except BadSchema as error:
+        raise BadSchema(f"{where}: {error}") from None
 
 
 def _title_document(title: Title) -> dict[str, str]:
