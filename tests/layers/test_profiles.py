@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import csv
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import geopandas as gpd
+import pandas as pd
 import pytest
+import shapely
+from publishing import WRITER, layer, points, publish, schema_of
 
 import layers
-from layers.errors import BadSchema
+from layers.edits import Update
+from layers.errors import BadSchema, BadScope, BadValue, UnknownLayer
 from layers.model import Field, FieldType, Kind, Role, Schema, Visibility
 from layers.profiles import find_schema, profile_schemas
+from layers.readers import Reader
 from layers.schema_files import parse_schema, read_schema, schema_document
+from layers.store import Store
 
 CN = profile_schemas("cn")
 LISTS = sorted((Path(layers.__file__).parent / "schemas" / "cn" / "codes").glob("*.csv"))
@@ -166,3 +175,205 @@ def test_codes_of_a_document_are_no_file() -> None:
     document = {"title": "t", "geometry": "Point", "fields": [{"id": "a", "codes": "a.csv"}]}
     with pytest.raises(BadSchema, match=r"codes = .a\.csv."):
         parse_schema(document)
+
+
+REQUIRED = {
+    "parcels": "parcel_code location area_m2 land_use_code right_type right_nature",
+    "grids": "grid_code grid_type name parent_code area_m2 responsible_org",
+    "pipe_nodes": "exp_no pipe_class feature ground_elev",
+    # elev_ref too: the wrong choice breaks sections and clearances, so it must be stated.
+    "pipe_segments": "pipe_class start_no end_no subtype start_depth end_depth start_elev end_elev "
+    "elev_ref material embedding owner_org status",
+    "incidents": "case_no source object_kind main_class sub_class description grid_codes "
+    "reported_at changed_at state",
+}
+PARCEL = "420106001001GB00001"
+SECRET = "合成的姓名"
+AT = "2024-01-01T00:00:00+08:00"
+SHAPE = shapely.box(114.30, 30.50, 114.31, 30.51)
+ROWS: dict[str, tuple[dict[str, object], shapely.Geometry]] = {
+    "parcels": (
+        {
+            "parcel_code": PARCEL,
+            "real_estate_unit_no": f"{PARCEL}W00000000",
+            "location": "合成路1号",
+            "area_m2": 1.0,
+            "land_use_code": "0701",
+            "right_type": "3",
+            "right_nature": "102",
+            "right_holder": SECRET,
+        },
+        SHAPE,
+    ),
+    "grids": (
+        {
+            "grid_code": "420106001001001",
+            "grid_type": "unit",
+            "name": "合成网格",
+            "parent_code": "420106001001",
+            "area_m2": 1.0,
+            "responsible_org": "合成街道",
+            "staff_ref": SECRET,
+        },
+        SHAPE,
+    ),
+    "pipe_nodes": (
+        {"exp_no": "JS1", "pipe_class": "JS", "feature": "end", "ground_elev": 21.5},
+        shapely.Point(114.3, 30.5, 21.5),
+    ),
+    "pipe_segments": (
+        {
+            "pipe_class": "JS",
+            "start_no": "JS1",
+            "end_no": "JS2",
+            "subtype": "JS",
+            "start_depth": 1.0,
+            "end_depth": 1.0,
+            "start_elev": 20.5,
+            "end_elev": 20.5,
+            "elev_ref": "crown",
+            "diameter_mm": 300,
+            "material": "铸铁",
+            "embedding": "direct",
+            "owner_org": "合成公司",
+            "status": "0",
+        },
+        shapely.LineString([(114.3, 30.5, 20.5), (114.3001, 30.5, 20.5)]),
+    ),
+    "incidents": (
+        {
+            "case_no": "HC1",
+            "source": "12345",
+            "object_kind": "event",
+            "main_class": "E01",
+            "sub_class": "E01-01",
+            "description": "合成案件",
+            "grid_codes": "unit=420106001001001",
+            "reported_at": AT,
+            "changed_at": AT,
+            "state": "reported",
+            "reporter_name": SECRET,
+            "reporter_phone": SECRET,
+        },
+        shapely.Point(114.305, 30.505),
+    ),
+}
+IDS = {
+    "parcels": PARCEL,
+    "grids": "420106001001001",
+    "pipe_nodes": "JS1",
+    "pipe_segments": "JS:JS1:JS2",
+    "incidents": "HC1",
+}
+
+
+def frame_of(name: str, **changes: object) -> gpd.GeoDataFrame:
+    """One synthetic row of a layer, as its source would have it."""
+    row, shape = ROWS[name]
+    return gpd.GeoDataFrame([row | changes], geometry=[shape], crs="EPSG:4490")
+
+
+@pytest.mark.parametrize("name", CN)
+def test_what_is_required(name: str) -> None:
+    assert {f.id for f in CN[name].fields if f.required} == set(REQUIRED[name].split())
+
+
+@pytest.mark.parametrize("name", CN)
+def test_a_layer_of_the_profile_is_published_and_tells_the_public_no_names(
+    store: Store, name: str
+) -> None:
+    report = publish(store, name, frame_of(name), CN[name])
+    assert (report.created, report.findings.left_out) == (1, [])
+    read = layer(store, name).at().read()
+    assert read.index.tolist() == [IDS[name]]
+    assert read.geometry.iloc[0].equals(ROWS[name][1])
+    public = Reader.anonymous()
+    if CN[name].visibility is Visibility.INTERNAL:
+        with pytest.raises(UnknownLayer):
+            store.layer(name, public)
+        return
+    seen = store.layer(name, public)
+    changes = pd.DataFrame([c.version.properties for c in seen.changes(0)])
+    private = {f.id for f in CN[name].restricted}
+    assert private
+    for told in (seen.at().read(), seen.versions(IDS[name]).read(), changes):
+        assert len(told) == 1
+        assert SECRET not in told.to_csv()
+        assert not private & set(told.columns)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_row_without_a_required_field_is_refused(store: Store, name: str) -> None:
+    schema = CN[name]
+    wanted = next(f.id for f in schema.stored if f.required and f.role is not Role.KEY)
+    with pytest.raises(BadValue, match=f"field {wanted} is required, and absent in rows 1"):
+        publish(store, name, frame_of(name, **{wanted: None}), schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "bad"),
+    [
+        ("parcels", "parcel_code", "42010600100GB00001"),
+        ("parcels", "parcel_code", "420106001001GZ00001"),
+        ("parcels", "parcel_code", "420106001001HB00001"),
+        ("parcels", "parcel_code", "420106001001GB0000１"),
+        ("parcels", "parcel_code", f"{PARCEL}\n"),
+        ("parcels", "real_estate_unit_no", f"{PARCEL}X00000000"),
+        ("parcels", "real_estate_unit_no", PARCEL),
+        ("grids", "grid_code", "4201060010010011"),
+        ("grids", "grid_code", "42010600100100A"),
+    ],
+)
+def test_a_code_that_is_not_put_together_by_rule_is_refused(
+    store: Store, name: str, column: str, bad: str
+) -> None:
+    frame = pd.concat([frame_of(name), frame_of(name, **{column: bad})], ignore_index=True)
+    with pytest.raises(BadValue, match=f"row 2, field {column}: .* does not fit the pattern"):
+        publish(store, name, frame, CN[name])
+
+
+@pytest.mark.parametrize("unit", [None, "", f"{PARCEL}F00010001"])
+def test_a_parcel_may_have_no_real_estate_unit(store: Store, unit: str | None) -> None:
+    publish(store, "parcels", frame_of("parcels", real_estate_unit_no=unit), CN["parcels"])
+    (read,) = layer(store, "parcels").at().read()["real_estate_unit_no"]
+    assert (None if pd.isna(read) else read) == (unit or None)
+
+
+def test_a_professional_grid_has_twenty_digits(store: Store) -> None:
+    frame = frame_of("grids", grid_code="42010642010600100101", grid_type="professional")
+    assert publish(store, "grids", frame, CN["grids"]).created == 1
+
+
+def test_an_edit_is_held_to_the_pattern_too(store: Store) -> None:
+    publish(store, "parcels", frame_of("parcels"), CN["parcels"])
+    edit = Update(PARCEL, {"real_estate_unit_no": "7"}, valid_from=datetime(2024, 1, 1, tzinfo=UTC))
+    with pytest.raises(BadValue, match="real_estate_unit_no: '7' does not fit"):
+        store.commit({"parcels": [edit]}, WRITER, "m")
+
+
+def test_the_value_of_a_restricted_field_is_not_told(store: Store) -> None:
+    phone = {"id": "phone", "visibility": "restricted", "pattern": "[0-9]{11}"}
+    with pytest.raises(BadValue, match="field phone: the value does not fit") as caught:
+        publish(store, "t", points(no=["1"], phone=["0138 secret"]), schema_of(phone))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_scope_is_held_to_the_pattern_too(store: Store) -> None:
+    zone = schema_of({"id": "zone", "pattern": "[A-Z]"})
+    with pytest.raises(BadScope, match=r"'7' is no text that fits \[A-Z\]"):
+        publish(store, "t", points(no=["1"]), zone, scope={"zone": "7"})
+
+
+@pytest.mark.parametrize(
+    ("field_of", "said"),
+    [
+        ({"pattern": "("}, "RE2"),
+        ({"pattern": "a)(b"}, "RE2"),
+        ({"pattern": "(?=a)"}, "look-around"),
+        ({"pattern": 7}, "RE2"),
+        ({"pattern": "7", "type": "integer"}, "a pattern is of type text"),
+    ],
+)
+def test_what_a_pattern_can_not_be(field_of: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadSchema, match=f"field a.*{said}"):
+        schema_of({"id": "a", **field_of})
