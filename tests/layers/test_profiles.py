@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from layers.errors import BadSchema, BadScope, BadValue, UnknownLayer
 from layers.model import Field, FieldType, Kind, Role, Schema, Visibility
 from layers.profiles import find_schema, profile_schemas
 from layers.readers import Reader
-from layers.schema_files import parse_schema, read_schema, schema_document
+from layers.schema_files import parse_schema, read_schema, schema_document, write_schema
 from layers.store import Store
 
 CN = profile_schemas("cn")
@@ -89,6 +90,7 @@ def test_every_title_is_in_both_languages(name: str) -> None:
 @pytest.mark.parametrize("name", CN)
 def test_a_profile_schema_can_be_kept_in_the_catalogue(name: str) -> None:
     assert parse_schema(schema_document(CN[name])) == CN[name]
+    assert parse_schema(tomllib.loads(write_schema(CN[name]))) == CN[name]
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda p: p.stem)
@@ -120,6 +122,37 @@ def test_a_schema_is_found_by_its_profile_or_its_file(tmp_path: Path) -> None:
     assert find_schema("cn:grids") == CN["grids"]
     path = with_list(tmp_path, "code,zh,en\n1,住宅,Housing\n".encode())
     assert find_schema(str(path)) == read_schema(path)
+
+
+def test_a_file_goes_before_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = with_list(tmp_path, "code,zh,en\n1,住宅,Housing\n".encode())
+    path.rename(tmp_path / "cn:grids")
+    monkeypatch.chdir(tmp_path)
+    assert [f.id for f in find_schema("cn:grids").fields] == ["use"]
+
+
+def test_a_profile_that_is_not_there() -> None:
+    with pytest.raises(BadSchema, match="no profile 'mars'; there is cn"):
+        profile_schemas("mars")
+
+
+def test_pipe_classes_have_their_colours() -> None:
+    (path,) = (p for p in LISTS if p.stem == "pipe_classes")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = {r["code"]: (r["number"], r["colour"]) for r in csv.DictReader(file)}
+    assert rows == {
+        "JS": ("1", "#00FFFF"),
+        "PS": ("2", "#4C3926"),
+        "YS": ("2", "#4C3926"),
+        "WS": ("2", "#4C3926"),
+        "HS": ("2", "#4C3926"),
+        "RQ": ("3", "#FF00FF"),
+        "RL": ("4", "#FF8000"),
+        "DL": ("5", "#FF0000"),
+        "TX": ("6", "#00FF00"),
+        "GY": ("7", "#000000"),
+        "QT": ("8", "#6600CC"),
+    }
 
 
 @pytest.mark.parametrize(
