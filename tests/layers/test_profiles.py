@@ -111,6 +111,32 @@ def test_land_use_has_all_73_codes_in_their_12_classes() -> None:
     assert field(CN["parcels"], "land_use_code").codes["0702"].zh == "农村宅基地"
 
 
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("parcels.right_type", "1 2 3 4 5 6 7 8 9 10"),
+        ("parcels.right_nature", "100 101 102 103 104 105 200 201 202 203 204 205"),
+        ("grids.grid_type", "unit duty evaluation community exclusive professional"),
+        ("pipe_nodes.valve_state", "open closed failed"),
+        ("pipe_segments.elev_ref", "crown invert"),
+        ("pipe_segments.flow_dir", "+ - 0"),
+        ("pipe_segments.status", "0 1 2 3"),
+        ("incidents.source", "patrol 12345 sensor video media superior"),
+        ("incidents.demand_type", "consult help complaint report suggestion"),
+        ("incidents.object_kind", "component event"),
+        ("incidents.main_class", "C01 C02 C03 C04 C05 C21 E01 E02 E03 E04 E05 E06"),
+        (
+            "incidents.state",
+            "reported accepted rejected registered not_registered dispatched returned disposing "
+            "disposed checking rework extension closed cancelled",
+        ),
+    ],
+)
+def test_a_list_is_whole(name: str, codes: str) -> None:
+    layer_id, _, field_id = name.partition(".")
+    assert list(field(CN[layer_id], field_id).codes) == codes.split()
+
+
 def test_a_case_develops() -> None:
     schema = CN["incidents"]
     assert schema.event_start().id == "reported_at"
