@@ -18,6 +18,7 @@ from pyproj import CRS
 
 from layers.errors import BadScope, BadSource, BadValue
 from layers.model import Field, FieldType, Role, Schema
+from layers.patterns import find_misfits
 from layers.report import Findings
 from layers.sources import Batch
 from layers.wkb import ready_wkb
@@ -34,6 +35,8 @@ ARROW_TYPES = {
     FieldType.DATE: pa.date32(),
     FieldType.INSTANT: pa.timestamp("us", "UTC"),
 }
+# So many rows that do not fit a pattern are named.
+_NAMED = 10
 _TRUE = frozenset(("1", "true", "t", "yes", "y", "是"))
 _FALSE = frozenset(("0", "false", "f", "no", "n", "否"))
 
@@ -233,7 +236,8 @@ def _check_scope_value(schema: Schema, name: str, value: str) -> None:
     try:
         converted = convert(pa.array([value], pa.string()), f, schema, 1)
     except BadValue:
-        raise BadScope(f"--scope {name}={value}: {value!r} is no {f.type}") from None
+        fit = f" that fits {f.pattern}" if f.pattern else ""
+        raise BadScope(f"--scope {name}={value}: {value!r} is no {f.type}{fit}") from None
     if converted.null_count:
         raise BadScope(f"--scope {name}={value}: the value counts as missing; name another")
 
@@ -260,9 +264,24 @@ def convert(values: pa.Array, f: Field, schema: Schema, first_row: int) -> pa.Ar
         missing = pc.is_in(as_text, pa.array(f.missing, pa.string()))
         values = pc.if_else(missing, pa.scalar(None, values.type), values)
     try:
-        return _CONVERTERS[f.type](values, f, schema)
+        converted = _CONVERTERS[f.type](values, f, schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, SpatialError, ValueError) as error:
         raise BadValue(_explain(values, f, schema, first_row, error)) from None
+    if f.pattern is not None:
+        _check_pattern(converted, f, f.pattern, first_row)
+    return converted
+
+
+def _check_pattern(values: pa.Array, f: Field, pattern: str, first_row: int) -> None:
+    misfits = find_misfits(values, pattern)
+    if misfits:
+        rows = ", ".join(str(first_row + n) for n in misfits[:_NAMED])
+        more = " ..." if len(misfits) > _NAMED else ""
+        shown = "the value" if f.is_restricted else reprlib.repr(values[misfits[0]].as_py())
+        raise BadValue(
+            f"row {rows}{more}, field {f.id}: {shown} does not fit the pattern {pattern}; "
+            "mend it, or list it in the schema's missing = [...]"
+        )
 
 
 def _explain(values: pa.Array, f: Field, schema: Schema, first_row: int, error: Exception) -> str:

@@ -91,6 +91,7 @@ class Field:
     source: tuple[str, ...] = ()
     format: str | None = None
     missing: tuple[str, ...] = ()
+    pattern: str | None = None
 
     @property
     def is_period(self) -> bool:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from layers.code_lists import with_code_lists
 from layers.errors import BadSchema
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title, Visibility
+from layers.patterns import check_pattern
 
 GEOMETRIES = tuple(
     f"{multi}{name}{z}"
@@ -35,7 +37,7 @@ _LAYER_KEYS = frozenset(
     "duplicates synthetic attribution scope coordinates fields".split()
 )
 _FIELD_KEYS = frozenset(
-    "id source title type role unit required visibility format codes missing".split()
+    "id source title type role unit required visibility format codes missing pattern".split()
 )
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -46,18 +48,20 @@ def read_schema(path: Path) -> Schema:
     Raises
     ------
     BadSchema
-        Where the file is missing, is no TOML, or says something impossible; the text says where.
+        Where the file, or a code list that it names, is missing, can't be read, or says something
+        impossible; the text says where.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadSchema(
-            f"{path}: {error.strerror or error}; give --schema a file that exists"
+            f"{path}: {error.strerror or error}; give --schema a file that exists, "
+            "or a layer of a profile, such as cn:parcels"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSchema(f"{path} is no TOML: {error}; see docs/schema-files.md") from None
     try:
-        return parse_schema(document)
+        return parse_schema(with_code_lists(document, path.parent))
     except BadSchema as error:
         raise BadSchema(f"{path}: {error}") from None
 
@@ -185,10 +189,11 @@ def _field(item: Any, number: int) -> Field:
         unit=item.get("unit"),
         required=bool(item.get("required", False)),
         visibility=_choice(Visibility, item.get("visibility", "public"), f"{where}: visibility"),
-        codes={str(k): _title(v, f"{where}: codes") for k, v in item.get("codes", {}).items()},
+        codes=_codes(item.get("codes", {}), f"{where}: codes"),
         source=_texts(item.get("source", ()), f"{where}: source"),
         format=item.get("format"),
         missing=_texts(item.get("missing", ()), f"{where}: missing"),
+        pattern=_pattern(item.get("pattern"), where),
     )
 
 
@@ -204,6 +209,7 @@ def _field_document(f: Field) -> dict[str, Any]:
         "role": f.role.value if f.role else None,
         "unit": f.unit,
         "format": f.format,
+        "pattern": f.pattern,
         "source": list(f.source),
         "missing": list(f.missing),
         "codes": {k: _title_document(v) for k, v in f.codes.items()},
@@ -237,6 +243,8 @@ def _check_field(f: Field) -> None:
     timed = (Role.VALID_FROM, Role.VALID_TO, Role.EVENT_START)
     if f.role in timed and f.type not in (FieldType.DATE, FieldType.INSTANT):
         raise BadSchema(f"field {f.id}: role {f.role} needs type date or instant, not {f.type}")
+    if f.pattern is not None and f.type is not FieldType.TEXT:
+        raise BadSchema(f"field {f.id}: a pattern is of type text, not {f.type}; leave it out")
     if f.is_restricted and f.role in (*timed, Role.KEY):
         raise BadSchema(
             f"field {f.id}: a restricted field can't have role {f.role}: ids are public"
@@ -263,6 +271,19 @@ def _title(value: Any, where: str) -> Title:
         first = str(next(iter(value.values())))
         return Title(str(value.get("en", first)), str(value.get("zh", first)))
     raise BadSchema(f'{where}: {value!r} is no title; write {{ en = "...", zh = "..." }}')
+
+
+def _codes(value: Any, where: str) -> dict[str, Title]:
+    if not isinstance(value, Mapping):
+        raise BadSchema(f"{where} = {value!r}; a table of values and titles, or a file beside this")
+    return {str(k): _title(v, where) for k, v in value.items()}
+
+
+def _pattern(value: Any, where: str) -> str | None:
+    try:
+        return None if value is None else check_pattern(value)
+    except BadSchema as error:
+        raise BadSchema(f"{where}: {error}") from None
 
 
 def _title_document(title: Title) -> dict[str, str]:

@@ -18,6 +18,7 @@ from spatial.errors import SpatialError
 from tiles.errors import TilesError
 
 _MOST_DAYS = 36_500
+_SCHEMA_HELP = "a schema file (docs/schema-files.md), or a profile's layer such as cn:parcels"
 Command = Callable[[argparse.Namespace], int | None]
 
 
@@ -82,7 +83,7 @@ def _publishing(chosen: Any) -> None:
     add("source", metavar="SOURCE", help="a file that GDAL reads, GeoParquet or CSV")
     add("--layer", required=True, metavar="ID")
     add("--kind", choices=("state", "event"))
-    add("--schema", metavar="FILE", help="what the layer is; see docs/schema-files.md")
+    add("--schema", metavar="FILE", help=_SCHEMA_HELP)
     add("--mode", choices=("reload", "upsert"), help="reload for state layers, upsert for events")
     add("--key", nargs="+", metavar="FIELD", default=[])
     add("--duplicates", choices=("refuse", "merge", "first", "last"))
@@ -160,7 +161,7 @@ def _keeping(chosen: Any) -> None:
     layers = layer.add_subparsers(required=True, metavar="COMMAND")
     schema = _add(layers, "schema", history.change_schema, "give a layer another schema")
     schema.add_argument("layer", metavar="LAYER")
-    schema.add_argument("--schema", required=True, metavar="FILE")
+    schema.add_argument("--schema", required=True, metavar="FILE", help=_SCHEMA_HELP)
     schema.add_argument("--message", default="", metavar="TEXT")
     schema.add_argument("--dry-run", action="store_true", help="say what it would do")
     setting = _add(

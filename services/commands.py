@@ -22,10 +22,11 @@ from layers.errors import BadPeriod, BadScope, BadSource
 from layers.inference import Choices
 from layers.keys import create_key as make_key
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
+from layers.profiles import find_schema
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.report import Report
-from layers.schema_files import read_schema, write_schema
+from layers.schema_files import write_schema
 from layers.sources import open_source
 from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter
@@ -86,7 +87,7 @@ def demo(options: Options) -> None:
 
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
-    schema = read_schema(Path(options.schema)) if options.schema else None
+    schema = find_schema(options.schema) if options.schema else None
     with opened_store(settings_of(options)) as store:
         schema_now = schema or _schema_of(store, options.layer)
         path = Path(options.source)

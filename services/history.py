@@ -8,9 +8,9 @@ from pathlib import Path
 
 from layers.edit_files import read_edits
 from layers.model import Document, Link, Revision
+from layers.profiles import find_schema
 from layers.report import Report
 from layers.schema_changes import SchemaChange
-from layers.schema_files import read_schema
 from layers.store import Store
 from services.commands import READER, settings_of, writer
 from services.errors import BadParameter
@@ -68,7 +68,7 @@ def apply(options: Options) -> None:
 
 def change_schema(options: Options) -> None:
     """Give a layer another schema."""
-    change = SchemaChange(read_schema(Path(options.schema)))
+    change = SchemaChange(find_schema(options.schema))
     with opened_store(settings_of(options)) as store:
         done = store.commit(
             {options.layer: change}, writer(), options.message, dry_run=options.dry_run

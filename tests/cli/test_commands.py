@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -17,6 +18,8 @@ import pytest
 import shapely
 from starlette.testclient import TestClient
 
+from layers.profiles import profile_schemas
+from layers.schema_files import write_schema
 from layers.store import open_store
 from services.app import create_app
 from services.cli import main
@@ -212,6 +215,34 @@ def test_several_keys(run: Run, empty: str, wells: Path, tmp_path: Path) -> None
         out = tmp_path / f"{n}.geojson"
         run("export", f"wells{n}", "--out", out)
         assert set(gpd.read_file(out)["id"]) >= {"W-0:north", "W-4:south"}
+
+
+def test_the_schema_of_a_profile(run: Run, empty: str, tmp_path: Path) -> None:
+    row = {
+        "parcel_code": "420106001001GB00001",
+        "location": "合成路1号",
+        "area_m2": 1.0,
+        "land_use_code": "0701",
+        "right_type": "3",
+        "right_nature": "102",
+    }
+    box = shapely.box(114.30, 30.50, 114.31, 30.51)
+    source = tmp_path / "parcels.gpkg"
+    gpd.GeoDataFrame([row], geometry=[box], crs="EPSG:4490").to_file(source)
+    arguments = ("publish", source, "--layer", "lots", "--valid-from", "2020-01-01", "--schema")
+    refused(run(*arguments, "cn:trees"), "cn", "parcels")
+    refused(run(*arguments, "mars:parcels"), "mars", "cn")
+    refused(run(*arguments, "cn"), "cn:parcels")
+    whole = profile_schemas("cn")["parcels"]
+    fewer = replace(whole, fields=tuple(f for f in whole.fields if f.id != "bound_n"))
+    file = tmp_path / "fewer.toml"
+    file.write_text(write_schema(fewer), encoding="utf-8")
+    code, out, err = run(*arguments, file)
+    assert (code, "1 created" in out) == (0, True), out + err
+    code, out, err = run("layer", "schema", "lots", "--schema", "cn:parcels")
+    assert (code, "field added: bound_n" in out) == (0, True), out + err
+    code, out, err = run(*arguments, "cn:parcels")
+    assert (code, "nothing differs" in out) == (0, True), out + err
 
 
 def test_what_publish_refuses(run: Run, empty: str, wells: Path, tmp_path: Path) -> None:
