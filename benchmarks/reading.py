@@ -52,7 +52,7 @@ def change_some(store: Store, layer_id: str, revisions: int, share: float) -> No
 
 def make_frame() -> gpd.GeoDataFrame:
     """Return the city's first parcels."""
-    return pd.concat(list(parcels(1, FEATURES)), ignore_index=True).to_crs("EPSG:4490")
+    return pd.concat(list(parcels(1, FEATURES)), ignore_index=True)
 
 
 def make_boxes(frame: gpd.GeoDataFrame) -> list[Box]:

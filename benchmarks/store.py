@@ -18,8 +18,9 @@ from typing import Any
 
 import psycopg
 import reading
-from city.files import write
-from city.parcels import edited, parcels
+from city.editions import edited
+from city.files import write_gpkg, write_parquet
+from city.parcels import parcels
 from measuring import Cost, Server, run_process, spread
 
 from layers.embedded import running_cluster
@@ -48,7 +49,8 @@ class Bench:
     def _written(self, ending: str, share: float) -> Path:
         path = self.folder / f"parcels{'_changed' if share else ''}.{ending}"
         frames = parcels(1, self.options.parcels)
-        write(edited(frames, share, 2) if share else frames, path, "EPSG:4490")
+        write = write_parquet if path.suffix == ".parquet" else write_gpkg
+        write(edited(frames, share, 2) if share else frames, path, "Synthetic parcels")
         return path
 
     def publish(self, layer: str, file: str, *words: str) -> Cost:

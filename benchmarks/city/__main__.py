@@ -1,73 +1,67 @@
-"""Make the synthetic city's files: ``python benchmarks/city --out DIR --parcels 500000``."""
+"""Write the synthetic city: ``python benchmarks/city --out DIR --parcels 500000 --seed 1``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+# Run as a folder, Python finds the modules of the folder and not the folder itself.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import geopandas as gpd
-
-from city.files import write
+from city.files import WRITERS
 from city.grids import grids
 from city.incidents import incidents
-from city.parcels import edited, parcels
-from city.pipes import pipes
+from city.parcels import parcels
+from city.pipes import pipe_nodes, pipe_segments
+from city.schemas import synthetic_schemas
+from layers.schema_files import write_schema
 
-LAYERS = ("parcels", "grids", "pipe_nodes", "pipe_segments", "incidents")
+LAYERS = {
+    "parcels": ("合成宗地 · Synthetic parcels", parcels),
+    "grids": ("合成网格 · Synthetic grids", grids),
+    "pipe_nodes": ("合成管线点 · Synthetic pipe nodes", pipe_nodes),
+    "pipe_segments": ("合成管线段 · Synthetic pipe segments", pipe_segments),
+    "incidents": ("合成案件 · Synthetic cases", incidents),
+}
 
 
 def main() -> None:
-    """Write the layers that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--parcels", type=int, default=500_000, metavar="N")
-    parser.add_argument("--incidents", type=int, metavar="N", help="a tenth of the parcels")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--format", choices=("gpkg", "parquet", "both"), default="gpkg")
-    parser.add_argument("--crs", default="EPSG:4490")
-    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS)
-    parser.add_argument("--edited", type=float, metavar="SHARE", help="also the next edition")
-    options = parser.parse_args()
+    """Write the layers asked for, in the formats asked for."""
+    options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
-    endings = ("gpkg", "parquet") if options.format == "both" else (options.format,)
+    formats = ["gpkg", "parquet"] if options.format == "both" else [options.format]
+    schemas = synthetic_schemas()
     for name in options.layers:
-        for ending in endings:
-            _write(options, name, f"{name}.{ending}", _frames(options, name))
-            if name == "parcels" and options.edited:
-                frames = edited(_frames(options, name), options.edited, options.seed)
-                _write(options, name, f"parcels_next.{ending}", frames)
+        schema = options.out / f"{name}.toml"
+        schema.write_text(write_schema(schemas[name]), encoding="utf-8")
+        for ending in formats:
+            _write(name, ending, options)
 
 
-def _frames(options: argparse.Namespace, name: str) -> Iterator[gpd.GeoDataFrame]:
-    seed, count = options.seed, options.parcels
-    if name == "parcels":
-        yield from parcels(seed, count)
-    elif name == "grids":
-        yield grids(seed, count)
-    elif name == "incidents":
-        cases = options.incidents or count // 10
-        yield incidents(seed, cases, grids(seed, count), count)
-    else:
-        nodes, segments = pipes(seed, count)
-        yield nodes if name == "pipe_nodes" else segments
-
-
-def _write(
-    options: argparse.Namespace, name: str, file: str, frames: Iterator[gpd.GeoDataFrame]
-) -> None:
-    begun = time.monotonic()
+def _write(name: str, ending: str, options: argparse.Namespace) -> None:
+    title, make = LAYERS[name]
+    path = options.out / f"{name}.{ending}"
+    start = time.perf_counter()
 
     def say(rows: int) -> None:
-        print(f"\r{file}: {rows:,} rows", end="", file=sys.stderr, flush=True)
+        spent = time.perf_counter() - start
+        print(f"\r{path.name}: {rows:,} rows, {spent:.1f} s", end="", file=sys.stderr, flush=True)
 
-    rows = write(frames, options.out / file, options.crs, say)
-    took = time.monotonic() - begun
-    print(f"\r{file}: {rows:,} synthetic rows in {took:.1f} s", file=sys.stderr)
+    WRITERS[ending](make(options.seed, options.parcels, options.crs), path, title, say)
+    print(file=sys.stderr)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Write a synthetic Chinese city in CGCS2000.")
+    parser.add_argument("--out", type=Path, required=True, help="a folder, made if need be")
+    parser.add_argument("--parcels", type=int, default=500_000, help="how many (500000)")
+    parser.add_argument("--seed", type=int, default=1, help="another city for another (1)")
+    parser.add_argument("--format", choices=("gpkg", "parquet", "both"), default="gpkg")
+    parser.add_argument("--crs", choices=("EPSG:4490", "EPSG:4547"), default="EPSG:4490")
+    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS))
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,71 +1,116 @@
-"""Frames into files, frame by frame: GeoPackage and GeoParquet in bounded memory."""
+"""Frames to files as they come, in bounded memory: GeoPackage and GeoParquet."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import geopandas as gpd
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
-from pyproj import CRS
+import shapely
 
-ROWS = 20_000
+# GeoPackage notes when a table was changed last; the same city shall be the same bytes.
+_NO_DATE = {"OGR_CURRENT_DATE": "2024-01-01T00:00:00.000Z"}
 
-
-def gathered(frames: Iterable[gpd.GeoDataFrame], rows: int = ROWS) -> Iterator[gpd.GeoDataFrame]:
-    """Yield the same rows in frames of about so many."""
-    waiting: list[gpd.GeoDataFrame] = []
-    for frame in frames:
-        waiting.append(frame)
-        if sum(map(len, waiting)) >= rows:
-            yield pd.concat(waiting, ignore_index=True)
-            waiting = []
-    if waiting:
-        yield pd.concat(waiting, ignore_index=True)
+Said = Callable[[int], None]
 
 
-def write(frames: Iterable[gpd.GeoDataFrame], path: Path, crs: str, say: object = None) -> int:
-    """Write frames into a file, by the ending of its name; return how many rows there were."""
-    rows = 0
-    writer: pq.ParquetWriter | None = None
+def _silent(rows: int) -> None:
+    """Progress that nobody watches."""
+
+
+def write_gpkg(
+    frames: Iterable[gpd.GeoDataFrame], path: Path, title: str, say: Said = _silent
+) -> None:
+    """Write frames as the one layer of a new GeoPackage.
+
+    Parameters
+    ----------
+    title : str
+        What the file calls its layer; the layer's name is the file's.
+    say : callable
+        Told how many rows were written so far.
+    """
+    frames, first = _peeked(frames)
     path.unlink(missing_ok=True)
-    for frame in gathered(frames):
-        placed = frame if frame.crs == CRS(crs) else frame.to_crs(crs)
-        if path.suffix == ".parquet":
-            table = _table(placed, crs)
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
-        else:
-            pyogrio.write_dataframe(
-                placed, path, layer=path.stem, driver="GPKG", append=rows > 0, promote_to_multi=None
-            )
-        rows += len(frame)
-        if callable(say):
-            say(rows)
-    if writer is not None:
-        writer.close()
-    return rows
+    kind = _geometry_type(first)
+    schema = _table(first).schema
+    reader = pa.RecordBatchReader.from_batches(schema, _batches(frames, schema, say))
+    pyogrio.set_gdal_config_options(_NO_DATE)
+    try:
+        pyogrio.write_arrow(
+            reader,
+            path,
+            layer=path.stem,
+            driver="GPKG",
+            geometry_name="geometry",
+            geometry_type=kind,
+            crs=first.crs.to_string(),
+            IDENTIFIER=title,
+        )
+    finally:
+        pyogrio.set_gdal_config_options(dict.fromkeys(_NO_DATE))
 
 
-def _table(frame: gpd.GeoDataFrame, crs: str) -> pa.Table:
-    plain = pd.DataFrame(frame.drop(columns="geometry"))
-    if "predecessor_codes" in plain:
-        plain["predecessor_codes"] = plain["predecessor_codes"].astype("string")
-    table = pa.Table.from_pandas(plain, preserve_index=False)
-    table = table.append_column("geometry", pa.array(frame.geometry.to_wkb(), pa.binary()))
+def write_parquet(
+    frames: Iterable[gpd.GeoDataFrame], path: Path, title: str, say: Said = _silent
+) -> None:
+    """Write frames as GeoParquet, a row group a frame."""
+    frames, first = _peeked(frames)
+    kind = _geometry_type(first)
     geo = {
         "version": "1.1.0",
         "primary_column": "geometry",
         "columns": {
             "geometry": {
                 "encoding": "WKB",
-                "geometry_types": [],
-                "crs": json.loads(CRS(crs).to_json()),
+                "geometry_types": [kind],
+                "crs": first.crs.to_json_dict(),
             }
         },
     }
-    return table.replace_schema_metadata({b"geo": json.dumps(geo).encode()})
+    schema = _table(first).schema.with_metadata({"geo": json.dumps(geo), "title": title})
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in _batches(frames, schema, say):
+            writer.write_batch(batch)
+
+
+WRITERS = {"gpkg": write_gpkg, "parquet": write_parquet}
+
+
+def _peeked(
+    frames: Iterable[gpd.GeoDataFrame],
+) -> tuple[Iterator[gpd.GeoDataFrame], gpd.GeoDataFrame]:
+    frames = iter(frames)
+    first = next(frames)
+    return itertools.chain([first], frames), first
+
+
+def _batches(
+    frames: Iterable[gpd.GeoDataFrame], schema: pa.Schema, say: Said
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for frame in frames:
+        yield from _table(frame).cast(schema).to_batches()
+        rows += len(frame)
+        say(rows)
+
+
+def _table(frame: gpd.GeoDataFrame) -> pa.Table:
+    plain = frame.drop(columns="geometry")
+    table = pa.Table.from_pandas(plain, preserve_index=False).replace_schema_metadata(None)
+    # A column that is empty in this frame may hold text in the next.
+    texts = (pa.null(), pa.large_string())
+    fields = [f.with_type(pa.string()) if f.type in texts else f for f in table.schema]
+    table = table.cast(pa.schema(fields))
+    shapes = pa.array(shapely.to_wkb(frame.geometry.array), pa.binary())
+    return table.append_column("geometry", shapes)
+
+
+def _geometry_type(frame: gpd.GeoDataFrame) -> str:
+    shape = frame.geometry.iloc[0]
+    return f"{shape.geom_type} Z" if shape.has_z else str(shape.geom_type)

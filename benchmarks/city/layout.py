@@ -1,145 +1,193 @@
-"""Where things lie: sub-districts of lots between streets, and wiggly lines that neighbours share.
+"""Where things are: blocks between streets, 30 a community, 36 communities a street office.
 
-Metres of EPSG:4547 (CGCS2000, 3 degrees, central meridian 114), x east and y north.
+Everything is laid out on a lattice of blocks in metres and then bent by one smooth map, so that
+what shares a corner on the lattice shares it in the city.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS, Transformer
 
-CRS = "EPSG:4547"
-ORIGIN = (532_000.0, 3_381_000.0)
-COUNTY = "420106"
-LOTS_X, LOTS_Y = 25, 20
-LOTS = LOTS_X * LOTS_Y
-LOT_X_M, LOT_Y_M = 16.0, 20.0
-STREET_M = 20.0
-PITCH_X_M = LOTS_X * LOT_X_M + STREET_M
-PITCH_Y_M = LOTS_Y * LOT_Y_M + STREET_M
-Floats = NDArray[np.float64]
+from city.noise import chosen, whole
+
+METRIC = "EPSG:4547"  # CGCS2000, 3-degree zone around 114 E; x is east in all arrays and files
+BLOCK_WIDTH_M, BLOCK_HEIGHT_M = 120.0, 95.0
+ACROSS, DOWN = 6, 5
+BLOCKS = ACROSS * DOWN  # of a community
+SIDE = 6  # communities along a side of a district
+COMMUNITIES = SIDE * SIDE
+DISTRICTS = 99  # of a county
+CHUNK_BLOCKS = BLOCKS * COMMUNITIES
+COUNTY = 429901  # the first; of a range in which no county has a number
+_EAST_M, _NORTH_M = 480_000.0, 3_350_000.0
+_TYPICAL_LOTS = 12
+
+Integers = NDArray[np.int64]
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class City:
-    """A city of so many parcels: sub-districts in a square, the last one in part."""
-
-    seed: int
-    parcels: int
-
-    @property
-    def subdistricts(self) -> int:
-        """How many sub-districts it takes."""
-        return max(1, math.ceil(self.parcels / LOTS))
-
-    @property
-    def columns(self) -> int:
-        """Sub-districts from west to east."""
-        return math.ceil(math.sqrt(self.subdistricts))
-
-    @property
-    def rows(self) -> int:
-        """Sub-districts from south to north."""
-        return math.ceil(self.subdistricts / self.columns)
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north, with the streets around it."""
-        west, south = ORIGIN
-        east = west + self.columns * PITCH_X_M + STREET_M
-        return west, south, east, south + self.rows * PITCH_Y_M + STREET_M
-
-    def corner(self, subdistrict: int) -> tuple[float, float]:
-        """The south-western corner of a sub-district's lots."""
-        row, column = divmod(subdistrict, self.columns)
-        west, south = ORIGIN
-        return west + STREET_M + column * PITCH_X_M, south + STREET_M + row * PITCH_Y_M
-
-    def dice(self, *what: int) -> np.random.Generator:
-        """Chance for one purpose, the same at every run."""
-        return np.random.default_rng([self.seed, *what])
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """A lattice of cells whose corners and edges are bent, the same for both neighbours.
+    """A city with a number of parcels.
 
     Attributes
     ----------
-    corners : array, shape (rows + 1, columns + 1, 2)
-    across : array, shape (rows + 1, columns, between, 2)
-        Points of the edges from west to east, without their ends.
-    along : array, shape (rows, columns + 1, between, 2)
-        Points of the edges from south to north, without their ends.
+    seed : int
+        Another city for another seed.
+    n_parcels : int
+        How many parcels it has; everything else is as large as these need it.
     """
 
-    corners: Floats
-    across: Floats
-    along: Floats
+    seed: int
+    n_parcels: int
 
-    def cells(self) -> NDArray[np.object_]:
-        """The cells as polygons, row by row from the south-west."""
-        south, north = self.across[:-1], self.across[1:, :, ::-1]
-        east, west = self.along[:, 1:], self.along[:, :-1, ::-1]
-        c = self.corners[:, :, None]
-        rings = [c[:-1, :-1], south, c[:-1, 1:], east, c[1:, 1:], north, c[1:, :-1], west]
-        closed = np.concatenate([*rings, c[:-1, :-1]], axis=2)
-        flat = closed.reshape(-1, *closed.shape[2:])
-        return shapely.polygons(flat)
+    @cached_property
+    def n_blocks(self) -> int:
+        """Blocks, to whole communities."""
+        found, block = 0, 0
+        while found < self.n_parcels or block == 0:
+            blocks = np.arange(block, block + CHUNK_BLOCKS)
+            totals = found + np.cumsum(lots_of_blocks(self.seed, blocks))
+            reached = int(np.searchsorted(totals, self.n_parcels))
+            block += min(reached + 1, CHUNK_BLOCKS)
+            found = int(totals[min(reached, CHUNK_BLOCKS - 1)])
+        return -(-block // BLOCKS) * BLOCKS
 
-    def block(self, row: int, column: int, height: int, width: int) -> shapely.Polygon:
-        """Several cells as one polygon, along the same lines to the last digit."""
-        last_row, last_column = row + height, column + width
-        south = self._line(self.across[row, column:last_column], self.corners[row, column:])
-        east = self._line(self.along[row:last_row, last_column], self.corners[row:, last_column])
-        north = self._line(
-            self.across[last_row, column:last_column], self.corners[last_row, column:]
-        )
-        west = self._line(self.along[row:last_row, column], self.corners[row:, column])
-        ring = [south, east, north[::-1], west[::-1]]
-        return shapely.Polygon(np.concatenate([part[:-1] for part in ring]))
+    @property
+    def n_communities(self) -> int:
+        """Communities."""
+        return self.n_blocks // BLOCKS
 
-    def _line(self, edges: Floats, corners: Floats) -> Floats:
-        parts = [p for k in range(len(edges)) for p in (corners[k][None], edges[k])]
-        return np.concatenate([*parts, corners[len(edges)][None]])
+    def chunks(self) -> Iterator[Integers]:
+        """Yield the blocks, a district at a time."""
+        for first in range(0, self.n_blocks, CHUNK_BLOCKS):
+            yield np.arange(first, min(first + CHUNK_BLOCKS, self.n_blocks))
+
+    def has_cell(self, column: Integers, row: Integers) -> NDArray[np.bool_]:
+        """Return which cells of the lattice are blocks of the city."""
+        community = communities_of_cells(column, row)
+        return (community >= 0) & (community < self.n_communities)
 
 
-def bent_mesh(
-    dice: np.random.Generator,
-    origin: tuple[float, float],
-    cell: tuple[float, float],
-    size: tuple[int, int],
-    between: int,
-    bend: float,
-) -> Mesh:
-    """Make a mesh of `size` (rows, columns) cells of `cell` metres, straight at its rim.
+def rows_of_blocks(seed: int, blocks: Integers) -> Integers:
+    """Return how many rows of lots each block has."""
+    return chosen(seed, "rows", (1, 2, 3), (12, 58, 30), blocks)
 
-    Parameters
-    ----------
-    between : int
-        Points of an edge between its ends.
-    bend : float
-        How far an edge strays from straight, as a share of the cell.
+
+def lots_of_rows(seed: int, blocks: Integers, rows: Integers) -> Integers:
+    """Return how many lots a row has; a block of one row is a school, a park, a works."""
+    single = rows_of_blocks(seed, blocks) == 1
+    many = whole(seed, "lots", 4, 10, blocks, rows)
+    return np.where(single, whole(seed, "few lots", 1, 3, blocks), many)
+
+
+def lots_of_blocks(seed: int, blocks: Integers) -> Integers:
+    """Return how many lots each block has."""
+    rows = rows_of_blocks(seed, blocks)
+    return sum(  # type: ignore[return-value]
+        np.where(r < rows, lots_of_rows(seed, blocks, np.full_like(blocks, r)), 0) for r in range(3)
+    )
+
+
+def cell_of_blocks(blocks: Integers) -> tuple[Integers, Integers]:
+    """Return each block's column and row on the lattice, from the south-west."""
+    community, block = np.divmod(blocks, BLOCKS)
+    cx, cy = cell_of_communities(community)
+    # Numbered west to east and north to south within the community.
+    return cx * ACROSS + block % ACROSS, cy * DOWN + (DOWN - 1 - block // ACROSS)
+
+
+def cell_of_communities(communities: Integers) -> tuple[Integers, Integers]:
+    """Return each community's column and row on the lattice of communities."""
+    district, community = np.divmod(communities, COMMUNITIES)
+    dx, dy = _shell(district)
+    cx, cy = _shell(community)
+    return dx * SIDE + cx, dy * SIDE + cy
+
+
+def communities_of_cells(column: Integers, row: Integers) -> Integers:
+    """Return the community that each cell of the lattice is in; negative outside the lattice."""
+    x, y = column // ACROSS, row // DOWN
+    found = _number(x // SIDE, y // SIDE) * COMMUNITIES + _number(x % SIDE, y % SIDE)
+    return np.where((column < 0) | (row < 0), -1, found)
+
+
+def blocks_of_cells(column: Integers, row: Integers) -> Integers:
+    """Return the block at each cell of the lattice: the reverse of `cell_of_blocks`."""
+    within = (DOWN - 1 - row % DOWN) * ACROSS + column % ACROSS
+    return communities_of_cells(column, row) * BLOCKS + within
+
+
+def _number(x: Integers, y: Integers) -> Integers:
+    """The number at a place that `_shell` gives."""
+    return np.where(x >= y, x * x + y, y * y + 2 * y - x)
+
+
+def _shell(number: Integers) -> tuple[Integers, Integers]:
+    """Columns and rows of 0, 1, 2 ... laid around a corner, so that any first n are compact."""
+    shell = np.floor(np.sqrt(number)).astype(np.int64)
+    rest = number - shell * shell
+    return np.where(rest <= shell, shell, 2 * shell - rest), np.where(rest <= shell, rest, shell)
+
+
+def division_codes(communities: Integers) -> list[str]:
+    """Return each community's 12 digits: county, street office, community."""
+    district, community = np.divmod(communities, COMMUNITIES)
+    county, office = np.divmod(district, DISTRICTS)
+    return [
+        f"{COUNTY + k}{o + 1:03}{c + 1:03}"
+        for k, o, c in zip(county.tolist(), office.tolist(), community.tolist(), strict=True)
+    ]
+
+
+def bent(x: Numbers, y: Numbers) -> Numbers:
+    """Return lattice metres as eastings and northings, to the millimetre, shape (n, 2).
+
+    The map's slope is under 0.2, so that nothing folds.
     """
-    rows, columns = size
-    y, x = np.mgrid[0 : rows + 1, 0 : columns + 1].astype(float)
-    corners = np.stack([x, y], axis=-1)
-    inner = dice.uniform(-0.18, 0.18, (max(rows - 1, 0), max(columns - 1, 0), 2))
-    corners[1:-1, 1:-1] += inner
-    steps = np.linspace(0, 1, between + 2)[1:-1, None]
+    east = x + 150 * np.sin(y / 1500 + 0.3) + 12 * np.sin(x / 700 + y / 500)
+    north = y + 150 * np.sin(x / 1700 + 1.1) + 12 * np.sin(x / 600 - y / 800)
+    return np.round(np.column_stack([east + _EAST_M, north + _NORTH_M]), 3)
 
-    def edges(ends: Floats, others: Floats) -> Floats:
-        straight = ends[:, :, None] * (1 - steps) + others[:, :, None] * steps
-        return straight + dice.uniform(-bend, bend, straight.shape)
 
-    across = edges(corners[:, :-1], corners[:, 1:])
-    along = edges(corners[:-1], corners[1:])
-    across[0, ..., 1], across[-1, ..., 1] = 0, rows
-    along[:, 0, :, 0], along[:, -1, :, 0] = 0, columns
-    scale, shift = np.array(cell), np.array(origin)
-    # Millimetres, as surveys have them; both neighbours round the same points.
-    return Mesh(*(np.round(part * scale + shift, 3) for part in (corners, across, along)))
+def projected(points: Numbers, crs: str) -> Numbers:
+    """Return eastings and northings (and heights, kept) in another system, x east, y north."""
+    if CRS(crs) == CRS(METRIC):
+        return points
+    transformer = Transformer.from_crs(METRIC, crs, always_xy=True)
+    x, y = transformer.transform(points[:, 0], points[:, 1])
+    return np.column_stack([x, y, *points[:, 2:].T])
+
+
+def ragged(starts: Integers, counts: Integers, steps: Integers | int = 1) -> Integers:
+    """Return start, start + step ... for each run, one after the other.
+
+    >>> ragged(np.array([5, 2]), np.array([2, 3]), np.array([1, -1])).tolist()
+    [5, 6, 2, 1, 0]
+    """
+    steps = np.broadcast_to(steps, counts.shape)
+    firsts = np.cumsum(counts) - counts
+    within = np.arange(counts.sum()) - np.repeat(firsts, counts)
+    return np.repeat(starts, counts) + within * np.repeat(steps, counts)
+
+
+def polygons(points: Numbers, rings: Integers, counts: Integers) -> NDArray[np.object_]:
+    """Return polygons of the points that closed rings name, `counts` of them each."""
+    owners = np.repeat(np.arange(len(counts)), counts)
+    return shapely.polygons(shapely.linearrings(points[rings], indices=owners))
+
+
+def areas_m2(points: Numbers, rings: Integers, counts: Integers) -> Numbers:
+    """Return the areas of such rings, to 0.01 m2."""
+    firsts = np.cumsum(counts) - counts
+    x, y = (points[rings] - np.repeat(points[rings[firsts]], counts, axis=0)).T
+    # Each ring begins in its own origin, so that the jump to the next ring adds nothing.
+    turns = x[:-1] * y[1:] - x[1:] * y[:-1]
+    return np.round(np.add.reduceat(np.append(turns, 0.0), firsts) / 2, 2)

@@ -1,6 +1,6 @@
-"""Lets the tests of the synthetic city import it from beside the benchmarks."""
+"""Lets the tests of the synthetic city import it from benchmarks/."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
