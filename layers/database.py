@@ -110,8 +110,14 @@ def connect(dsn: str, *, pool_size: int = 8) -> Database:
         pool_pre_ping=True,
         connect_args={"options": _options(_READING)},
     )
+    # One is kept. Whoever waits for a layer's turn holds one too, and any bound on them would have
+    # the writers of other layers wait with them.
     writing = sa.create_engine(
-        url, pool_size=1, pool_pre_ping=True, connect_args={"options": _options(_WRITING)}
+        url,
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,
+        connect_args={"options": _options(_WRITING)},
     )
     return Database(reading, writing)
 
