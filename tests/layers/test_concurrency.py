@@ -36,8 +36,8 @@ WRITERS = 16
 PROCESSES = 2
 COMMITS = 3
 READERS = 16
-# Far beyond what anything here takes, and short of the minute for which a writer waits for a lock.
-PATIENCE_S = 50
+# Far beyond what anything here takes, on a machine that is busy with other things too.
+PATIENCE_S = 150
 
 WAITING = """
 SELECT pid, state, wait_event_type, wait_event, pg_blocking_pids(pid) AS behind, left(query, 90)
@@ -136,7 +136,7 @@ class Witness:
             self.see_layers(newest[0].commit.recorded_at)
             rounds += 1
             # Sixteen that never rest would leave the writers nothing of two cores.
-            self.stop.wait(0.4)
+            self.stop.wait(random.uniform(0.5, 1.5))
         return rounds
 
     def see_commit(self, revisions: list[Revision]) -> None:
@@ -152,7 +152,7 @@ class Witness:
     def see_layers(self, recorded: datetime) -> None:
         """What is read now is of one commit; what is pinned by recorded time stays."""
         vector = {}
-        for name in random.sample(LAYERS, 3):
+        for name in random.sample(LAYERS, 2):
             found = layer(self.store, name)
             vector[name] = found.at(recorded=recorded).moment.revision
             if len(stamps(found.at().rows())) != 1:

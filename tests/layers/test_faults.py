@@ -20,8 +20,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,17 @@ from typing import Any
 import psycopg
 import pytest
 from publisher import FEATURES, PAIR, SCHEMA, SHARE, few
-from publishing import EVERYTHING, START, WRITER, layer
+from publishing import EVERYTHING, START, WRITER, layer, points, publish, schema_of
 
 from layers import tables
 from layers.cluster import identity
 from layers.embedded import running_cluster
-from layers.errors import UnknownLayer
+from layers.errors import StoreUnavailable, UnknownLayer
 from layers.model import Mode
 from layers.postgres import PostgresMissing, find_server
 from layers.publish import Reload
-from layers.store import open_store
+from layers.sources import FrameSource
+from layers.store import Store, open_store
 
 POINTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 16
 KINDS = ("publisher", "postmaster", "backend", "immediate stop")
@@ -77,6 +79,19 @@ OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND pid = %s
 """
+
+OURS = "datname = current_database() AND pid <> pg_backend_pid()"
+# The check is put off to the end of the transaction, where it sleeps.
+SLOW_COMMIT = (
+    """
+    CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON shikong.commit
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION sleep()
+    """,
+)
 
 
 class Bench:
@@ -268,3 +283,81 @@ def test_the_kills_hit_publishes_that_were_under_way(bench: Bench) -> None:
     if not bench.struck:
         pytest.skip("no kill was among the tests of this run")
     assert set(bench.struck) == set(KINDS)
+
+
+@pytest.fixture
+def cut(store: Store) -> Callable[[], None]:
+    """Ends every session of the store's database but the one that asks."""
+
+    def terminate() -> None:
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " + OURS
+        with psycopg.connect(dsn_of(store), autocommit=True) as connection:
+            connection.execute(end)
+
+    return terminate
+
+
+def dsn_of(store: Store) -> str:
+    url = store.database.writing.url.set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+def nothing_is_written(store: Store) -> None:
+    """All is as the one commit left it, and the next one succeeds."""
+    found = layer(store, "t")
+    assert (found.record.head, found.at().read()["a"].tolist()) == (1, ["old", "old"])
+    later = publish(store, "t", points(no=["1"], a=["new"]), mode=Mode.UPSERT)
+    assert (later.revision, later.changed) == (2, 1)
+
+
+@pytest.mark.parametrize("stage", ["read", "hash", "compare", "write"])
+def test_a_connection_that_is_cut_at_a_stage_says_that_nothing_was_written(
+    store: Store, cut: Callable[[], None], stage: str
+) -> None:
+    publish(store, "t", points(no=["1", "2"], a=["old", "old"]), schema_of({"id": "a"}))
+
+    def say(reached: str, done: int, total: int | None) -> None:
+        if reached == stage:
+            cut()
+
+    edits = {"t": Reload(FrameSource(points(no=["1", "2"], a=["half", "half"])))}
+    with pytest.raises(StoreUnavailable, match="nothing was written, try again"):
+        store.commit(edits, WRITER, "cut", say=say)
+    nothing_is_written(store)
+
+
+def test_a_connection_that_is_cut_within_the_commit_refers_to_the_log(
+    store: Store, cut: Callable[[], None]
+) -> None:
+    publish(store, "t", points(no=["1", "2"], a=["old", "old"]), schema_of({"id": "a"}))
+    with psycopg.connect(dsn_of(store)) as connection:
+        for statement in SLOW_COMMIT:
+            connection.execute(statement)
+    waiter = threading.Thread(target=cut_when, args=(store, "PgSleep", cut))
+    waiter.start()
+    edits = {"t": Reload(FrameSource(points(no=["1", "2"], a=["half", "half"])))}
+    with pytest.raises(StoreUnavailable, match="the log tells whether this was written"):
+        store.commit(edits, WRITER, "cut")
+    waiter.join()
+    with psycopg.connect(dsn_of(store)) as connection:
+        connection.execute("DROP TRIGGER slow ON shikong.commit")
+    nothing_is_written(store)
+
+
+def cut_when(store: Store, waits: str, cut: Callable[[], None]) -> None:
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND wait_event = '{waits}'"
+    deadline = time.monotonic() + PATIENCE_S
+    with psycopg.connect(dsn_of(store), autocommit=True) as connection:
+        while connection.execute(query).fetchone() == (0,) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    cut()
+
+
+def test_a_database_that_is_gone_is_one_clear_line(bench: Bench) -> None:
+    bench.stop_at_once()
+    with pytest.raises(StoreUnavailable, match=r"postgresql://.*connection") as caught:
+        bench.store.commit({PAIR: few("gone")}, WRITER, "gone")
+    assert "\n" not in str(caught.value)
+    bench.running.close()
+    bench.running.enter_context(running_cluster(bench.data))
+    assert bench.store.commit({PAIR: few("back")}, WRITER, "back").commit is not None
