@@ -11,11 +11,12 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from layers import tables
-from layers.database import statement
-from layers.errors import UnknownLayer, UnknownRevision
+from layers.database import statement, waited_too_long
+from layers.errors import LayerBusy, UnknownLayer, UnknownRevision
 from layers.model import OPEN_REVISION, Commit, Layer, Revision, Schema, Visibility
 from layers.readers import Reader
 from layers.schema_files import parse_schema, schema_document
@@ -79,11 +80,24 @@ def index_layer(connection: Connection, record: Layer) -> None:
 
 
 def lock_layer(connection: Connection, layer_id: str) -> Layer | None:
-    """Lock a layer against other commits until the transaction ends; readers are not held up."""
+    """Lock a layer against other commits until the transaction ends; readers are not held up.
+
+    Raises
+    ------
+    LayerBusy
+        Where others hold it for longer than the connection's ``lock_timeout``.
+    """
     # The advisory lock also covers a layer that is not there yet: two first publishes take turns.
-    connection.execute(
-        sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(layer_id, 0)))
-    )
+    key = sa.func.hashtextextended(layer_id, 0)
+    try:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    except OperationalError as error:
+        if not waited_too_long(error):
+            raise
+        raise LayerBusy(
+            f"somebody else is publishing to layer {layer_id!r} and has not finished; nothing was "
+            "written, try again when they have"
+        ) from error
     return find_layer(connection, layer_id)
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
 from layers.errors import StoreUnavailable
 
@@ -40,6 +40,7 @@ _WRITING = _COMMON | {
     "maintenance_work_mem": "256MB",
     "default_statistics_target": "25",
 }
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,27 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction, committed on leaving, rolled back on an error."""
-        with self.writing.begin() as connection:
-            yield connection
+        """One transaction, committed on leaving, rolled back on an error.
+
+        Raises
+        ------
+        StoreUnavailable
+            Where the database does not answer, or hangs up before the transaction has ended.
+        """
+        begun, remedy = False, "nothing was written, try again"
+        try:
+            with self.writing.begin() as connection:
+                begun = True
+                yield connection
+                # What is lost from here on may have been written before it was lost.
+                remedy = "the log tells whether this was written"
+        except DBAPIError as error:
+            if not begun:
+                where = self.writing.url.set(drivername="postgresql").render_as_string()
+                raise _unavailable(error, where) from error
+            if error.connection_invalidated:
+                raise StoreUnavailable(f"{_unavailable(error)}; {remedy}") from error
+            raise
 
     def close(self) -> None:
         """Give every connection back."""
@@ -99,8 +118,14 @@ def connect(dsn: str, *, pool_size: int = 8) -> Database:
         pool_pre_ping=True,
         connect_args={"options": _options(_READING)},
     )
+    # One is kept. Whoever waits for a layer's turn holds one too, and any bound on them would have
+    # the writers of other layers wait with them.
     writing = sa.create_engine(
-        url, pool_size=1, pool_pre_ping=True, connect_args={"options": _options(_WRITING)}
+        url,
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,
+        connect_args={"options": _options(_WRITING)},
     )
     return Database(reading, writing)
 
@@ -112,6 +137,11 @@ def reachable(dsn: str) -> Iterator[None]:
         yield
     except (OperationalError, ProgrammingError) as error:
         raise _unavailable(error, make_url(dsn).render_as_string(hide_password=True)) from error
+
+
+def waited_too_long(error: DBAPIError) -> bool:
+    """Tell whether a statement gave up because somebody else held a lock for too long."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 @cache

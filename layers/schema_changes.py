@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from layers import tables
+from layers.database import waited_too_long
 from layers.errors import LayerBusy, SchemaConflict
 from layers.model import Layer, Role, Schema
 from layers.plans import Planned
@@ -35,7 +36,6 @@ _LASTING_ROLES = (Role.KEY, Role.EVENT_START, Role.VALID_FROM, Role.VALID_TO)
 _WAIT_MS = 500
 _PAUSE_S = 1.0
 _TRIES = 120
-_LOCK_NOT_AVAILABLE = "55P03"
 _Addition = tuple[sa.Table, str, sa.types.TypeEngine[Any]]
 
 
@@ -162,7 +162,7 @@ def _patiently(connection: Connection, record: Layer, changes: list[_Addition]) 
                 connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
             return
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            if not waited_too_long(error):
                 raise
             time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
     raise LayerBusy(

@@ -1,23 +1,15 @@
-"""Commits among others: recorded time, clocks, locks, readers meanwhile, and kills half way."""
+"""Commits one after another: recorded time, clocks, snapshots that stay, failures."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import geopandas as gpd
 import pytest
 import sqlalchemy as sa
-from publishing import EVERYTHING, START, WRITER, counts, layer, points, publish, schema_of
+from publishing import EVERYTHING, START, WRITER, layer, points, publish, schema_of
 
 from layers import tables
 from layers.clock import SimulatedClock
@@ -26,36 +18,6 @@ from layers.model import Mode
 from layers.publish import Reload
 from layers.sources import FrameSource
 from layers.store import Store, open_store
-
-# Publishes an upsert of many rows, and says when it begins to write.
-PUBLISHER = """
-import sys
-import geopandas as gpd
-import shapely
-from datetime import UTC, datetime
-from layers.model import Mode
-from layers.publish import Reload
-from layers.readers import Writer
-from layers.sources import FrameSource
-from layers.store import open_store
-numbers = range(3000)
-frame = gpd.GeoDataFrame(
-    {"no": [str(n) for n in numbers], "a": ["new"] * 3000},
-    geometry=[shapely.Point(n % 180, 1) for n in numbers],
-    crs="OGC:CRS84",
-)
-store = open_store(sys.argv[1])
-store.layers
-def say(stage, done, total):
-    print(stage, flush=True)
-print("open", flush=True)
-store.commit({"t": Reload(FrameSource(frame), mode=Mode.UPSERT)}, Writer("p"), "p", say=say)
-print("done", flush=True)
-"""
-
-
-def upsert(*ids: str, **columns: Any) -> Reload:
-    return Reload(FrameSource(points(no=list(ids), **columns)), mode=Mode.UPSERT)
 
 
 def test_recorded_time_strictly_increases_whatever_the_clock_does(store: Store) -> None:
@@ -100,60 +62,6 @@ def test_a_revision_is_found_by_when_it_was_recorded(store: Store) -> None:
     assert len(found.at(at, recorded=START + timedelta(hours=23)).read()) == 1
 
 
-def test_two_publishers_of_one_layer_take_turns_and_neither_is_lost(store: Store) -> None:
-    publish(store, "t", points(no=["0"]), schema_of())
-    errors: list[BaseException] = []
-
-    def work(name: str) -> None:
-        try:
-            for n in range(4):
-                store.commit({"t": upsert(f"{name}{n}")}, WRITER, name)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not errors
-    assert len(layer(store, "t").at().read()) == 13
-    assert [r.number for r in layer(store, "t").revisions()] == list(range(13, 0, -1))
-
-
-def test_two_first_publishes_of_one_layer_take_turns(store: Store) -> None:
-    reports: list[Any] = []
-
-    def work(no: str) -> None:
-        reports.append(publish(store, "t", points(no=[no]), schema_of(), mode=Mode.UPSERT))
-
-    threads = [threading.Thread(target=work, args=(no,)) for no in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(r.revision for r in reports) == [1, 2]
-    assert sorted(layer(store, "t").at().read().index) == ["a", "b"]
-
-
-def test_a_publish_holds_up_neither_readers_nor_publishers_of_other_layers(store: Store) -> None:
-    for name in ("t", "u"):
-        publish(store, name, points(no=["0"], a=["old"]), schema_of({"id": "a"}))
-    seen: list[tuple[str, int, int]] = []
-
-    def meanwhile(stage: str, done: int, total: int | None) -> None:
-        before = layer(store, "t")
-        frame = before.at().read()
-        other = publish(store, "u", points(no=[str(len(seen) + 1)], a=["x"]), mode=Mode.UPSERT)
-        seen.append((frame.loc["0", "a"], before.record.head, other.revision or 0))
-
-    store.commit({"t": upsert("0", a=["new"])}, WRITER, "m", say=meanwhile)
-    assert {stage[:2] for stage in seen} == {("old", 1)}
-    assert [stage[2] for stage in seen] == list(range(2, len(seen) + 2))
-    assert len(seen) >= 4
-    assert layer(store, "t").at().read().loc["0", "a"] == "new"
-
-
 def test_a_snapshot_stays_what_it_was_while_others_commit(store: Store) -> None:
     publish(store, "t", points(no=["0"], a=["old"]), schema_of({"id": "a"}))
     snapshot = layer(store, "t").at()
@@ -175,29 +83,6 @@ def test_a_first_publish_that_fails_leaves_no_trace(store: Store) -> None:
     with store.database.read() as connection:
         assert connection.scalar(sa.text("SELECT to_regclass('live.t')")) is None
     assert publish(store, "t", points(no=["1"]), schema_of()).revision == 1
-
-
-@pytest.mark.parametrize(("stage", "delay_s"), [("open", 0.01), ("hash", 0.0), ("write", 0.02)])
-def test_a_publisher_that_is_killed_leaves_the_revision_before(
-    empty_template: str, make_database: Callable[..., str], stage: str, delay_s: float
-) -> None:
-    dsn = make_database(empty_template)
-    with closing(open_store(dsn)) as store:
-        old = gpd.GeoDataFrame(points(no=["0", "1"], a=["old", "old"]))
-        publish(store, "t", old, schema_of({"id": "a"}))
-        command = [sys.executable, "-c", PUBLISHER, dsn]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.strip() == stage:
-                    break
-            time.sleep(delay_s)
-            os.kill(process.pid, signal.SIGKILL)
-        head = layer(store, "t").record.head
-        assert head == 1
-        assert layer(store, "t").at().read()["a"].tolist() == ["old", "old"]
-        later = publish(store, "t", points(no=["0"], a=["newer"]), mode=Mode.UPSERT)
-        assert (later.revision, counts(later)) == (2, (0, 1, 0))
 
 
 def test_migrations_make_what_the_tables_say(store: Store) -> None:
