@@ -46,6 +46,21 @@ ORDER BY pid
 """
 
 
+# A check that is put off to the end of the transaction, and takes its time there.
+SLOW_COMMIT = (
+    """
+    CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON shikong.commit
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.message = 'slow') EXECUTE FUNCTION sleep()
+    """,
+)
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+
 def dsn_of(store: Store) -> str:
     url = store.database.writing.url.set(drivername="postgresql")
     return url.render_as_string(hide_password=False)
@@ -259,7 +274,7 @@ def contents(row: sa.Row[Any]) -> dict[str, Any]:
 def test_no_reader_saw_half_a_commit(storm: Storm) -> None:
     _, _, witnesses, rounds = storm
     assert [wrong for witness in witnesses for wrong in witness.wrong] == []
-    assert all(count >= 3 for count in rounds)
+    assert min(rounds) >= 3
 
 
 def test_what_was_pinned_by_recorded_time_is_the_same_afterwards(storm: Storm) -> None:
@@ -376,8 +391,27 @@ def test_who_waits_for_a_layer_holds_none_that_comes_after_it(store: Store) -> N
     assert {n: r.revision for n, r in last.reports.items()} == {"a": 2, "b": 3, "c": 3}
 
 
+def test_no_commit_is_seen_before_one_that_was_recorded_earlier(store: Store) -> None:
+    """Else what was read at a recorded time could change afterwards."""
+    seed(store, "a", "b")
+    with store.database.write() as connection:
+        for statement in SLOW_COMMIT:
+            connection.execute(sa.text(statement))
+    with threads(2) as pool:
+        slow = pool.submit(store.commit, {"a": upsert(0, 1)}, WRITER, "slow")
+        wait_until(lambda: count(store, SLEEPING) == 1, store)
+        within_patience(store, pool.submit(store.commit, {"b": upsert(1, 1)}, WRITER, "quick"))
+        seen = store.log()
+        within_patience(store, slow)
+    assert [r.commit.message for r in seen] == ["quick", "slow", "0", "0"]
+    assert seen[0].commit.recorded_at > seen[1].commit.recorded_at
+
+
 def waiting_for_locks(store: Store) -> int:
-    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return count(store, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+
+def count(store: Store, query: str) -> int:
     with store.database.read() as connection:
         return int(connection.scalar(sa.text(query)) or 0)
 
