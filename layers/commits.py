@@ -96,8 +96,7 @@ def commit(
             if dry_run:
                 raise _DryRunError
             # Last, because readers of these layers wait from here to the end of the transaction.
-            for planned in todo.values():
-                schema_changes.take_effect(connection, planned)
+            schema_changes.take_effect(connection, todo.values())
             number, recorded = _record(connection, clock, statement, todo, revisions)
     except _DryRunError:
         for report in reports.values():

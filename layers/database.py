@@ -39,6 +39,8 @@ _WRITING = _COMMON | {
     "work_mem": "64MB",
     "maintenance_work_mem": "256MB",
     "default_statistics_target": "25",
+    # A publisher that was killed lets go of its layer within this time.
+    "client_connection_check_interval": "2s",
 }
 _LOCK_NOT_AVAILABLE = "55P03"
 

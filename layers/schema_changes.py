@@ -6,9 +6,10 @@ nothing. A field that is retired keeps its column, for the revisions that had it
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,22 +64,29 @@ def plan(record: Layer, change: SchemaChange, now: datetime) -> Planned:
     return Planned(record, report, now, schema=None if same else new)
 
 
-def take_effect(connection: Connection, planned: Planned) -> None:
-    """Add the columns that a plan's schema lacks, and enter it in the catalogue.
+def take_effect(connection: Connection, planned_all: Iterable[Planned]) -> None:
+    """Add the columns that the plans' schemas lack, and enter these in the catalogue.
+
+    All layers' columns at once: a layer that had its own would be locked while others wait.
 
     Raises
     ------
     LayerBusy
         Where long reads leave no moment for it, try after try.
     """
-    record, schema = planned.record, planned.schema
-    if schema is None:
-        return
-    since = record.head + 1
-    schemas = (*record.schemas, (since, schema))
-    _alter(connection, record, tables.layer_tables(record.id, schema, schemas))
-    row = {"layer_id": record.id, "since_revision": since, "document": schema_document(schema)}
-    connection.execute(sa.insert(tables.layer_schema).values(row))
+    changing = [(p.record, p.schema) for p in planned_all if p.schema is not None]
+    additions: dict[str, list[_Addition]] = {}
+    for record, schema in changing:
+        schemas = (*record.schemas, (record.head + 1, schema))
+        after = tables.layer_tables(record.id, schema, schemas)
+        additions[record.id] = list(_additions(connection, record, after))
+    additions = {layer_id: found for layer_id, found in additions.items() if found}
+    if additions:
+        _patiently(connection, additions)
+    for record, schema in changing:
+        document = schema_document(schema)
+        row = {"layer_id": record.id, "since_revision": record.head + 1, "document": document}
+        connection.execute(sa.insert(tables.layer_schema).values(row))
 
 
 def _refuse_another_layer(record: Layer, new: Schema) -> None:
@@ -125,15 +133,15 @@ def _document(schema: Schema) -> dict[str, object]:
     return {k: v for k, v in schema_document(schema).items() if k != "visibility"}
 
 
-def _alter(connection: Connection, record: Layer, after: tables.LayerTables) -> None:
+def _additions(
+    connection: Connection, record: Layer, after: tables.LayerTables
+) -> Iterator[_Addition]:
     before = tables.tables_of(record)
-    changes = list(_columns(before.open, after.open))
+    yield from _columns(before.open, after.open)
     if before.restricted is not None and after.restricted is not None:
-        changes += _columns(before.restricted, after.restricted)
+        yield from _columns(before.restricted, after.restricted)
     elif after.restricted is not None:
         _create(connection, after.restricted)
-    if changes:
-        _patiently(connection, record, changes)
 
 
 def _columns(before: Family, after: Family) -> Iterator[_Addition]:
@@ -151,13 +159,13 @@ def _create(connection: Connection, family: Family) -> None:
             connection.execute(CreateIndex(index))
 
 
-def _patiently(connection: Connection, record: Layer, changes: list[_Addition]) -> None:
+def _patiently(connection: Connection, additions: Mapping[str, list[_Addition]]) -> None:
     alembic = Operations(MigrationContext.configure(connection))
     for _ in range(_TRIES):
         try:
             with connection.begin_nested():
                 connection.execute(sa.text(f"SET LOCAL lock_timeout = {_WAIT_MS}"))
-                for table, name, kind in changes:
+                for table, name, kind in itertools.chain(*additions.values()):
                     alembic.add_column(table.name, sa.Column(name, kind), schema=table.schema)
                 connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
             return
@@ -166,6 +174,6 @@ def _patiently(connection: Connection, record: Layer, changes: list[_Addition]) 
                 raise
             time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
     raise LayerBusy(
-        f"{record.id} is being read without a pause, and its schema can't be changed meanwhile; "
-        "try again when exports have ended"
+        f"{', '.join(additions)}: being read without a pause; the schema can't be changed "
+        "meanwhile, try again when exports have ended"
     )

@@ -144,9 +144,10 @@ class Snapshot:
         self, connection: Connection, record: Layer, size: int
     ) -> Iterator[list[sa.Row[Any]]]:
         select = as_wkb(self.select(record))
-        result = connection.execution_options(yield_per=size).execute(select)
-        for rows in result.partitions():
-            yield list(rows)
+        # Closed with the reading, also where nobody reads to the end.
+        with connection.execution_options(yield_per=size).execute(select) as result:
+            for rows in result.partitions():
+                yield list(rows)
 
     def _fields(self, record: Layer) -> tuple[Field, ...]:
         return self.layer.reader.fields(record.as_of(self.moment.revision).schema)
