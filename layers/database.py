@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
@@ -84,6 +85,9 @@ class Database:
             if error.connection_invalidated:
                 raise StoreUnavailable(f"{_unavailable(error)}; {remedy}") from error
             raise
+        except psycopg.OperationalError as error:
+            # COPY speaks to the driver itself.
+            raise StoreUnavailable(f"{_unavailable(error)}; {remedy}") from error
 
     def close(self) -> None:
         """Give every connection back."""

@@ -4,7 +4,7 @@ The database is a private cluster of these tests' own. It runs without fsync, wh
 of processes loses nothing that they have given to the kernel. It does wait for its log to be given
 to the kernel, so that what a publisher was told is committed must be there after any kill.
 
-There are 16 points in a normal run, and 50 with HYPOTHESIS_PROFILE=long.
+There are 50 points, in every part of the time that a publish takes: about four minutes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from layers.sources import FrameSource
 from layers.store import Store, open_store
 from layers.verify import verify
 
-POINTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 16
+POINTS = 50
 KINDS = ("publisher", "backend", "postmaster", "immediate")
 _PATIENCE_S = 60.0
 
@@ -127,7 +127,7 @@ def test_a_kill_leaves_the_revision_before_or_after_and_the_next_publish_succeed
     for n, moment in enumerate(chance.sample(moments, share)):
         what = ("first", "later")[n % 2]
         stages[_kill_at(scene, kind, what, moment)] += 1
-    assert stages["done"] <= share / 2, f"the kills came too late: {stages}"
+    assert stages["done"] < share, f"the kills came too late: {stages}"
     assert len(stages) > 1, f"all kills came in one stage: {stages}"
 
 
@@ -293,7 +293,7 @@ def test_a_session_ended_within_a_commit_is_told_in_one_line(store: Store, stage
     # Within a COPY the driver does not pass on why.
     why = "connection is lost" if stage == "read" else "terminating connection due to administrator"
     assert why in str(caught.value)
-    assert "commit again" in str(caught.value)
+    assert "nothing was written, try again" in str(caught.value)
     assert "\n" not in str(caught.value)
     for name in ("t", "u"):
         assert layer(store, name).record.head == 1
@@ -324,7 +324,7 @@ def test_a_layer_that_others_hold_for_too_long_is_busy(store: Store) -> None:
         def set_timeout(connection: sa.Connection) -> None:
             connection.exec_driver_sql("SET LOCAL lock_timeout = 100")
 
-        with pytest.raises(LayerBusy, match=r"layer 't' is held .* try again") as caught:
+        with pytest.raises(LayerBusy, match=r"layer 't' and has not .* try again") as caught:
             store.commit({"t": news}, WRITER, "m")
         assert "\n" not in str(caught.value)
         # Other layers are not concerned.
