@@ -57,9 +57,9 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """One read-only snapshot: all that is read within it is of one moment."""
         try:
-            with self.reading.connect() as connection:
+            with self.reading.connect() as connection, _given_up_when_lost(connection):
                 yield connection
-        except OperationalError as error:
+        except (OperationalError, psycopg.OperationalError) as error:
             raise _unavailable(error) from error
 
     @contextmanager
@@ -75,7 +75,8 @@ class Database:
         try:
             with self.writing.begin() as connection:
                 begun = True
-                yield connection
+                with _given_up_when_lost(connection):
+                    yield connection
                 # What is lost from here on may have been written before it was lost.
                 remedy = "the log tells whether this was written"
         except DBAPIError as error:
@@ -86,7 +87,6 @@ class Database:
                 raise StoreUnavailable(f"{_unavailable(error)}; {remedy}") from error
             raise
         except psycopg.OperationalError as error:
-            # COPY speaks to the driver itself.
             raise StoreUnavailable(f"{_unavailable(error)}; {remedy}") from error
 
     def close(self) -> None:
@@ -154,6 +154,17 @@ def waited_too_long(error: DBAPIError) -> bool:
 def statement(name: str) -> sa.TextClause:
     """Return the fixed statement in ``layers/sql/<name>.sql``."""
     return sa.text(files("layers").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _given_up_when_lost(connection: Connection) -> Iterator[None]:
+    """Drop a connection that broke within a COPY, which speaks to the driver itself."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        # The driver may not know yet that it is lost, and a rollback would fail in its place.
+        connection.invalidate(error)
+        raise
 
 
 def _options(settings: dict[str, str]) -> str:

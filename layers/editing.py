@@ -138,8 +138,7 @@ class _Editing:
         if there:
             since, until = there[0].start, there[-1].end
             raise EditConflict(
-                f"{self.record.id} has {key!r} already from {_shown(since)} to {_shown(until)}; "
-                "update it, or put it"
+                f"{self.record.id} has {key!r} already {_shown(since, until)}; update it, or put it"
             )
         self._set(key, put(self._timeline(key), Span(start, end, values)))
 
@@ -209,7 +208,8 @@ class _Editing:
     def _checked(self, key: str, start: datetime, end: datetime) -> tuple[datetime, datetime]:
         if end <= start:
             raise BadPeriod(
-                f"{key!r}: the period ends at {_shown(end)}, and starts at {_shown(start)}"
+                f"{key!r}: the period ends at {format_instant(end)}, and starts at "
+                f"{format_instant(start)}"
             )
         return start, end
 
@@ -233,8 +233,7 @@ class _Editing:
         if not self._timeline(key):
             raise UnknownFeature(f"{self.record.id} has no feature {key!r}")
         raise EditConflict(
-            f"{self.record.id} has {key!r} at another time, not from {_shown(start)} "
-            f"to {_shown(end)}"
+            f"{self.record.id} has {key!r} at another time, not {_shown(start, end)}"
         )
 
     def _timeline(self, key: str) -> Timeline:
@@ -255,5 +254,7 @@ def _next(instant: datetime) -> datetime:
     return instant + datetime.resolution
 
 
-def _shown(instant: datetime) -> str:
-    return "for good" if instant == FOREVER else format_instant(instant)
+def _shown(start: datetime, end: datetime) -> str:
+    if end == FOREVER:
+        return f"from {format_instant(start)} on"
+    return f"from {format_instant(start)} to {format_instant(end)}"

@@ -302,6 +302,30 @@ def test_a_session_ended_within_a_commit_is_told_in_one_line(store: Store, stage
     assert store.commit({"t": news, "u": news}, WRITER, "m").commit == 3
 
 
+def test_a_connection_whose_loss_the_driver_does_not_know_is_told_in_one_line(
+    store: Store,
+) -> None:
+    publish(store, "t", points(no=["1"], a=["old"]), SCHEMA)
+    drivers: list[psycopg.Connection] = []
+
+    @sa.event.listens_for(store.database.writing, "begin")
+    def find_driver(connection: sa.Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        drivers.append(driver)
+
+    def break_off(now: str, done: int, total: int | None) -> None:
+        # As when the socket closes within a COPY: to the driver the command is still under way.
+        if now == "compare":
+            drivers[-1].pgconn.send_query(b"SELECT 1")
+            raise psycopg.OperationalError("connection socket closed")
+
+    news = Reload(FrameSource(points(no=["1"], a=["new"])))
+    with pytest.raises(StoreUnavailable, match="socket closed; nothing was written, try again"):
+        store.commit({"t": news}, WRITER, "m", say=break_off)
+    assert publish(store, "t", points(no=["1"], a=["new"])).revision == 2
+
+
 def _end_writer(store: Store) -> None:
     """End the session that holds a layer, and wait for its end."""
     ask = sa.text(

@@ -69,7 +69,12 @@ def test_a_read_may_name_a_commit_or_a_tag(own_doors: Any) -> None:
 
 
 def test_there_is_a_page_of_commits(own_doors: Any) -> None:
-    _split(own_doors)
+    commit = _split(own_doors)
+    for headers, seen in (({}, False), (own_doors.key(), True)):
+        page = own_doors.client.get("/commits?f=html", headers=headers)
+        assert page.status_code == 200
+        assert f'<th scope="row">{commit}' in page.text
+        assert ("a split" in page.text) == seen
     page = own_doors.client.get("/commits?document=CAD-2024-7&f=html", headers=own_doors.key())
     assert page.status_code == 200
     assert "169-100A" in page.text
