@@ -34,7 +34,7 @@ from layers.tables import Family
 _LASTING = ("kind", "geometry", "crs", "time_zone")
 _LASTING_ROLES = (Role.KEY, Role.EVENT_START, Role.VALID_FROM, Role.VALID_TO)
 # A lock that waits holds up every reader behind it: it waits this long, and lets them pass.
-_WAIT_MS = 500
+_WAIT_S = 0.5
 _PAUSE_S = 1.0
 _TRIES = 120
 _Addition = tuple[sa.Table, str, sa.types.TypeEngine[Any]]
@@ -160,14 +160,10 @@ def _create(connection: Connection, family: Family) -> None:
 
 
 def _patiently(connection: Connection, additions: Mapping[str, list[_Addition]]) -> None:
-    alembic = Operations(MigrationContext.configure(connection))
     for _ in range(_TRIES):
         try:
             with connection.begin_nested():
-                connection.execute(sa.text(f"SET LOCAL lock_timeout = {_WAIT_MS}"))
-                for table, name, kind in itertools.chain(*additions.values()):
-                    alembic.add_column(table.name, sa.Column(name, kind), schema=table.schema)
-                connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
+                _add(connection, itertools.chain(*additions.values()))
             return
         except OperationalError as error:
             if not waited_too_long(error):
@@ -177,3 +173,14 @@ def _patiently(connection: Connection, additions: Mapping[str, list[_Addition]])
         f"{', '.join(additions)}: being read without a pause; the schema can't be changed "
         "meanwhile, try again when exports have ended"
     )
+
+
+def _add(connection: Connection, additions: Iterable[_Addition]) -> None:
+    alembic = Operations(MigrationContext.configure(connection))
+    until = time.monotonic() + _WAIT_S
+    for table, name, kind in additions:
+        # What is left of the one wait: readers of the tables before are held up by now.
+        left_ms = max(int((until - time.monotonic()) * 1000), 1)
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = {left_ms}"))
+        alembic.add_column(table.name, sa.Column(name, kind), schema=table.schema)
+    connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))

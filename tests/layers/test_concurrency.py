@@ -289,6 +289,49 @@ def test_a_commit_held_open_holds_up_no_writer_of_other_layers(store: Store) -> 
     assert layer(store, "a").at().read()["stamp"].tolist() == ["held"]
 
 
+def test_no_commit_is_to_be_seen_before_one_that_was_recorded_earlier(store: Store) -> None:
+    for name in ("a", "b"):
+        publish(store, name, points(no=["0"], stamp=["old"], by=["x"]), SCHEMA)
+    reached, leave = threading.Event(), threading.Event()
+
+    def hold(_: sa.Connection) -> None:
+        reached.set()
+        assert leave.wait(HANG_S)
+
+    with stores(address(store), 2) as own, ThreadPoolExecutor(2) as pool:
+        sa.event.listen(own[0].database.writing, "commit", hold, once=True)
+        edit = [Put({"no": "0", "stamp": "new", "by": "x"})]
+        first = pool.submit(own[0].commit, {"a": edit}, WRITER, "first")
+        try:
+            assert reached.wait(HANG_S)
+            second = pool.submit(own[1].commit, {"b": edit}, WRITER, "second")
+            # Its layer is free; but the first has its recorded time, and is not to be seen yet.
+            assert not wait([second], 1).done
+            assert not {"first", "second"} & {r.commit.message for r in store.log()}
+        finally:
+            leave.set()
+        earlier, later = settle(store, [first, second])
+    assert earlier.recorded_at < later.recorded_at
+    assert earlier.commit < later.commit
+
+
+def test_a_commit_that_lands_within_a_read_is_not_seen_by_it(store: Store) -> None:
+    publish(store, "t", points(no=["0", "1"], stamp=["old"] * 2, by=["x"] * 2), SCHEMA)
+    snapshot = layer(store, "t").at()
+    landed: list[int | None] = []
+
+    def land(*_: Any) -> None:
+        if not landed:
+            landed.append(None)
+            edits = [Update(no, {"stamp": "new"}) for no in ("0", "1")]
+            landed[0] = store.commit({"t": edits}, WRITER, "m").commit
+
+    sa.event.listen(store.database.reading, "after_cursor_execute", land)
+    assert set(snapshot.read()["stamp"]) == {"old"}
+    assert landed[0] is not None
+    assert set(layer(store, "t").at().read()["stamp"]) == {"new"}
+
+
 WIDER = schema_of({"id": "stamp"}, {"id": "by"}, {"id": "more", "type": "integer"})
 
 
