@@ -14,8 +14,8 @@ from layers.beliefs import believed, scope_condition
 from layers.errors import BadKey
 from layers.model import Duplicates, Role
 from layers.report import Findings, RepeatedKey
-from layers.sameness import family_hash, same_shape
-from layers.staging import NAMED, Stage, some
+from layers.sameness import same_shape
+from layers.staging import NAMED, Stage, hashes, some
 
 # Begins the keys of rows that have none yet; a key of the source can't begin so.
 _UNNAMED = "~~"
@@ -34,7 +34,7 @@ def give_ids(
     if not findings.without_key.count:
         return
     # Until it has an id, a row goes by the hash of its content: what is drawn twice is one thing.
-    digest: Any = sa.func.encode(family_hash(stage.tables.open, raw.c), "hex")
+    digest: Any = sa.func.encode(hashes(stage)["_hash"], "hex")
     by_hash = sa.literal(_UNNAMED).op("||")(digest)
     connection.execute(sa.update(raw).values(_key=by_hash).where(raw.c._key.is_(None)))
     if stage.record.head:
@@ -147,7 +147,7 @@ def _merge_geometry(stage: Stage) -> sa.Update:
     )
     return (
         sa.update(raw)
-        .values(_geom=pieces.c._geom)
+        .values(_geom=pieces.c._geom, _hash=sa.null())
         .where(raw.c._key == pieces.c._key, raw.c._s.is_not_distinct_from(pieces.c._s))
     )
 

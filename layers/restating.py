@@ -73,7 +73,7 @@ def plan(connection: Connection, restatement: Restatement) -> tuple[Assertions, 
     stage, absent = restatement.stage, restatement.absent.c
     raw = stage.raw.c
     columns: dict[str, Any] = {c.key: c for c in raw if c.key in stage.ready.c}
-    columns |= {"_fid": raw._key, **hashes(stage, raw)}
+    columns |= {"_fid": raw._key, **hashes(stage)}
     query = sa.select(*(c.label(n) for n, c in columns.items()))
     connection.execute(sa.insert(stage.ready).from_select(list(columns), query))
     gone = sa.select(absent._fid, absent._s, absent._e)

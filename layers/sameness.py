@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,9 @@ from layers.model import FieldType
 from layers.tables import Family
 
 HASH_VERSION = 2
+# Before a row's shape, or in its place.
+PRESENT, ABSENT = b"G", b"N"
+_FIRST_DAY = date(1970, 1, 1)
 Typed = Iterable[tuple[str, FieldType]]
 
 
@@ -33,8 +37,10 @@ def row_hash(
     if not spatial:
         return sa.func.sha256(encoded)
     shape = sa.case(
-        (columns._geom.is_(None), sa.literal(b"N", sa.LargeBinary)),
-        else_=sa.literal(b"G", sa.LargeBinary).op("||")(sa.func.ST_AsEWKB(columns._geom)),
+        (columns._geom.is_(None), sa.literal(ABSENT, sa.LargeBinary)),
+        else_=sa.literal(PRESENT, sa.LargeBinary).op("||")(
+            sa.func.ST_AsBinary(columns._geom, "NDR")
+        ),
     )
     return sa.func.sha256(encoded.op("||")(shape))
 
@@ -80,6 +86,10 @@ def _stable_text(kind: FieldType, column: Any) -> sa.ColumnElement[str]:
     if kind is FieldType.INSTANT:
         epoch = sa.func.extract("epoch", column) * 1_000_000
         return sa.cast(sa.cast(epoch, sa.BigInteger), sa.Text)
+    if kind is FieldType.NUMBER:
+        return sa.func.encode(sa.func.float8send(column), "hex")
+    if kind is FieldType.DATE:
+        return sa.cast(column - sa.literal(_FIRST_DAY), sa.Text)
     return sa.cast(column, sa.Text)
 
 

@@ -23,6 +23,7 @@ from layers.beliefs import believed, scope_condition
 from layers.columns import Conversion
 from layers.errors import BadPeriod, BadScope, BadValue
 from layers.model import Kind, Layer, Schema
+from layers.row_hashes import with_hashes
 from layers.sameness import family_hash, same_shape
 from layers.sources import Source
 from layers.tables import (
@@ -48,7 +49,8 @@ class Stage:
     Attributes
     ----------
     raw : Table
-        The rows as the source has them, typed, with ``_key`` and the period where it states one.
+        The rows as the source has them, typed, with ``_key`` and the period where it states one,
+        and the hashes of what they say: ``_hash`` is NULL where that is to be worked out anew.
     ready : Table
         One row a (feature, start), with its period and hashes; its content is that of its row in
         ``raw``, which is not written a second time.
@@ -101,6 +103,8 @@ def _stage_tables(layer_id: str, schema: Schema) -> tuple[sa.Table, sa.Table]:
         sa.Column("_s", INSTANT),
         sa.Column("_e", INSTANT),
         *content(),
+        sa.Column("_hash", sa.LargeBinary),
+        sa.Column("_hash_restricted", sa.LargeBinary),
     )
     ready = temporary_table(
         f"ready_{layer_id}",
@@ -129,7 +133,8 @@ def copy_rows(
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, stage.raw.c.keys()))
     table = psycopg.sql.Identifier(stage.raw.name)
     statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, names)
-    tables = ahead(map(conversion.table, source.batches()))
+    hashed = (with_hashes(conversion.table(b), stage.tables) for b in source.batches())
+    tables = ahead(hashed)
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy, closing(tables):
             copy.write(binary_copy.HEADER)
@@ -156,7 +161,7 @@ def fill_lacking(connection: Connection, stage: Stage, lacking: Iterable[str]) -
         raw = stage.raw
         connection.execute(
             sa.update(raw)
-            .values({n: was.c[n] for n in names})
+            .values({n: was.c[n] for n in names} | {"_hash": sa.null()})
             .where(raw.c._key == was.c._fid, was.c._valid_from <= raw.c._s)
             .where(was.c._valid_to > raw.c._s)
         )
@@ -239,7 +244,7 @@ def make_ready(connection: Connection, stage: Stage) -> int:
     kept = _keep_shapes(connection, stage)
     raw, ready = stage.raw.c, stage.ready
     columns: dict[str, Any] = {"_row": raw._row, "_fid": raw._key, "_s": raw._s, "_e": raw._e}
-    columns |= hashes(stage, raw)
+    columns |= hashes(stage)
     # A fence: what sorts the rows by feature and start must not carry their contents along.
     rows = sa.select(*(c.label(n) for n, c in columns.items())).offset(0).subquery("rows")
     columns = {n: rows.c[n] for n in columns} | {"_e": _end(stage, rows.c)}
@@ -249,14 +254,15 @@ def make_ready(connection: Connection, stage: Stage) -> int:
     return kept
 
 
-def hashes(stage: Stage, columns: Any) -> dict[str, sa.ColumnElement[bytes]]:
-    """Return the hashes of a staged row: of what is open, and of what is restricted, if any is."""
-    tables = stage.tables
-    found = {"_hash": family_hash(tables.open, columns)}
+def hashes(stage: Stage) -> dict[str, sa.ColumnElement[bytes]]:
+    """Return the hashes of what a staged row says openly, and in restricted fields, if in any."""
+    raw, tables = stage.raw.c, stage.tables
+    stale = raw._hash.is_(None)
+    found: dict[str, Any] = {"_hash": sa.func.coalesce(raw._hash, family_hash(tables.open, raw))}
     if tables.restricted is not None:
-        nothing = sa.and_(sa.true(), *(columns[f.id].is_(None) for f in tables.restricted.fields))
-        hashed = family_hash(tables.restricted, columns)
-        found["_hash_restricted"] = sa.case((nothing, sa.null()), else_=hashed)
+        nothing = sa.and_(sa.true(), *(raw[f.id].is_(None) for f in tables.restricted.fields))
+        anew = sa.case((nothing, sa.null()), else_=family_hash(tables.restricted, raw))
+        found["_hash_restricted"] = sa.case((stale, anew), else_=raw._hash_restricted)
     return found
 
 
@@ -322,7 +328,7 @@ def _keep_shapes(connection: Connection, stage: Stage) -> int:
     was = believed(stage.tables.open, names).subquery("was")
     done = connection.execute(
         sa.update(raw)
-        .values(_geom=was.c._geom)
+        .values(_geom=was.c._geom, _hash=sa.null())
         .where(raw.c._key == was.c._fid)
         .where(was.c._valid_from <= raw.c._s, was.c._valid_to > raw.c._s)
         .where(sa.not_(sa.cast(raw.c._geom.op("=")(was.c._geom), sa.Boolean)))

@@ -154,14 +154,11 @@ def _kill_publisher(scene: Scene, publisher: Told) -> None:
 
 
 def _kill_backend(scene: Scene, publisher: Told) -> None:
-    ask = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
-    with psycopg.connect(scene.dsn) as connection:
-        keeper = connection.execute(ask).fetchone()
-    assert keeper is not None
     with suppress(ProcessLookupError):  # it was done, and its session over
         os.kill(publisher.backend, signal.SIGKILL)
-        # The postmaster has every process begin anew, as shared memory may be broken.
-        _wait_until(lambda: not _lives(keeper[0]), "the end of the others' processes")
+    # Once the postmaster knows that it was killed, it lets nobody in before every process has begun
+    # anew, as shared memory may be broken. A session that was ending by itself just ends.
+    _wait_until(lambda: not _lives(publisher.backend), "the end of the session's process")
 
 
 def _kill_postmaster(scene: Scene, publisher: Told) -> None:
