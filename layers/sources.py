@@ -27,7 +27,7 @@ from layers.errors import BadSource
 from spatial.crs import parse_crs
 
 # Each takes some 10 MB of parcels, and a few are in hand at once.
-BATCH_ROWS = 8_192
+BATCH_ROWS = 4_096
 _SINGLE = {".json", ".geojson", ".topojson", ".shp", ".fgb"}
 _ARROW_TYPES = {
     "bool": pa.bool_(),
