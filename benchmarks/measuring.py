@@ -47,7 +47,7 @@ class Server:
 
     @classmethod
     def of(cls, data: Path) -> Server:
-        """Return the server of a data folder of `layers.embedded`."""
+        """Return the server of a data folder of `layers.servers.embedded`."""
         text = (data / "postgres" / "cluster" / "postmaster.pid").read_text()
         return cls(int(text.split()[0]))
 

@@ -11,7 +11,7 @@ from measuring import peak_mb
 
 from layers.publish import Reload
 from layers.readers import Writer
-from layers.schema_files import read_schema
+from layers.schemas.documents import read_schema
 from layers.sources import open_source
 from layers.store import open_store
 

@@ -23,8 +23,8 @@ from city.files import write_gpkg, write_parquet
 from city.parcels import parcels
 from measuring import Cost, Server, run_process, spread
 
-from layers.embedded import running_cluster
-from layers.schema_files import read_schema
+from layers.schemas.documents import read_schema
+from layers.servers.embedded import running_cluster
 from layers.store import Store, open_store
 
 HERE = Path(__file__).resolve().parent

@@ -17,7 +17,7 @@ configured() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# A PostgreSQL of at least 15 that has PostGIS, as layers/postgres.py looks for it.
+# A PostgreSQL of at least 15 that has PostGIS, as layers/servers/postgres.py looks for it.
 has_postgis() {
     command -v dpkg-query >/dev/null || { command -v postgres >/dev/null && return 0; }
     for folder in /usr/lib/postgresql/*; do

@@ -92,7 +92,7 @@ serve() { # until the page is there; then Ctrl-C, after which nothing may be lef
 run_it() { # as whom
     if [ "${TARGET:-demo}" = setup ]; then
         timed as "$1" make setup; timed as "$1" make setup
-        timed as "$1" .venv/bin/python -c 'import pathlib, layers.embedded as e
+        timed as "$1" .venv/bin/python -c 'import pathlib, layers.servers.embedded as e
 with e.running_cluster(pathlib.Path(".shikong"), say=print): pass'
     else
         serve "$1"; serve "$1"; serve "$1"

@@ -19,7 +19,7 @@ from layers.database import statement, waited_too_long
 from layers.errors import LayerBusy, UnknownLayer, UnknownRevision
 from layers.model import OPEN_REVISION, Commit, Layer, Revision, Schema, Visibility
 from layers.readers import Reader
-from layers.schema_files import parse_schema, schema_document
+from layers.schemas.documents import parse_schema, schema_document
 
 
 def find_layer(connection: Connection, layer_id: str) -> Layer | None:

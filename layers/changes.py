@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers.beliefs import touched_between
+from layers.editing.restating import read_timelines
+from layers.editing.timelines import side_by_side
 from layers.features import finite
 from layers.model import OPEN_REVISION, Field, Layer, Version, VersionChange
 from layers.readers import Reader
-from layers.restating import read_timelines
 from layers.tables import FOREVER, tables_of
-from layers.timelines import side_by_side
 
 ASSERTED, RETRACTED = "asserted", "retracted"
 _STREAMED = 2000

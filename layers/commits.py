@@ -10,18 +10,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers import catalog, editing, plans, publish, reverting, schema_changes, tables
+from layers import catalog, publish, schema_changes, tables
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
+from layers.editing import effects, reverting
 from layers.edits import Edit, Edits, Revert
 from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
 from layers.model import Document, Layer
-from layers.plans import Planned
 from layers.publish import Reload
 from layers.readers import Writer
 from layers.report import Report
 from layers.schema_changes import SchemaChange
-from layers.staging import Progress
+from layers.writing import plans
+from layers.writing.plans import Planned
+from layers.writing.staging import Progress
 
 # Held from the stamping of the recorded time through COMMIT, by every writer of every layer.
 _STAMP_LOCK = 0x5354414D
@@ -151,7 +153,7 @@ def _plan(
     if isinstance(change, SchemaChange):
         return schema_changes.plan(record, change, now)
     edits = change if isinstance(change, Edits) else Edits(change)
-    return editing.plan(connection, record, edits, now)
+    return effects.plan(connection, record, edits, now)
 
 
 def _existing(connection: Connection, layer_id: str) -> Layer:

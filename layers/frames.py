@@ -11,8 +11,8 @@ import pyarrow as pa
 import shapely
 import sqlalchemy as sa
 
-from layers.columns import ARROW_TYPES
 from layers.model import Field, FieldType, Schema
+from layers.rows.columns import ARROW_TYPES
 from spatial.crs import parse_crs
 
 Rows = Sequence[sa.Row[Any]]

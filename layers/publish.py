@@ -13,17 +13,18 @@ from pyproj import CRS
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers import beliefs, catalog, identity, staging, tables
-from layers.columns import Conversion, check_scope, match_names
+from layers import beliefs, catalog, tables
 from layers.errors import BadPeriod, BadSource, NeedsConsent, SchemaConflict
-from layers.inference import Choices, infer_schema, with_choices
 from layers.model import Kind, Layer, Mode, Role, Schema
-from layers.plans import Planned, count
 from layers.report import Findings, Report
-from layers.schema_files import RESERVED, schema_document
+from layers.rows.columns import Conversion, check_scope, match_names
+from layers.schemas.documents import RESERVED, schema_document
+from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
-from layers.staging import Progress, Stage
-from layers.writing import plan_family
+from layers.writing import identity, staging
+from layers.writing.plans import Planned, count
+from layers.writing.staging import Progress, Stage
+from layers.writing.versions import plan_family
 
 # A reload that retires more than this share of its scope is more likely a wrong file.
 CONSENT_SHARE = 0.2

@@ -25,10 +25,10 @@ from layers import tables
 from layers.database import waited_too_long
 from layers.errors import LayerBusy, SchemaConflict
 from layers.model import Layer, Role, Schema
-from layers.plans import Planned
 from layers.report import Findings, Report
-from layers.schema_files import schema_document
+from layers.schemas.documents import schema_document
 from layers.tables import Family
+from layers.writing.plans import Planned
 
 # What a layer is: another kind of thing, or the same things under other ids, is another layer.
 _LASTING = ("kind", "geometry", "crs", "time_zone")

@@ -228,7 +228,7 @@ def srid_of(schema: Schema) -> int:
 
     Stored coordinates are always x east, y north; OGC:CRS84 is therefore PostGIS's 4326.
 
-    >>> from layers.schema_files import parse_schema
+    >>> from layers.schemas.documents import parse_schema
     >>> srid_of(parse_schema({"title": "t", "geometry": "Point", "crs": "OGC:CRS84"}))
     4326
     """

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from layers.embedded import EmbeddedError
 from layers.errors import LayersError
+from layers.servers.embedded import EmbeddedError
 from services import commands, history, keeping
 from services.errors import ServicesError
 from spatial.errors import SpatialError

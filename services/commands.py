@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 from layers import catalog
 from layers.clock import system_clock
 from layers.errors import BadPeriod, BadScope, BadSource
-from layers.inference import Choices
 from layers.keys import create_key as make_key
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
-from layers.profiles import find_schema
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.report import Report
-from layers.schema_files import write_schema
+from layers.schemas.documents import write_schema
+from layers.schemas.inference import Choices
+from layers.schemas.profiles import find_schema
 from layers.sources import open_source
 from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from layers.edit_files import read_edits
+from layers.editing.files import read_edits
 from layers.model import Document, Link, Revision
-from layers.profiles import find_schema
 from layers.report import Report
 from layers.schema_changes import SchemaChange
+from layers.schemas.profiles import find_schema
 from layers.store import Store
 from services.commands import READER, settings_of, writer
 from services.errors import BadParameter

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from layers import archives
-from layers.archive_files import Manifest
 from layers.database import Database, connect, reachable
-from layers.embedded import running_cluster
-from layers.verify import verify as find_faults
+from layers.keeping import archives
+from layers.keeping.archive_files import Manifest
+from layers.keeping.verify import verify as find_faults
+from layers.servers.embedded import running_cluster
 from services.commands import settings_of
 from services.opening import opened_store
 

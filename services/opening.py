@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from layers.embedded import running_cluster
+from layers.servers.embedded import running_cluster
 from layers.store import Store, open_store
 from services.settings import Settings, read_settings
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy.engine import make_url
 
-from layers.embedded import EmbeddedError, running_cluster
+from layers.servers.embedded import EmbeddedError, running_cluster
 from layers.store import Store, open_store
 from services.demo.city import City, load_city, read_city
 

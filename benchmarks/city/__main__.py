@@ -16,7 +16,7 @@ from city.incidents import incidents
 from city.parcels import parcels
 from city.pipes import pipe_nodes, pipe_segments
 from city.schemas import synthetic_schemas
-from layers.schema_files import write_schema
+from layers.schemas.documents import write_schema
 
 LAYERS = {
     "parcels": ("合成宗地 · Synthetic parcels", parcels),

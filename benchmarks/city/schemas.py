@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from layers.model import Schema, Title
-from layers.profiles import profile_schemas
+from layers.schemas.profiles import profile_schemas
 
 
 def synthetic_schemas() -> dict[str, Schema]:

@@ -15,7 +15,7 @@ from layers.clock import SimulatedClock
 from layers.model import Document, Mode
 from layers.publish import Reload
 from layers.readers import Writer
-from layers.schema_files import read_schema
+from layers.schemas.documents import read_schema
 from layers.sources import FrameSource, Source, open_source
 from layers.store import Store
 from services.demo.cases import make_cases

@@ -24,10 +24,10 @@ from city.parcels import parcels
 from city.pipes import pipe_nodes, pipe_segments
 from city.schemas import synthetic_schemas
 
-from layers.profiles import profile_schemas
 from layers.publish import Reload
 from layers.readers import Reader, Writer
-from layers.schema_files import read_schema
+from layers.schemas.documents import read_schema
+from layers.schemas.profiles import profile_schemas
 from layers.sources import FrameSource, open_source
 from layers.store import Store
 

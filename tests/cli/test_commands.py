@@ -18,8 +18,8 @@ import pytest
 import shapely
 from starlette.testclient import TestClient
 
-from layers.profiles import profile_schemas
-from layers.schema_files import write_schema
+from layers.schemas.documents import write_schema
+from layers.schemas.profiles import profile_schemas
 from layers.store import open_store
 from services.app import create_app
 from services.cli import main

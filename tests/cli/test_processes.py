@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from layers.embedded import PostgresMissing
-from layers.postgres import find_server
+from layers.servers.embedded import PostgresMissing
+from layers.servers.postgres import find_server
 
 SHIKONG = [sys.executable, "-m", "services.cli"]
 

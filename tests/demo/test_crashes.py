@@ -9,7 +9,7 @@ import pytest
 
 from layers.publish import Reload
 from layers.readers import Reader, Writer
-from layers.schema_files import read_schema
+from layers.schemas.documents import read_schema
 from layers.sources import open_source
 from layers.store import Store
 from spatial.assignment import assign

@@ -23,7 +23,7 @@ import shapely
 
 from layers.publish import Reload
 from layers.readers import Writer
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import open_store
 

@@ -13,7 +13,7 @@ from layers.model import Schema
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.report import Report
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource, Source
 from layers.store import PublishedLayer, Store
 

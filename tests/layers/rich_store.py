@@ -14,7 +14,7 @@ from layers.keys import create_key
 from layers.model import Document, Mode, Schema
 from layers.publish import Reload
 from layers.schema_changes import SchemaChange
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
 

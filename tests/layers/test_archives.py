@@ -22,13 +22,13 @@ from publishing import EVERYTHING, START, WRITER, layer
 from starlette.testclient import TestClient
 
 from layers import tables
-from layers.archive_files import Manifest
-from layers.archives import backup, restore
 from layers.database import Database, connect
 from layers.edits import Update
 from layers.errors import BadArchive, StoreNotEmpty, StoreUnavailable
+from layers.keeping.archive_files import Manifest
+from layers.keeping.archives import backup, restore
+from layers.keeping.verify import verify
 from layers.store import Store, open_store
-from layers.verify import verify
 from services.app import create_app
 from services.settings import Settings
 
@@ -38,7 +38,7 @@ INSTANTS = [START + timedelta(days=n) for n in (-400, 1.5, 9, 12, 400)]
 RESTORER = """
 import sys
 from pathlib import Path
-from layers.archives import restore
+from layers.keeping.archives import restore
 from layers.database import connect
 def say(name):
     print(name, flush=True)

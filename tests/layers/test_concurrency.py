@@ -27,13 +27,13 @@ import sqlalchemy as sa
 from publishing import EVERYTHING, START, WRITER, layer, points, publish, schema_of
 
 from layers.edits import Put, Update
+from layers.keeping.verify import verify
 from layers.model import Mode
 from layers.publish import Reload
 from layers.readers import Writer
 from layers.schema_changes import SchemaChange
 from layers.sources import FrameSource
 from layers.store import Store, open_store
-from layers.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = schema_of({"id": "stamp"}, {"id": "by"})

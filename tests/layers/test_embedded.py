@@ -20,15 +20,15 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from layers.embedded import DataClosed, NotDurable, PostgresMissing, running_cluster
-from layers.postgres import find_server
+from layers.servers.embedded import DataClosed, NotDurable, PostgresMissing, running_cluster
+from layers.servers.postgres import find_server
 
 ROOT = Path(__file__).parents[2]
 # Says "in" once inside, and leaves at the end of its input.
 VISITOR = """
 import sys
 from pathlib import Path
-from layers.embedded import running_cluster
+from layers.servers.embedded import running_cluster
 with running_cluster(Path(sys.argv[1]), durable=False) as address:
     print("in", address, flush=True)
     sys.stdin.read()

@@ -31,15 +31,15 @@ from publishing import WRITER, layer, points, publish
 from sqlalchemy.engine import make_url
 
 from layers import catalog
-from layers.cluster import identity
-from layers.embedded import EmbeddedError, running_cluster
 from layers.errors import LayerBusy, StoreUnavailable, UnknownLayer
+from layers.keeping.verify import verify
 from layers.model import Mode
-from layers.postgres import find_server
 from layers.publish import Reload
+from layers.servers.cluster import identity
+from layers.servers.embedded import EmbeddedError, running_cluster
+from layers.servers.postgres import find_server
 from layers.sources import FrameSource
 from layers.store import Store, open_store
-from layers.verify import verify
 
 POINTS = 50
 KINDS = ("publisher", "backend", "postmaster", "immediate")

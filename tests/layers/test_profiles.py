@@ -19,9 +19,9 @@ import layers
 from layers.edits import Update
 from layers.errors import BadSchema, BadScope, BadValue, UnknownLayer
 from layers.model import Field, FieldType, Kind, Role, Schema, Visibility
-from layers.profiles import find_schema, profile_schemas
 from layers.readers import Reader
-from layers.schema_files import parse_schema, read_schema, schema_document, write_schema
+from layers.schemas.documents import parse_schema, read_schema, schema_document, write_schema
+from layers.schemas.profiles import find_schema, profile_schemas
 from layers.store import Store
 
 CN = profile_schemas("cn")

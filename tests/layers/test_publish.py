@@ -25,9 +25,9 @@ from layers.errors import (
     SchemaConflict,
     UnknownLayer,
 )
-from layers.inference import Choices
 from layers.model import Mode
 from layers.publish import Reload
+from layers.schemas.inference import Choices
 from layers.sources import FrameSource
 from layers.store import Store
 

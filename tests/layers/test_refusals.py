@@ -8,8 +8,8 @@ import shapely
 from publishing import counts, layer, points, publish, schema_of
 
 from layers.errors import BadKey, BadValue, SchemaConflict, UnknownLayer
-from layers.inference import Choices
 from layers.model import Duplicates, Kind, Mode
+from layers.schemas.inference import Choices
 from layers.sources import FrameSource
 from layers.store import Store
 

@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from publishing import WRITER
 
 from layers import migrations
-from layers.archive_files import opened_archive
-from layers.archives import backup, restore
 from layers.database import connect
+from layers.keeping.archive_files import opened_archive
+from layers.keeping.archives import backup, restore
+from layers.keeping.verify import verify
 from layers.store import Store, open_store
 from layers.tables import STORE_FORMAT, layer
-from layers.verify import verify
 
 STORES = Path(__file__).resolve().parents[1] / "fixtures" / "stores"
 RELEASES = sorted(path.stem for path in STORES.glob("*.zip"))

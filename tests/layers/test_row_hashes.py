@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from publishing import START, layer, publish, schema_of
 
-from layers import staging
-from layers.columns import Conversion, match_names
+from layers.keeping.verify import verify
+from layers.rows.columns import Conversion, match_names
 from layers.sameness import family_hash
 from layers.sources import FrameSource, open_source
 from layers.store import Store, open_store
-from layers.verify import verify
+from layers.writing import staging
 
 # No other letter comes before these in any of the names: the order of the columns matters.
 KINDS = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from layers.errors import BadSchema
-from layers.inference import Choices, with_choices
 from layers.model import Role
-from layers.schema_files import SYSTEM_NAMES, parse_schema, read_schema, schema_document
+from layers.schemas.documents import SYSTEM_NAMES, parse_schema, read_schema, schema_document
+from layers.schemas.inference import Choices, with_choices
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted((ROOT / "deploy" / "demo" / "schemas").glob("*.toml"))

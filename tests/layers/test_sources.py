@@ -14,9 +14,9 @@ import shapely
 from publishing import START, counts, layer, points, publish
 
 from layers.errors import BadRequest, BadSource
-from layers.inference import Choices
 from layers.model import Kind
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
+from layers.schemas.inference import Choices
 from layers.sources import BATCH_ROWS, FrameSource, open_source
 from layers.store import Store
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from layers.errors import UnknownLayer
-from layers.faults import abridged
+from layers.keeping.faults import abridged
+from layers.keeping.verify import find_faults, verify
 from layers.store import Store, open_store
-from layers.verify import find_faults, verify
 
 # How each invariant is broken, and the checks that must name it.
 BROKEN = {

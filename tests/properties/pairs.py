@@ -21,15 +21,15 @@ from layers.database import Database
 from layers.edits import Edit, Revert
 from layers.errors import LayersError
 from layers.features import Moment, Query, as_wkb, select_features
+from layers.keeping.verify import verify
 from layers.model import Mode, Schema
 from layers.publish import Reload
 from layers.readers import Reader, Writer
 from layers.report import Report
 from layers.schema_changes import SchemaChange
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
-from layers.verify import verify
 from spatial.periods import Interval
 
 EVERYTHING, WRITER = Reader.everything(), Writer("property test")

@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 from pairs import EVERYTHING, MICROSECOND, POINTS, History, Pair, Step, day
 
 from layers.edits import Edit, Insert, Put, Retire, Supersede, Update
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
 from layers.store import Store, open_store
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"

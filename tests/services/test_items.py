@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from layers.model import Mode
 from layers.publish import Reload
 from layers.readers import Writer
-from layers.schema_files import parse_schema
+from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
 

@@ -10,14 +10,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from layers import descent, restating
+from layers import descent
 from layers.descent import Links, Told
-from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, When
-from layers.errors import BadPeriod, EditConflict, UnknownFeature
-from layers.model import Kind, Layer
-from layers.plans import Planned, count
-from layers.report import Findings, Report
-from layers.statements import (
+from layers.editing import restating
+from layers.editing.statements import (
     Statement,
     blank,
     check_required,
@@ -25,7 +21,12 @@ from layers.statements import (
     read_statements,
     unkeyed_id,
 )
-from layers.timelines import FOREVER, Span, Timeline, put, within, without
+from layers.editing.timelines import FOREVER, Span, Timeline, put, within, without
+from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, When
+from layers.errors import BadPeriod, EditConflict, UnknownFeature
+from layers.model import Kind, Layer
+from layers.report import Findings, Report
+from layers.writing.plans import Planned, count
 from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
 

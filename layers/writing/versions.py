@@ -22,8 +22,8 @@ from sqlalchemy.schema import CreateTable
 
 from layers.beliefs import believed, believed_contents
 from layers.model import OPEN_REVISION
-from layers.staging import Stage
 from layers.tables import FOREVER, INSTANT, Family, temporary_table
+from layers.writing.staging import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import shapely
 
 from layers.errors import BadSchema, BadSource
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title
-from layers.schema_files import SYSTEM_NAMES
+from layers.schemas.documents import SYSTEM_NAMES
 from layers.sources import Source
 
 
@@ -76,7 +76,7 @@ def with_choices(schema: Schema, choices: Choices) -> Schema:
 
     Examples
     --------
-    >>> from layers.schema_files import parse_schema
+    >>> from layers.schemas.documents import parse_schema
     >>> schema = parse_schema({"title": "t", "geometry": "Point", "fields": [{"id": "no"}]})
     >>> with_choices(schema, Choices(keys=("no",))).keys[0].id
     'no'

@@ -17,8 +17,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from layers.cluster import Cluster, identity, name_of
-from layers.postgres import (
+from layers.servers.cluster import Cluster, identity, name_of
+from layers.servers.postgres import (
     PACKAGES,
     ClusterFailed,
     DataClosed,

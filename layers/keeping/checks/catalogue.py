@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from layers import catalog
 from layers.database import statement
 from layers.errors import BadSchema
-from layers.faults import Fault
+from layers.keeping.faults import Fault
 from layers.model import Layer
 from layers.tables import STORE_FORMAT
 

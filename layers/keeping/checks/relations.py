@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from layers.database import statement
-from layers.faults import Fault
+from layers.keeping.faults import Fault
 from layers.model import Layer
 from layers.tables import CATALOGUE, LAYER_SCHEMAS, metadata, tables_of
 

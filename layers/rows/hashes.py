@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from layers.binary_copy import fixed_width, join, parts_of, plain
 from layers.model import FieldType
+from layers.rows.binary_copy import fixed_width, join, parts_of, plain
 from layers.sameness import ABSENT, HASH_VERSION, PRESENT
 from layers.tables import Family, LayerTables
 

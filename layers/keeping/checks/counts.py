@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 from sqlalchemy.engine import Connection, Row
 
-from layers.checks.versions import end_at
-from layers.faults import Fault
+from layers.keeping.checks.versions import end_at
+from layers.keeping.faults import Fault
 from layers.model import OPEN_REVISION, Layer
 from layers.sameness import content_hash
 from layers.tables import FOREVER, INSTANT, Family, tables_of

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from layers.postgres import (
+from layers.servers.postgres import (
     DEBIAN,
     ClusterFailed,
     DataClosed,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from layers.code_lists import with_code_lists
 from layers.errors import BadSchema
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title, Visibility
-from layers.patterns import check_pattern
+from layers.schemas.code_lists import with_code_lists
+from layers.schemas.patterns import check_pattern
 
 GEOMETRIES = tuple(
     f"{multi}{name}{z}"

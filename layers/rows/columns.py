@@ -18,10 +18,10 @@ from pyproj import CRS
 
 from layers.errors import BadScope, BadSource, BadValue
 from layers.model import Field, FieldType, Role, Schema
-from layers.patterns import find_misfits
 from layers.report import Findings
+from layers.rows.wkb import ready_wkb
+from layers.schemas.patterns import find_misfits
 from layers.sources import Batch
-from layers.wkb import ready_wkb
 from spatial.crs import parse_crs, transform
 from spatial.errors import SpatialError
 from spatial.periods import clean_instants
@@ -198,7 +198,7 @@ def match_names(schema: Schema, available: Sequence[str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> from layers.schema_files import parse_schema
+    >>> from layers.schemas.documents import parse_schema
     >>> match_names(parse_schema({"title": "t", "geometry": "Point", "fields": [
     ...     {"id": "no", "source": ["NR", "No"]}, {"id": "width"}]}), ["WIDTH", "No", "NOTE"])
     {'no': 'No', 'width': 'WIDTH'}
@@ -252,7 +252,7 @@ def convert(values: pa.Array, f: Field, schema: Schema, first_row: int) -> pa.Ar
 
     Examples
     --------
-    >>> from layers.schema_files import parse_schema
+    >>> from layers.schemas.documents import parse_schema
     >>> schema = parse_schema({"title": "t", "geometry": "Point",
     ...     "fields": [{"id": "n", "type": "integer", "missing": ["-"]}]})
     >>> convert(pa.array(["7", "-"]), schema.fields[0], schema, 1).to_pylist()

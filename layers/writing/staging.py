@@ -18,12 +18,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers import binary_copy
 from layers.beliefs import believed, scope_condition
-from layers.columns import Conversion
 from layers.errors import BadPeriod, BadScope, BadValue
 from layers.model import Kind, Layer, Schema
-from layers.row_hashes import with_hashes
+from layers.rows import binary_copy
+from layers.rows.columns import Conversion
+from layers.rows.hashes import with_hashes
 from layers.sameness import family_hash, same_shape
 from layers.sources import Source
 from layers.tables import (

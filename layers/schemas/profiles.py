@@ -8,7 +8,7 @@ from pathlib import Path
 
 from layers.errors import BadSchema
 from layers.model import Schema
-from layers.schema_files import read_schema
+from layers.schemas.documents import read_schema
 
 _NAMED = re.compile(r"(?P<profile>[A-Za-z][\w-]*):(?P<layer>[A-Za-z]\w*)")
 
@@ -70,4 +70,4 @@ def find_schema(name: str) -> Schema:
 def _profiles() -> dict[str, Path]:
     """The folders of the profiles: packages are installed as files, so resources have paths."""
     folders = sorted(Path(str(files("layers"))).joinpath("schemas").iterdir())
-    return {folder.name: folder for folder in folders if folder.is_dir()}
+    return {folder.name: folder for folder in folders if any(folder.glob("*.toml"))}

@@ -1,7 +1,7 @@
 """One feature through time, in memory: periods that do not overlap, each with what was so.
 
 The algebra behind edits and reverts, which touch few features: cut, put, and compare, instant by
-instant. Whole layers are compared in the database instead (`layers.writing`).
+instant. Whole layers are compared in the database instead (`layers.writing.versions`).
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from layers.checks import belongings, catalogue, counts, relations, versions
 from layers.database import Database, statement
 from layers.errors import UnknownLayer
-from layers.faults import Fault, abridged
+from layers.keeping.checks import belongings, catalogue, counts, relations, versions
+from layers.keeping.faults import Fault, abridged
 from layers.model import Layer
 from layers.tables import tables_of
 

@@ -19,7 +19,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable, DropSchema
 
 from layers import catalog, migrations
-from layers.archive_files import (
+from layers.database import Database, statement
+from layers.errors import BadArchive, StoreNotEmpty, StoreUnavailable
+from layers.keeping.archive_files import (
     Archive,
     Manifest,
     Member,
@@ -29,8 +31,6 @@ from layers.archive_files import (
     write_manifest,
     write_member,
 )
-from layers.database import Database, statement
-from layers.errors import BadArchive, StoreNotEmpty, StoreUnavailable
 from layers.model import Layer
 from layers.tables import CATALOGUE, LAYER_SCHEMAS, SYSTEM_COLUMNS, layer, tables_of
 

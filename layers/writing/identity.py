@@ -15,7 +15,7 @@ from layers.errors import BadKey
 from layers.model import Duplicates, Role
 from layers.report import Findings, RepeatedKey
 from layers.sameness import same_shape
-from layers.staging import NAMED, Stage, hashes, some
+from layers.writing.staging import NAMED, Stage, hashes, some
 
 # Begins the keys of rows that have none yet; a key of the source can't begin so.
 _UNNAMED = "~~"

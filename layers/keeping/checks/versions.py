@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers.faults import Fault
+from layers.keeping.faults import Fault
 from layers.model import OPEN_REVISION, Layer
 from layers.sameness import row_hash
 from layers.tables import FOREVER, INSTANT, Family

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 from sqlalchemy.engine import Connection
 
-from layers.checks.versions import both_tables, end_at, named, place, stream
-from layers.faults import Fault
+from layers.keeping.checks.versions import both_tables, end_at, named, place, stream
+from layers.keeping.faults import Fault
 from layers.model import OPEN_REVISION, Layer
 from layers.tables import LayerTables, commit, erasure, lineage, revision
 

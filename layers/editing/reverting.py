@@ -9,16 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers import descent, restating
+from layers import descent
 from layers.beliefs import touched_between
 from layers.descent import Links
+from layers.editing import restating
+from layers.editing.timelines import Span, Timeline, Values, side_by_side
 from layers.edits import Revert
 from layers.errors import RevertConflict
 from layers.model import Layer, Schema
-from layers.plans import Planned, count
 from layers.report import Findings, Report
 from layers.tables import tables_of
-from layers.timelines import Span, Timeline, Values, side_by_side
+from layers.writing.plans import Planned, count
 
 _CHUNK = 5000
 _NAMED = 10

@@ -1,1 +1,0 @@
-"""What must hold in every store, one module a kind; `layers.verify` runs them all."""

@@ -1,0 +1,1 @@
+"""Edits and reverts: features as timelines, changed in Python, and staged."""

@@ -1,0 +1,1 @@
+"""What keeps a store sound: its verification, and its archives."""

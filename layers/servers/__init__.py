@@ -1,0 +1,1 @@
+"""PostgreSQL servers: the private cluster, and the programs on this machine."""

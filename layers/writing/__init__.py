@@ -1,0 +1,1 @@
+"""What a commit stages, plans and writes: rows become versions."""
