@@ -42,7 +42,7 @@ _ARROW_TYPES = {
 _ARCHIVES = {".gz": "/vsigzip/", ".zip": "/vsizip/", ".tgz": "/vsitar/", ".tar": "/vsitar/"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Some rows of a source.
 
@@ -52,21 +52,59 @@ class Batch:
         Number of the first row in the source, from 1.
     columns : mapping of str to pyarrow.Array
         The attributes.
-    geometries : ndarray of shapely geometries, shape (n,), or None
-        None where the source has no geometry at all; an element is None where a row has none.
+    shapes : ndarray of shapely geometries, shape (n,), optional
+        An element is None where a row has none.
     wkb : pyarrow.Array of bytes, optional
-        The same geometries as the source has them, where it has them so.
+        Instead of shapes, where the source has them so. Without either, it has no geometry at all.
     """
 
     first_row: int
     columns: Mapping[str, pa.Array]
-    geometries: NDArray[np.object_] | None
+    shapes: NDArray[np.object_] | None = None
     wkb: pa.Array | None = None
 
     def __len__(self) -> int:
-        if self.geometries is not None:
-            return len(self.geometries)
+        geometries = self.wkb if self.shapes is None else self.shapes
+        if geometries is not None:
+            return len(geometries)
         return len(next(iter(self.columns.values()), ()))
+
+    @cached_property
+    def geometries(self) -> NDArray[np.object_] | None:
+        """The shapes, read from the WKB where they stand in that.
+
+        Raises
+        ------
+        BadSource
+            Where a shape can't be read.
+        """
+        if self.shapes is not None or self.wkb is None:
+            return self.shapes
+        return decode(self.wkb, np.arange(self.first_row, self.first_row + len(self)))
+
+
+def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return shapes from their WKB.
+
+    Parameters
+    ----------
+    wkb : pyarrow.Array of bytes, shape (n,)
+    rows : ndarray of int, shape (n,)
+        Their numbers in the source.
+
+    Raises
+    ------
+    BadSource
+        Where one can't be read.
+    """
+    try:
+        shapes: NDArray[np.object_] = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
+    except (shapely.errors.ShapelyError, TypeError) as error:
+        raise BadSource(
+            f"geometry in rows {rows[0]} to {rows[-1]}: {_first_line(error)}; "
+            "convert curves and surfaces to lines and polygons first"
+        ) from None
+    return shapes
 
 
 class Source(Protocol):
@@ -445,16 +483,9 @@ def _stated_crs(source: str, stated: Any) -> CRS:
 
 def _batch(first_row: int, table: pa.Table, geometry: str | None) -> Batch:
     if geometry is None:
-        return Batch(first_row, _columns(table, ()), None)
+        return Batch(first_row, _columns(table, ()))
     wkb = table.column(geometry).combine_chunks()
-    try:
-        shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
-    except (shapely.errors.ShapelyError, TypeError) as error:
-        raise BadSource(
-            f"geometry in rows {first_row} to {first_row + len(wkb) - 1}: {_first_line(error)}; "
-            "convert curves and surfaces to lines and polygons first"
-        ) from None
-    return Batch(first_row, _columns(table, (geometry,)), shapes, wkb)
+    return Batch(first_row, _columns(table, (geometry,)), wkb=wkb)
 
 
 def _columns(table: pa.Table, left_out: tuple[str, ...]) -> dict[str, pa.Array]:

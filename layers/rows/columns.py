@@ -68,6 +68,12 @@ class Conversion:
 
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
+        table = self.attributes(batch)
+        shapes = self.shapes(batch.geometries, batch.wkb, table["_row"].to_numpy())
+        return table.append_column("_geom", shapes)
+
+    def attributes(self, batch: Batch) -> pa.Table:
+        """Return the batch without its geometry."""
         rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
         columns = {f.id: self._column(f, batch) for f in self.schema.fields}
         staged: dict[str, pa.Array] = {
@@ -78,8 +84,49 @@ class Conversion:
         }
         for f in (*self.schema.stored, *self.schema.restricted):
             staged[f.id] = columns[f.id]
-        staged["_geom"] = self._geometries(batch, rows)
         return pa.table(staged)
+
+    @property
+    def keeps_coordinates(self) -> bool:
+        """Whether the source is in the storage CRS."""
+        return self.crs == parse_crs(self.schema.crs)
+
+    def shapes(
+        self,
+        geometries: NDArray[np.object_] | None,
+        wkb: pa.Array | None,
+        rows: NDArray[np.int64],
+    ) -> pa.Array:
+        """Return geometries as WKB of the layer's type, repaired, in the storage CRS.
+
+        Parameters
+        ----------
+        geometries : ndarray of shapely geometries, shape (n,), or None
+        wkb : pyarrow.Array of bytes, shape (n,), optional
+            The same as the source has them.
+        rows : ndarray of int, shape (n,)
+            Their numbers in the source, for the findings.
+
+        Raises
+        ------
+        BadValue, BadSource
+            Where one is of another type, or where it can't be.
+        """
+        if geometries is None:
+            return pa.nulls(len(rows), pa.binary())
+        shapes = self._in_storage_crs(geometries, rows)
+        fixed = repair(shapes)
+        self._report(fixed, rows)
+        sound = ~(fixed.empty | fixed.non_finite)
+        others = fixed.geoms.copy()
+        others[~sound] = None
+        if shapes is not geometries or wkb is None:
+            return self._encoded(others, rows)
+        ready = ready_wkb(wkb, self.schema.geometry, sound & ~fixed.repaired)
+        others[ready.is_valid().to_numpy(zero_copy_only=False)] = None
+        if shapely.is_missing(others).all():
+            return ready
+        return pc.coalesce(ready, self._encoded(others, rows))
 
     def _column(self, f: Field, batch: Batch) -> pa.Array:
         kind = ARROW_TYPES[f.type]
@@ -114,23 +161,6 @@ class Conversion:
             instants = clean_instants(column.to_pandas(), self.schema.zone)
             return pa.array(instants, ARROW_TYPES[FieldType.INSTANT], from_pandas=True)
         return column
-
-    def _geometries(self, batch: Batch, rows: NDArray[np.int64]) -> pa.Array:
-        if batch.geometries is None:
-            return pa.nulls(len(batch), pa.binary())
-        shapes = self._in_storage_crs(batch.geometries, rows)
-        fixed = repair(shapes)
-        self._report(fixed, rows)
-        sound = ~(fixed.empty | fixed.non_finite)
-        others = fixed.geoms.copy()
-        others[~sound] = None
-        if shapes is not batch.geometries or batch.wkb is None:
-            return self._encoded(others, rows)
-        ready = ready_wkb(batch.wkb, self.schema.geometry, sound & ~fixed.repaired)
-        others[ready.is_valid().to_numpy(zero_copy_only=False)] = None
-        if shapely.is_missing(others).all():
-            return ready
-        return pc.coalesce(ready, self._encoded(others, rows))
 
     def _in_storage_crs(
         self, shapes: NDArray[np.object_], rows: NDArray[np.int64]

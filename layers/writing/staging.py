@@ -23,7 +23,7 @@ from layers.errors import BadPeriod, BadScope, BadValue
 from layers.model import Kind, Layer, Schema
 from layers.rows import binary_copy
 from layers.rows.columns import Conversion
-from layers.rows.hashes import with_hashes
+from layers.rows.known import hashed_rows, read_known
 from layers.sameness import family_hash, same_shape
 from layers.sources import Source
 from layers.tables import (
@@ -133,7 +133,9 @@ def copy_rows(
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, stage.raw.c.keys()))
     table = psycopg.sql.Identifier(stage.raw.name)
     statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, names)
-    hashed = (with_hashes(conversion.table(b), stage.tables) for b in source.batches())
+    # Of a stage that is to be compared, most rows are the layer's own.
+    known = read_known(connection, stage.tables.open) if stage.record.head else None
+    hashed = (hashed_rows(conversion, b, stage.tables, known) for b in source.batches())
     tables = ahead(hashed)
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy, closing(tables):

@@ -158,6 +158,7 @@ def _plan_tables(layer_id: str, spatial: bool) -> tuple[sa.Table, sa.Table]:
         sa.Column("_valid_from", INSTANT),
         sa.Column("_closes", INSTANT),
         sa.Column("_rest", TSTZMULTIRANGE),
+        sa.Column("_taken", sa.Boolean, server_default=sa.false()),
     )
     return wanted, touched
 
@@ -311,6 +312,11 @@ def _give_places(connection: Connection, plan: Assertions, now: datetime) -> Non
         .values(_takes=found.c.place)
         .where(wanted._fid == found.c._fid, _comes(wanted, now))
     )
+    # As far as the planner knows no assertion takes a place yet.
+    connection.execute(sa.text(f"ANALYZE {plan.wanted.name} (_fid, _takes)"))
+    t = touched.c
+    taken = sa.and_(wanted._fid == t._fid, wanted._takes == t._valid_from)
+    connection.execute(sa.update(touched).values(_taken=True).where(taken))
 
 
 def _comes(wanted: Any, now: datetime) -> sa.ColumnElement[bool]:
@@ -327,7 +333,7 @@ def _leaves(live: sa.Table, touched: Any, now: datetime) -> sa.ColumnElement[boo
 
 def _leave_live(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
     """Move to history the live rows that are retracted, or closed at an instant that has passed."""
-    live, touched, wanted = plan.family.live, plan.touched, plan.wanted.c
+    live, touched = plan.family.live, plan.touched
     closes = touched.c._closes
     closed = closes.is_not(None)
     values: dict[str, Any] = {n: live.c[n] for n in plan.family.columns}
@@ -336,8 +342,7 @@ def _leave_live(connection: Connection, plan: Assertions, revision: int, now: da
     values["_valid_to"] = sa.func.coalesce(closes, live.c._valid_to)
     leaves = _leaves(live, touched, now)
     _insert_select(connection, plan.family.history, values, live.join(touched, leaves))
-    taken = sa.exists().where(wanted._fid == live.c._fid, wanted._takes == live.c._valid_from)
-    connection.execute(sa.delete(live).where(leaves, sa.not_(taken)))
+    connection.execute(sa.delete(live).where(leaves, sa.not_(touched.c._taken)))
 
 
 def _close_in_place(connection: Connection, plan: Assertions, revision: int, now: datetime) -> None:
