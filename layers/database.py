@@ -37,7 +37,7 @@ _READING = _COMMON | {
 # and asks for little: a sample of 7,500 rows says it in a fifth of the time.
 _WRITING = _COMMON | {
     "lock_timeout": "60s",
-    "work_mem": "64MB",
+    "work_mem": "128MB",
     "maintenance_work_mem": "256MB",
     "default_statistics_target": "25",
     # A publisher that was killed lets go of its layer within this time.
