@@ -29,32 +29,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command and returns its code and what it said."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return command
-
-
-@pytest.fixture
 def empty(
     empty_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> str:
     dsn = make_database(empty_template)
-    monkeypatch.setenv("DATABASE_URL", dsn)
-    return dsn
-
-
-@pytest.fixture
-def city_of_its_own(
-    demo_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> str:
-    dsn = make_database(demo_template)
     monkeypatch.setenv("DATABASE_URL", dsn)
     return dsn
 
@@ -434,7 +412,7 @@ def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None
 # --- keeping -----------------------------------------------------------------------------------
 
 
-def test_layer_set(run: Run, city_of_its_own: str) -> None:
+def test_layer_set(run: Run, own_city: str) -> None:
     code, out, _ = run(
         "layer", "set", "grids", "--title", "Cells", "格子", "--visibility", "internal"
     )
@@ -445,7 +423,7 @@ def test_layer_set(run: Run, city_of_its_own: str) -> None:
     assert run("log", "grids")[1].count("\n") == 4
 
 
-def test_a_key_works_over_http(run: Run, city_of_its_own: str, tmp_path: Path) -> None:
+def test_a_key_works_over_http(run: Run, own_city: str, tmp_path: Path) -> None:
     keys = {}
     for role in ("reader", "publisher"):
         code, out, err = run("keys", "create", "--name", "me", "--role", role, "--days", "2")
@@ -454,7 +432,7 @@ def test_a_key_works_over_http(run: Run, city_of_its_own: str, tmp_path: Path) -
         keys[role] = out.strip()
         assert keys[role] not in err
     run("layer", "set", "grids", "--visibility", "internal")
-    with closing(open_store(city_of_its_own)) as store:
+    with closing(open_store(own_city)) as store:
         client = TestClient(create_app(store, Settings(tmp_path)))
         asked = "/collections/grids"
         assert client.get(asked).status_code == 404
@@ -463,7 +441,7 @@ def test_a_key_works_over_http(run: Run, city_of_its_own: str, tmp_path: Path) -
             assert client.get(asked, headers=header).status_code == 200
 
 
-def test_the_demo_a_second_time(run: Run, city_of_its_own: str) -> None:
+def test_the_demo_a_second_time(run: Run, own_city: str) -> None:
     before = {layer: run("log", layer)[1] for layer in ("parcels", "grids", "incidents")}
     code, out, _ = run("demo", "--load-only")
     assert (code, out.count("\n")) == (0, 1), out

@@ -8,32 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.cli import main
-
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command and returns its code and what it said."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return command
-
-
-@pytest.fixture
-def own_city(
-    demo_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """The demo city, in a store of this test's own."""
-    dsn = make_database(demo_template)
-    monkeypatch.setenv("DATABASE_URL", dsn)
-    return dsn
 
 
 def test_verify_says_in_one_line_each_what_is_wrong(run: Run, own_city: str) -> None:
