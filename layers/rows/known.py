@@ -56,6 +56,8 @@ def read_known(connection: Connection, family: Family) -> KnownHashes:
     first: Any = sa.func.get_byte(hashed, 0)
     beginnings = sa.func.string_agg(sa.func.substr(hashed, 1, _PREFIX_BYTES), sa.literal(b""))
     query = sa.select(beginnings).group_by(first).order_by(first)
+    # A few parts at a time: the answer is as large as what is kept of it.
+    query = query.execution_options(stream_results=True, max_row_buffer=4)
     parts = [np.sort(_prefixes(part)) for part in connection.scalars(query)]
     return KnownHashes(np.concatenate([np.empty(0, np.uint64), *parts]))
 
