@@ -12,8 +12,9 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from layers.errors import StoreUnavailable
+from layers.errors import LayerBusy, StoreUnavailable, TooMuchAsked
 
 # A generic plan over bound revisions guesses badly, the just-in-time compiler costs more than it
 # gives on short statements (both measured), and text must not hang on a client's habits.
@@ -44,6 +45,7 @@ _WRITING = _COMMON | {
     "client_connection_check_interval": "2s",
 }
 _LOCK_NOT_AVAILABLE = "55P03"
+_TOO_LONG = frozenset((_LOCK_NOT_AVAILABLE, "57014"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,27 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One read-only snapshot: all that is read within it is of one moment."""
+        """One read-only snapshot: all that is read within it is of one moment.
+
+        Raises
+        ------
+        TooMuchAsked
+            Where a statement takes longer than the database may work on one.
+        StoreUnavailable
+            Where the database does not answer, or hangs up.
+        """
         try:
             with self.reading.connect() as connection, _given_up_when_lost(connection):
                 yield connection
         except (OperationalError, psycopg.OperationalError) as error:
+            if _sqlstate(error) in _TOO_LONG:
+                raise TooMuchAsked(
+                    f"this takes longer than {_READING['statement_timeout']}; "
+                    "ask for less: a bbox, a filter or a limit"
+                ) from error
             raise _unavailable(error) from error
+        except PoolTimeout as error:
+            raise StoreUnavailable("all connections are busy with others; try again") from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -70,6 +87,8 @@ class Database:
         ------
         StoreUnavailable
             Where the database does not answer, or hangs up before the transaction has ended.
+        LayerBusy
+            Where others hold a lock for longer than one waits.
         """
         begun, remedy = False, "nothing was written, try again"
         try:
@@ -83,6 +102,8 @@ class Database:
             if not begun:
                 where = self.writing.url.set(drivername="postgresql").render_as_string()
                 raise _unavailable(error, where) from error
+            if waited_too_long(error):
+                raise LayerBusy(f"others hold what this needs for too long; {remedy}") from error
             if error.connection_invalidated:
                 raise StoreUnavailable(f"{_unavailable(error)}; {remedy}") from error
             raise
@@ -147,7 +168,7 @@ def reachable(dsn: str) -> Iterator[None]:
 
 def waited_too_long(error: DBAPIError) -> bool:
     """Tell whether a statement gave up because somebody else held a lock for too long."""
-    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+    return _sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
 @cache
@@ -165,6 +186,10 @@ def _given_up_when_lost(connection: Connection) -> Iterator[None]:
         # The driver may not know yet that it is lost, and a rollback would fail in its place.
         connection.invalidate(error)
         raise
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 def _options(settings: dict[str, str]) -> str:

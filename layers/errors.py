@@ -11,7 +11,8 @@
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
     │   ├── BadArchive        an archive that is damaged, newer, or can't be written
-    │   └── BadQuery          a filter, property or page that does not exist
+    │   ├── BadQuery          a filter, property or page that does not exist
+    │   └── TooMuchAsked      an answer that takes longer than the database may work on one
     ├── NotFound
     │   ├── UnknownLayer
     │   ├── UnknownRevision
@@ -71,6 +72,10 @@ class BadArchive(BadRequest):
 
 class BadQuery(BadRequest):
     """A filter, property or page that does not exist."""
+
+
+class TooMuchAsked(BadRequest):
+    """An answer that takes longer than the database may work on one."""
 
 
 class NotFound(LayersError):

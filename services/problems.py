@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
-from sqlalchemy.exc import DBAPIError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +22,7 @@ log = logging.getLogger("shikong")
 
 STATUS: Mapping[type[Exception], int] = {
     layers.BadRequest: 400,
+    layers.TooMuchAsked: 422,
     layers.NotFound: 404,
     layers.FeatureGone: 410,
     layers.Conflict: 409,
@@ -39,8 +39,6 @@ STATUS: Mapping[type[Exception], int] = {
     services.BadBody: 400,
     SpatialError: 400,
 }
-# SQLSTATEs that a request can bring about: what was asked takes too long.
-_TOO_LONG = frozenset(("57014", "55P03"))
 
 
 def status_of(error: Exception) -> int:
@@ -53,9 +51,7 @@ def status_of(error: Exception) -> int:
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
-    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _TOO_LONG:
-        return 422
-    return 503 if isinstance(error, OperationalError) else 500
+    return 500
 
 
 def problem(
@@ -75,8 +71,6 @@ def problem(
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours, or one that nobody expected (which is logged, not shown)."""
     status = status_of(error)
-    if status == 422:
-        return problem(request, status, "this takes too long; ask for less: a bbox or a limit")
     if status >= 500:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
         detail = "the database does not answer; try again" if status == 503 else "an internal error"

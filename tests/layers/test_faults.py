@@ -16,9 +16,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +33,7 @@ from publishing import WRITER, layer, points, publish
 from sqlalchemy.engine import make_url
 
 from layers import catalog
-from layers.errors import LayerBusy, StoreUnavailable, UnknownLayer
+from layers.errors import LayerBusy, StoreUnavailable, TooMuchAsked, UnknownLayer
 from layers.keeping.verify import verify
 from layers.model import Mode
 from layers.publish import Reload
@@ -352,6 +354,45 @@ def test_a_layer_that_others_hold_for_too_long_is_busy(store: Store) -> None:
         publish(store, "u", points(no=["1"], a=["new"]), SCHEMA)
     assert layer(store, "t").record.head == 1
     assert store.commit({"t": news}, WRITER, "m").reports["t"].revision == 2
+
+
+def test_a_commit_that_waits_too_long_for_its_recorded_time_is_told_so(store: Store) -> None:
+    publish(store, "t", points(no=["1"], a=["old"]), SCHEMA)
+    publish(store, "u", points(no=["1"], a=["old"]), SCHEMA)
+    reached, leave = threading.Event(), threading.Event()
+
+    @sa.event.listens_for(store.database.writing, "commit")
+    def hold(connection: sa.Connection) -> None:
+        reached.set()
+        assert leave.wait(_PATIENCE_S)
+
+    news = Reload(FrameSource(points(no=["1"], a=["new"])))
+    with closing(open_store(_address(store))) as other, ThreadPoolExecutor(1) as pool:
+
+        @sa.event.listens_for(other.database.writing, "begin")
+        def set_timeout(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 100")
+
+        first = pool.submit(store.commit, {"t": news}, WRITER, "m")
+        try:
+            assert reached.wait(_PATIENCE_S)
+            with pytest.raises(LayerBusy, match="nothing was written, try again"):
+                other.commit({"u": news}, WRITER, "m")
+        finally:
+            leave.set()
+        assert first.result(_PATIENCE_S).reports["t"].revision == 2
+        assert other.commit({"u": news}, WRITER, "m").reports["u"].revision == 2
+
+
+def test_a_read_that_takes_too_long_says_to_ask_for_less(store: Store) -> None:
+    @sa.event.listens_for(store.database.reading, "begin")
+    def set_timeout(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
+
+    with pytest.raises(TooMuchAsked, match="ask for less: a bbox"), store.database.read() as c:
+        c.exec_driver_sql("SELECT pg_sleep(60)")
+    with store.database.read() as c:
+        assert c.exec_driver_sql("SELECT 1").scalar() == 1
 
 
 HOLDER = """

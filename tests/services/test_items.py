@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 import geopandas as gpd
 import orjson
 import pandas as pd
+import psycopg
 import pytest
 import shapely
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from layers.model import Mode
@@ -689,3 +691,21 @@ def test_many_at_once(client: TestClient) -> None:
     with ThreadPoolExecutor(16) as pool:
         codes = list(pool.map(lambda address: client.get(address).status_code, asked))
     assert set(codes) == {200}
+
+
+def test_what_takes_too_long_is_no_fault_of_the_server(own_doors: Any) -> None:
+    engine = own_doors.store.database.reading
+
+    @sa.event.listens_for(engine, "begin")
+    def set_timeout(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 100")
+
+    address = own_doors.store.database.writing.url.set(drivername="postgresql")
+    with psycopg.connect(address.render_as_string(hide_password=False)) as holding:
+        # Until this ends, no statement that reads parcels comes to its end.
+        holding.execute("LOCK TABLE live.parcels IN ACCESS EXCLUSIVE MODE")
+        answer = own_doors.client.get("/collections/parcels/items?limit=1")
+        assert answer.status_code == 422
+        assert "ask for less" in answer.json()["detail"]
+        assert own_doors.client.get("/collections/grids/items?limit=1").status_code == 200
+    assert own_doors.client.get("/collections/parcels/items?limit=1").status_code == 200
