@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.errors import BadCredential, Forbidden, LayersError
-from layers.keys import Key, find_key
-from layers.readers import Reader, Writer
+from layers.access.policy import ANONYMOUS, Caller
+from layers.errors import BadCredential, LayersError
+from layers.writers import Writer
 from services.errors import ServicesError, Unauthorized
 from services.parameters import check_text
 from services.problems import answer_error
@@ -36,18 +36,16 @@ PREFLIGHT = {
 async def identify(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Set ``request.state.reader`` and ``key``; a wrong credential is 401, never ignored."""
+    """Set ``request.state.who`` and ``reader``; a wrong credential is 401, never ignored."""
     if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
         # A browser asks whether a page of another site may show a key; it never sends the key.
         return Response(None, 204, HEADERS | CORS | PREFLIGHT)
-    request.state.reader, request.state.key = Reader.anonymous(), None
+    _admit(request, ANONYMOUS)
     try:
         credential = _credential(request)
         if credential is not None:
             store = request.app.state.store
-            key = await run_in_threadpool(find_key, store.database, store.clock, credential)
-            request.state.key = key
-            request.state.reader = Reader(f"key:{key.id}", staff=True)
+            _admit(request, await run_in_threadpool(store.register.by_key, credential))
         check_text(request)
         response = await call_next(request)
     except (LayersError, ServicesError) as error:
@@ -63,18 +61,18 @@ def require_writer(request: Request) -> Writer:
     ------
     Unauthorized
         Where no key was shown.
-    Forbidden
-        Where the key only reads.
     """
-    key: Key | None = request.state.key
-    if key is None:
+    who: Caller = request.state.who
+    if who.is_anonymous:
         raise Unauthorized(
             "writing needs an API key (Authorization: Bearer ...); make one with: "
             "shikong keys create --role publisher"
         )
-    if key.role != "publisher":
-        raise Forbidden(f"key {key.name!r} has role {key.role}; writing needs role publisher")
-    return Writer(key.name)
+    return who.writer("" if request.client is None else request.client.host)
+
+
+def _admit(request: Request, who: Caller) -> None:
+    request.state.who, request.state.reader = who, who.reader()
 
 
 def _credential(request: Request) -> str | None:

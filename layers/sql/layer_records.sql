@@ -1,5 +1,6 @@
 -- Every layer that has a revision, with all its schemas, in the order of their ids.
-SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, every.schemas
+SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, layer.department, layer.pending,
+       every.schemas
 FROM shikong.layer AS layer
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_array(since_revision, document) ORDER BY since_revision) AS schemas

@@ -53,7 +53,7 @@ async def collection(request: Request) -> Response:
     await run_in_threadpool(layer.extent)
     document = collection_document(request, layer)
     document["links"] += self_links(request, JSON, "collections", layer.record.id)
-    fields = layer.reader.fields(layer.record.schema)
+    fields = layer.reader.fields(layer.record)
     document["fields"] = [_field_document(f) for f in fields]
     if wants_html(request):
         # Clients take it for a promise that features can be had in it (Part 2); people may know.

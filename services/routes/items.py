@@ -111,7 +111,7 @@ async def items(request: Request) -> Response:
         pinned=page.pinned,
         stable=stable,
         layer=page.layer.record,
-        fields=page.layer.reader.fields(page.snapshot.schema),
+        fields=page.snapshot.shown.every,
     )
 
 
@@ -140,7 +140,7 @@ async def item(request: Request) -> Response:
         headers=headers,
         pinned=pins.complete,
         layer=layer.record,
-        fields=layer.reader.fields(snapshot.schema),
+        fields=snapshot.shown.every,
     )
 
 
@@ -187,7 +187,7 @@ async def versions(request: Request) -> Response:
         media_type=GEOJSON,
         headers=_headers(snapshot),
         layer=layer.record,
-        fields=layer.reader.fields(snapshot.schema),
+        fields=snapshot.shown.every,
     )
 
 
@@ -199,14 +199,13 @@ def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict
     unique : bool
         Whether the id is that of the version, because the feature may stand there several times.
     """
-    mapping = row._mapping
     end = row._valid_to
     geometry = None if row._geom is None else orjson.Fragment(row._geom)
     return {
         "type": "Feature",
         "id": version_id(row) if unique else row._fid,
         "geometry": geometry,
-        "properties": {name: _value(mapping[name]) for name in snapshot.fields},
+        "properties": {n: _value(v) for n, v in snapshot.shown.properties(row).items()},
         "time": {"interval": [format_instant(row._valid_from), _end(end)]},
     }
 
@@ -224,7 +223,7 @@ def _read_page(request: Request) -> Page:
     check_names(request, (*_OWN, *snapshot.fields))
     limit, note = read_limit(request)
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
-    query = Query(bbox=read_bbox(request), placeless=True, equal=equal)
+    query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
     matching = dataclasses.replace(snapshot, query=query)
     paged = matching.where(after=read_token(request), limit=limit + 1)
     return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)

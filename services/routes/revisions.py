@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from layers.model import Document, Mode, Revision
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.sources import FrameSource
+from layers.writers import Writer
 from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
@@ -46,7 +46,7 @@ class Link(BaseModel):
 
 
 class RevisionDocument(BaseModel):
-    """One revision; who made it, why, and its counts are for staff."""
+    """One revision; who made it and why is for staff, counts are of what the reader sees."""
 
     number: int
     recorded: str
@@ -101,7 +101,7 @@ async def revisions(request: Request, collectionId: str, f: str | None = None) -
     check_names(request, ("f",))
     layer = await find_layer(request)
     found = await run_in_threadpool(layer.revisions)
-    staff = request.state.reader.staff
+    staff = layer.reader.knows_internals(layer.record)
     document = {
         "collection": layer.record.id,
         "revisions": [_document(request, r, staff) for r in found],
@@ -131,7 +131,7 @@ async def revision(
     if not re.fullmatch(r"[1-9]\d{0,8}", number, re.ASCII):
         raise BadParameter(f"revision {number!r}: a whole number of at least 1")
     found = await run_in_threadpool(layer.revision, int(number))
-    document = _document(request, found, request.state.reader.staff)
+    document = _document(request, found, layer.reader.knows_internals(layer.record))
     return respond(request, document, "revision.html", layer=layer.record)
 
 
@@ -256,15 +256,18 @@ def _document(request: Request, found: Revision, staff: bool) -> dict[str, Any]:
             link(items, "items", "application/geo+json", "Features as known then"),
         ],
     }
+    if found.n_live is not None:
+        document |= {
+            "live": found.n_live,
+            "created": found.n_created,
+            "changed": found.n_changed,
+            "retired": found.n_retired,
+        }
     if staff:
         document |= {
             "commit": found.commit.id,
             "author": found.commit.author,
             "message": found.commit.message,
             "document": found.commit.document,
-            "live": found.n_live,
-            "created": found.n_created,
-            "changed": found.n_changed,
-            "retired": found.n_retired,
         }
     return document

@@ -123,7 +123,7 @@ def _tileset(request: Request, layer: PublishedLayer, name: str) -> dict[str, An
                     "type": "object",
                     "properties": {
                         f.id: {"title": f"{f.title.zh} · {f.title.en}"}
-                        for f in layer.reader.fields(record.schema)
+                        for f in layer.reader.fields(record)
                     },
                 },
             }

@@ -24,12 +24,13 @@ from layers.features import Moment, Query, as_wkb, select_features
 from layers.keeping.verify import verify
 from layers.model import Mode, Schema
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.report import Report
 from layers.schema_changes import SchemaChange
 from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
+from layers.writers import Writer
 from spatial.periods import Interval
 
 EVERYTHING, WRITER = Reader.everything(), Writer("property test")

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 from layers import catalog
 from layers.model import Visibility
-from layers.readers import Reader
+from layers.readers import Reader, View
 from layers.store import Store
 from services.assignments import assign_cases
 from services.guest import GUEST_ROUTES, process_document, processes_document
@@ -277,7 +277,7 @@ def test_a_private_layer_is_not_there_for_the_anonymous(own_doors, settings, lay
     store = own_doors.store
     with store.database.write() as connection:
         catalog.set_visibility(connection, layer, Visibility.PRIVATE)
-    for reader in (ANYONE, Reader("a member of staff", staff=True)):
+    for reader in (ANYONE, Reader("a member of staff", (View(),))):
         refused = client_of(store, settings, reader).post(EXECUTION, json={})
         unknown = client_of(store, settings, reader).post(
             EXECUTION, json={"inputs": {"cases": "nope"}}
