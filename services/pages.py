@@ -54,7 +54,9 @@ def render(request: Request, template: str, **context: Any) -> bytes:
     """Return a page as bytes; everything in it is escaped."""
     query = {k: v for k, v in request.query_params.multi_items() if k != "f"}
     page = _environment().get_template(template)
-    text = page.render(base=base_url(request), path=request.url.path, query=query, **context)
+    own = {"base": base_url(request), "path": request.url.path, "query": query}
+    own |= {"who": request.state.who, "csrf": request.state.csrf}
+    text = page.render(own | context)
     return text.encode()
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.access.policy import ANONYMOUS, Caller
-from layers.errors import BadCredential, LayersError
+from layers.errors import BadCredential, Forbidden, LayersError
 from layers.writers import Writer
 from services.errors import ServicesError, Unauthorized
 from services.parameters import check_text
@@ -61,6 +61,8 @@ def require_writer(request: Request) -> Writer:
     ------
     Unauthorized
         Where no key was shown.
+    Forbidden
+        Where nothing may be changed.
     """
     who: Caller = request.state.who
     if who.is_anonymous:
@@ -68,7 +70,10 @@ def require_writer(request: Request) -> Writer:
             "writing needs an API key (Authorization: Bearer ...); make one with: "
             "shikong keys create --role publisher"
         )
-    return who.writer("" if request.client is None else request.client.host)
+    writer = who.writer("" if request.client is None else request.client.host)
+    if not writer.permits:
+        raise Forbidden(f"{who.name} may read, and change nothing; apply for it")
+    return writer
 
 
 def _admit(request: Request, who: Caller) -> None:
