@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from services.errors import BadSettings
 
+ISSUER = re.compile(r"https?://(?P<host>[^/?#]+)(?:/[^?#\s]*)?")
 HOST = re.compile(r"(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -107,8 +108,8 @@ def _read_oidc(environment: Mapping[str, str]) -> Oidc | None:
     if not issuer:
         _refuse_orphans(environment)
         return None
-    parts = urlsplit(issuer)
-    if parts.scheme not in ("https", "http") or not parts.netloc or parts.query or parts.fragment:
+    found = ISSUER.fullmatch(issuer)
+    if found is None or not HOST.fullmatch(found["host"].lower()):
         raise BadSettings(
             f"SHIKONG_OIDC_ISSUER is {issuer!r}; write the issuer as the provider's "
             "/.well-known/openid-configuration has it: https://..."
