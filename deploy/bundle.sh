@@ -49,6 +49,7 @@ rm -rf "$build"
 tracked_files
 mkdir -p "$offline/web"
 cp services/web/vendor/maplibre-gl/* "$offline/web"
+cp -R .cache/oidc/node_modules "$offline/oidc"
 wheels
 debian_packages
 # Not compressed: nearly all of it is already.

@@ -37,7 +37,15 @@ STATUS: Mapping[type[Exception], int] = {
     services.Unauthorized: 401,
     services.BodyTooLarge: 413,
     services.BadBody: 400,
+    services.LoginFailed: 401,
+    services.FetchRefused: 502,
+    services.FetchFailed: 502,
     SpatialError: 400,
+}
+# Where the text of the error is for the log alone.
+DETAILS: Mapping[int, str] = {
+    502: "another server that this one needs does not answer as it should; try again",
+    503: "the database does not answer; try again",
 }
 
 
@@ -73,8 +81,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
-        detail = "the database does not answer; try again" if status == 503 else "an internal error"
-        return problem(request, status, detail)
+        return problem(request, status, DETAILS.get(status, "an internal error"))
     return problem(request, status, str(error))
 
 

@@ -1,1 +1,1 @@
-"""Who may pass: credentials, sign-in, limits, headers."""
+"""Who may pass: credentials, sign-in, rules, limits, headers."""
