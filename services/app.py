@@ -18,10 +18,13 @@ from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
 from services import assembly
+from services.access.limiting import Guarding, Limiting
+from services.access.queues import FairQueue
+from services.access.rates import Rates
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
 from services.routes import collections, commits, items, revisions, tiles
-from services.security import identify
+from services.security import CORS, HEADERS, identify
 from services.settings import Settings
 
 
@@ -35,6 +38,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     settings : Settings
         Of this installation.
     """
+    rates = Rates(settings.rate, settings.failures)
+    queue = FairQueue(settings.at_once, settings.each)
     app = FastAPI(
         title="Shikong",
         version=_version(),
@@ -44,10 +49,13 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(Guarding, rates=rates, headers=HEADERS | CORS),
             Middleware(BaseHTTPMiddleware, dispatch=identify),
+            Middleware(Limiting, queue=queue, rates=rates),
         ],
     )
     app.state.store, app.state.settings = store, settings
+    app.state.rates = rates
     app.include_router(revisions.router)
     app.include_router(commits.router)
     doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)

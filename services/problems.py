@@ -37,8 +37,14 @@ STATUS: Mapping[type[Exception], int] = {
     services.Unauthorized: 401,
     services.BodyTooLarge: 413,
     services.BadBody: 400,
+    services.AddressTooLong: 414,
+    services.HeadersTooLarge: 431,
+    services.TooManyRequests: 429,
+    # Nobody reads it; proxies and logs know the number for a client that closed.
+    services.ClientGone: 499,
     SpatialError: 400,
 }
+_TITLES = {499: "Client Closed Request"}
 
 
 def status_of(error: Exception) -> int:
@@ -58,7 +64,7 @@ def problem(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the answer that says what was wrong, as a page where a page was asked for."""
-    title = HTTPStatus(status).phrase
+    title = _TITLES.get(status) or HTTPStatus(status).phrase
     extra = dict(headers or {}) | {"Cache-Control": "no-store"}
     if status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="shikong"'
@@ -75,7 +81,10 @@ async def answer_error(request: Request, error: Exception) -> Response:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
         detail = "the database does not answer; try again" if status == 503 else "an internal error"
         return problem(request, status, detail)
-    return problem(request, status, str(error))
+    headers = {}
+    if isinstance(error, services.TooManyRequests):
+        headers["Retry-After"] = str(error.seconds)
+    return problem(request, status, str(error), headers)
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:

@@ -22,7 +22,8 @@ HEADERS = {
 }
 CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime",
+    "Access-Control-Expose-Headers": "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime, "
+    "Retry-After",
 }
 
 
