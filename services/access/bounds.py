@@ -91,7 +91,7 @@ def check_geojson(
     document : Any
         Parsed JSON: a feature, a collection of them, or what claims to be one.
     most_vertices : int
-        In all of it; a geometry without any counts as one.
+        In all of it; whatever has none counts as one, a collection too.
     deepest : int
         How deep geometry collections, and arrays of coordinates, may stand in each other.
     most_features : int
