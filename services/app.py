@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
@@ -18,10 +19,27 @@ from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
 from services import assembly
+from services.access.admission import identify
+from services.access.fetching import Fetcher
+from services.access.limiting import Guarding, Limiting
+from services.access.oidc import Provider
+from services.access.queues import FairQueue
+from services.access.rates import Rates
+from services.access.rules import rule_of
+from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
-from services.routes import collections, commits, items, revisions, tiles
-from services.security import identify
+from services.routes import (
+    account,
+    administration,
+    collections,
+    commits,
+    items,
+    login,
+    revisions,
+    tiles,
+)
+from services.security import CORS, HEADERS
 from services.settings import Settings
 
 
@@ -35,6 +53,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     settings : Settings
         Of this installation.
     """
+    rates = Rates(settings.rate, settings.failures)
+    queue = FairQueue(settings.at_once, settings.each)
     app = FastAPI(
         title="Shikong",
         version=_version(),
@@ -44,14 +64,19 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(Guarding, rates=rates, headers=HEADERS | CORS),
             Middleware(BaseHTTPMiddleware, dispatch=identify),
+            Middleware(Limiting, queue=queue, rates=rates),
         ],
     )
     app.state.store, app.state.settings = store, settings
+    app.state.rates, app.state.provider = rates, _provider(settings)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)
+    nouns = (assembly, collections, items, tiles, login, account, administration)
+    doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
+    _check_rules(app)
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
     for kind in (*STATUS, Exception):
@@ -59,6 +84,20 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app
+
+
+def _check_rules(app: FastAPI) -> None:
+    """Serve no route of which nobody has said who may pass it."""
+    for route in app.router.routes:
+        endpoint = getattr(route, "endpoint", None)
+        if rule_of(endpoint) is None:
+            raise UnruledRoute(f"{getattr(route, 'path', route)} has no rule; see services/access")
+
+
+def _provider(settings: Settings) -> Provider | None:
+    if settings.oidc is None:
+        return None
+    return Provider(settings.oidc, Fetcher(settings.fetch_hosts))
 
 
 class FreshFiles(StaticFiles):

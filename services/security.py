@@ -1,19 +1,6 @@
-"""Who is asking: a credential becomes a Reader, once, before any route is reached."""
+"""Headers of every answer."""
 
 from __future__ import annotations
-
-from collections.abc import Awaitable, Callable
-
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-
-from layers.access.policy import ANONYMOUS, Caller
-from layers.errors import BadCredential, Forbidden, LayersError
-from layers.writers import Writer
-from services.errors import ServicesError, Unauthorized
-from services.parameters import check_text
-from services.problems import answer_error
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -22,7 +9,8 @@ HEADERS = {
 }
 CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime",
+    "Access-Control-Expose-Headers": "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime, "
+    "Retry-After",
 }
 
 
@@ -31,60 +19,3 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, X-API-Key",
     "Access-Control-Max-Age": "86400",
 }
-
-
-async def identify(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Set ``request.state.who`` and ``reader``; a wrong credential is 401, never ignored."""
-    if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
-        # A browser asks whether a page of another site may show a key; it never sends the key.
-        return Response(None, 204, HEADERS | CORS | PREFLIGHT)
-    _admit(request, ANONYMOUS)
-    try:
-        credential = _credential(request)
-        if credential is not None:
-            store = request.app.state.store
-            _admit(request, await run_in_threadpool(store.register.by_key, credential))
-        check_text(request)
-        response = await call_next(request)
-    except (LayersError, ServicesError) as error:
-        response = await answer_error(request, error)
-    response.headers.update(HEADERS | CORS)
-    return response
-
-
-def require_writer(request: Request) -> Writer:
-    """Return who may write.
-
-    Raises
-    ------
-    Unauthorized
-        Where no key was shown.
-    Forbidden
-        Where nothing may be changed.
-    """
-    who: Caller = request.state.who
-    if who.is_anonymous:
-        raise Unauthorized(
-            "writing needs an API key (Authorization: Bearer ...); make one with: "
-            "shikong keys create --role publisher"
-        )
-    writer = who.writer("" if request.client is None else request.client.host)
-    if not writer.permits:
-        raise Forbidden(f"{who.name} may read, and change nothing; apply for it")
-    return writer
-
-
-def _admit(request: Request, who: Caller) -> None:
-    request.state.who, request.state.reader = who, who.reader()
-
-
-def _credential(request: Request) -> str | None:
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise BadCredential("write Authorization: Bearer <API key>")
-        return token.strip()
-    return request.headers.get("x-api-key")

@@ -48,6 +48,13 @@ class Oidc:
     scopes: tuple[str, ...] = ("openid", "profile", "email")
 
 
+RATE = "3000/minute"
+FAILURES = "20/minute"
+AT_ONCE = 16
+EACH = 8
+_MOST_PLACES = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How this installation runs.
@@ -66,6 +73,14 @@ class Settings:
     fetch_hosts : frozenset of str
         The hosts that the server may ask for anything: the issuer's own, and those of
         ``SHIKONG_FETCH_HOSTS`` (``host`` or ``host:port``, with commas or blanks between).
+    rate : str
+        Requests of one caller: a number, a slash and a time. ``SHIKONG_RATE``.
+    failures : str
+        Wrong credentials from one address, likewise. ``SHIKONG_FAILURES``.
+    at_once : int
+        Requests at work at once; others wait. ``SHIKONG_AT_ONCE``.
+    each : int
+        Of them, requests of one caller. ``SHIKONG_EACH``.
     """
 
     data: Path
@@ -73,6 +88,10 @@ class Settings:
     base_url: str | None = None
     oidc: Oidc | None = None
     fetch_hosts: frozenset[str] = frozenset()
+    rate: str = RATE
+    failures: str = FAILURES
+    at_once: int = AT_ONCE
+    each: int = EACH
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -90,6 +109,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     >>> login = {"SHIKONG_OIDC_ISSUER": "https://login.city.example/realms/city"}
     >>> read_settings(login | {"SHIKONG_OIDC_CLIENT_ID": "shikong"}).fetch_hosts
     frozenset({'login.city.example'})
+    >>> read_settings({"SHIKONG_AT_ONCE": "many"})
+    Traceback (most recent call last):
+    services.errors.BadSettings: SHIKONG_AT_ONCE='many': a whole number from 1 to 10000
     """
     data = Path(environment.get("SHIKONG_DATA") or ".shikong")
     base = (environment.get("SHIKONG_BASE_URL") or "").rstrip("/")
@@ -100,6 +122,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         base or None,
         oidc,
         _read_hosts(environment, oidc),
+        rate=_rate(environment, "SHIKONG_RATE", RATE),
+        failures=_rate(environment, "SHIKONG_FAILURES", FAILURES),
+        at_once=_places(environment, "SHIKONG_AT_ONCE", AT_ONCE),
+        each=_places(environment, "SHIKONG_EACH", EACH),
     )
 
 
@@ -161,3 +187,30 @@ def _read_hosts(environment: Mapping[str, str], oidc: Oidc | None) -> frozenset[
     if oidc is not None:
         hosts.add(urlsplit(oidc.issuer).netloc.lower())
     return frozenset(hosts)
+
+
+def _rate(environment: Mapping[str, str], name: str, default: str) -> str:
+    text = environment.get(name)
+    if not text:
+        return default
+    # Only where it is stated: the library is slow to import, and most commands serve nothing.
+    from limits import parse_many
+
+    try:
+        (rate,) = parse_many(text)
+    except ValueError:
+        rate = None
+    if rate is None or rate.amount < 1:
+        raise BadSettings(f"{name}={text!r}: a rate such as 3000/minute or 100/second")
+    return text
+
+
+def _places(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 9) or not (
+        1 <= int(text) <= _MOST_PLACES
+    ):
+        raise BadSettings(f"{name}={text!r}: a whole number from 1 to {_MOST_PLACES}")
+    return int(text)

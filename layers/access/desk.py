@@ -124,7 +124,7 @@ class Desk:
         with self.register.database.keep() as connection:
             return people.read_people(connection)
 
-    def keys(self) -> list[Key]:
+    def every_key(self) -> list[Key]:
         """Return every key that ever was."""
         self._check_everything()
         with self.register.database.keep() as connection:

@@ -150,7 +150,7 @@ def _document(request: Request, desk: Desk) -> dict[str, Any]:
         "links": self_links(request, JSON, "admin"),
     }
     if desk.governs_everything:
-        document["keys"] = [key_document(key) for key in desk.keys()]
+        document["keys"] = [key_document(key) for key in desk.every_key()]
         document["people"] = [person_document(person) for person in desk.people()]
     return document
 

@@ -66,7 +66,7 @@ class CommitsDocument(BaseModel):
     "/commits",
     response_model=CommitsDocument,
     response_model_exclude_none=True,
-    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422)},
+    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422, 429)},
     operation_id="getCommits",
     summary="Commits over all layers · 提交列表",
 )

@@ -16,7 +16,9 @@ from layers.errors import BadCredential, Forbidden
 from layers.store import Store
 from services.access import cookies
 from services.access.forms import csrf_token, read_form
+from services.access.limiting import address_of
 from services.access.oidc import Begun, Provider
+from services.access.rates import Rates
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter, LoginFailed
@@ -46,10 +48,13 @@ async def login_with_key(request: Request) -> Response:
         raise Forbidden("this form is not from our page, or is an old one; load the page again")
     after = _next(form.get("next"))
     store: Store = request.app.state.store
+    rates: Rates = request.app.state.rates
+    here = address_of(request.scope)
+    rates.check_failures(here)
     try:
         who = await run_in_threadpool(store.register.by_key, form.get("key", "").strip())
     except BadCredential:
-        request.scope["state"]["failed"] = True
+        rates.penalise(here)
         return _page(request, after, failed=True)
     return await _begin(request, who, after)
 

@@ -19,6 +19,7 @@ from layers.model import Document, Mode, Revision
 from layers.publish import Reload
 from layers.sources import FrameSource
 from services.access.admission import Admitted
+from services.access.bounds import check_geojson
 from services.access.rules import Rule, ruled
 from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
@@ -83,7 +84,7 @@ class Published(BaseModel):
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422)
+    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
 }
 
 
@@ -214,6 +215,7 @@ def _commit(
 def _source(body: bytes) -> FrameSource:
     try:
         document = orjson.loads(body)
+        check_geojson(document)
         features = document["features"] if document["type"] == "FeatureCollection" else [document]
         rows = [
             {
