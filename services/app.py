@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
@@ -88,10 +90,25 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
 
 def _check_rules(app: FastAPI) -> None:
     """Serve no route of which nobody has said who may pass it."""
-    for route in app.router.routes:
-        endpoint = getattr(route, "endpoint", None)
-        if rule_of(endpoint) is None:
-            raise UnruledRoute(f"{getattr(route, 'path', route)} has no rule; see services/access")
+    for route in routes_of(app):
+        if rule_of(route.endpoint) is None:
+            raise UnruledRoute(f"{route.path} has no rule; see services/access/rules.py")
+
+
+def routes_of(app: FastAPI) -> Iterator[Route]:
+    """Yield every route of the application but the page's own files."""
+    waiting: list[Any] = list(app.router.routes)
+    while waiting:
+        route = waiting.pop()
+        if isinstance(route, Mount) and route.name == "static":
+            continue
+        router = getattr(route, "original_router", route)
+        if router is not route:
+            waiting += router.routes
+        elif isinstance(route, Route):
+            yield route
+        else:
+            raise UnruledRoute(f"{route!r} is no route that can have a rule")
 
 
 def _provider(settings: Settings) -> Provider | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.access.rates import Rates, parse_rate
-from services.errors import BadSetting, TooManyRequests
+from services.errors import BadSettings, TooManyRequests
 
 
 class Clock:
@@ -140,5 +140,5 @@ def test_addresses_are_not_kept_for_long() -> None:
     ["", "often", "3000", "0/minute", "-1/minute", "3/fortnight", "1/second;9/minute", "１/s"],
 )
 def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(BadSetting, match="3000/minute"):
+    with pytest.raises(BadSettings, match="3000/minute"):
         parse_rate(text)

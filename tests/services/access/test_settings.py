@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.cli import main
-from services.errors import BadSetting
+from services.errors import BadSettings
 from services.settings import Settings, read_settings
 
 
@@ -40,7 +40,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "text"), BAD)
 def test_what_can_not_be_is_refused(name: str, text: str) -> None:
-    with pytest.raises(BadSetting, match=name):
+    with pytest.raises(BadSettings, match=name):
         read_settings({name: text})
 
 
