@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
 from services import assembly
+from services.access.headers import Labelling, label_unexpected
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
 from services.routes import collections, commits, items, revisions, tiles
@@ -43,6 +44,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
+            Middleware(Labelling, settings=settings),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
             Middleware(BaseHTTPMiddleware, dispatch=identify),
         ],
@@ -54,8 +56,9 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     assembly.mount(app, doors)
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
-    for kind in (*STATUS, Exception):
+    for kind in STATUS:
         app.add_exception_handler(kind, answer_error)
+    app.add_exception_handler(Exception, _answer_unexpected)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app
@@ -69,6 +72,10 @@ class FreshFiles(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return label_unexpected(request, await answer_error(request, error))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -4,10 +4,12 @@
 
     ServicesError
     ├── BadParameter     a query parameter that says nothing that can be done
+    │   └── OpenDoor     a host to listen on, while a key is valid that everybody knows
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
     ├── BodyTooLarge     more than a request may carry
-    └── BadBody          a body that is not what it says
+    ├── BadBody          a body that is not what it says
+    └── BadSetting       a setting that says nothing that can be done
 """
 
 
@@ -17,6 +19,10 @@ class ServicesError(Exception):
 
 class BadParameter(ServicesError):
     """A query parameter that says nothing that can be done."""
+
+
+class OpenDoor(BadParameter):
+    """A host to listen on beyond this machine, while a key is valid that everybody knows."""
 
 
 class NotAcceptable(ServicesError):
@@ -33,3 +39,7 @@ class BodyTooLarge(ServicesError):
 
 class BadBody(ServicesError):
     """A body that is not what it says."""
+
+
+class BadSetting(ServicesError):
+    """A setting that says nothing that can be done."""

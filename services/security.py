@@ -15,31 +15,11 @@ from services.errors import ServicesError, Unauthorized
 from services.parameters import check_text
 from services.problems import answer_error
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "SAMEORIGIN",
-}
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime",
-}
-
-
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, X-API-Key",
-    "Access-Control-Max-Age": "86400",
-}
-
 
 async def identify(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     """Set ``request.state.reader`` and ``key``; a wrong credential is 401, never ignored."""
-    if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
-        # A browser asks whether a page of another site may show a key; it never sends the key.
-        return Response(None, 204, HEADERS | CORS | PREFLIGHT)
     request.state.reader, request.state.key = Reader.anonymous(), None
     try:
         credential = _credential(request)
@@ -49,11 +29,9 @@ async def identify(
             request.state.key = key
             request.state.reader = Reader(f"key:{key.id}", staff=True)
         check_text(request)
-        response = await call_next(request)
+        return await call_next(request)
     except (LayersError, ServicesError) as error:
-        response = await answer_error(request, error)
-    response.headers.update(HEADERS | CORS)
-    return response
+        return await answer_error(request, error)
 
 
 def require_writer(request: Request) -> Writer:
