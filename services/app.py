@@ -23,6 +23,7 @@ from layers.store import Store
 from services import assembly
 from services.access.admission import identify
 from services.access.fetching import Fetcher
+from services.access.headers import Labelling, label_unexpected
 from services.access.limiting import Guarding, Limiting
 from services.access.oidc import Provider
 from services.access.queues import FairQueue
@@ -41,7 +42,6 @@ from services.routes import (
     revisions,
     tiles,
 )
-from services.security import CORS, HEADERS
 from services.settings import Settings
 
 
@@ -65,8 +65,9 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
+            Middleware(Labelling, settings=settings),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
-            Middleware(Guarding, rates=rates, headers=HEADERS | CORS),
+            Middleware(Guarding, rates=rates),
             Middleware(BaseHTTPMiddleware, dispatch=identify),
             Middleware(Limiting, queue=queue, rates=rates),
         ],
@@ -81,8 +82,9 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     _check_rules(app)
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
-    for kind in (*STATUS, Exception):
+    for kind in STATUS:
         app.add_exception_handler(kind, answer_error)
+    app.add_exception_handler(Exception, _answer_unexpected)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app
@@ -125,6 +127,10 @@ class FreshFiles(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return label_unexpected(request, await answer_error(request, error))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@
 
     ServicesError
     ├── BadParameter     a query parameter that says nothing that can be done
+    │   └── OpenDoor     a host to listen on, while a key is valid that everybody knows
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
     ├── BodyTooLarge     more than a request may carry
@@ -30,6 +31,10 @@ class ServicesError(Exception):
 
 class BadParameter(ServicesError):
     """A query parameter that says nothing that can be done."""
+
+
+class OpenDoor(BadParameter):
+    """A host to listen on beyond this machine, while a key is valid that everybody knows."""
 
 
 class NotAcceptable(ServicesError):

@@ -55,6 +55,9 @@ EACH = 8
 _MOST_PLACES = 10_000
 
 
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How this installation runs.
@@ -81,6 +84,10 @@ class Settings:
         Requests at work at once; others wait. ``SHIKONG_AT_ONCE``.
     each : int
         Of them, requests of one caller. ``SHIKONG_EACH``.
+    cors_origins : tuple of str
+        The sites whose pages may read the answers: ``https://map.city.example``, or ``*`` for all
+        there are. ``SHIKONG_CORS_ORIGINS``, with commas or spaces between; ``*`` where that is not
+        set, no other site where it is empty. Browsers never send cookies along.
     """
 
     data: Path
@@ -92,6 +99,7 @@ class Settings:
     failures: str = FAILURES
     at_once: int = AT_ONCE
     each: int = EACH
+    cors_origins: tuple[str, ...] = ("*",)
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -126,6 +134,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         failures=_rate(environment, "SHIKONG_FAILURES", FAILURES),
         at_once=_places(environment, "SHIKONG_AT_ONCE", AT_ONCE),
         each=_places(environment, "SHIKONG_EACH", EACH),
+        cors_origins=_read_origins(environment.get("SHIKONG_CORS_ORIGINS", "*")),
     )
 
 
@@ -214,3 +223,14 @@ def _places(environment: Mapping[str, str], name: str, default: int) -> int:
     ):
         raise BadSettings(f"{name}={text!r}: a whole number from 1 to {_MOST_PLACES}")
     return int(text)
+
+
+def _read_origins(text: str) -> tuple[str, ...]:
+    origins = tuple(word.rstrip("/").lower() for word in text.replace(",", " ").split())
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise BadSettings(
+                f"SHIKONG_CORS_ORIGINS: {origin!r} is no site; write https://map.city.example, "
+                "several with commas between, or * for all"
+            )
+    return origins

@@ -31,7 +31,7 @@ from layers.schemas.inference import Choices
 from layers.sources import FrameSource
 from layers.store import Store
 
-SECRET = "Zhang San 138-0013-8000"
+SECRET = "Zhang San 138-0013-8000"  # pragma: allowlist secret - a person made up
 A, ZONE = {"id": "a"}, {"id": "zone"}
 
 

@@ -30,6 +30,11 @@ ARGUMENTS = [
 ]
 
 
+# What a page's policy forbade, said aloud: of some things the console says nothing by itself.
+OVERHEAR = """document.addEventListener("securitypolicyviolation", (event) =>
+    console.error(`policy: ${event.effectiveDirective} ${event.blockedURI}`))"""
+
+
 @contextmanager
 def running(app: Any, listener: socket.socket) -> Iterator[None]:
     """Serve an application on a socket in a thread."""
@@ -110,7 +115,9 @@ class Tab:
         assert answer is not None
         assert answer.status == 200, path
         if self.page.locator("body.map").count():
-            self.page.wait_for_function("window.shikong", polling=50)
+            # wait_for_function would need the page's policy to allow eval.
+            pause = "new Promise((then) => setTimeout(then, 50))"
+            self.wait_for(f"(async () => {{ while (!window.shikong) await {pause}; }})()")
             self.wait_for("shikong.ready")
 
     def settle(self) -> None:
@@ -151,6 +158,7 @@ def open_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
             if message.type == "error":
                 tab.complaints.append(message.text)
 
+        context.add_init_script(OVERHEAR)
         context.on("request", note)
         page.on("console", hear)
         page.on("pageerror", lambda error: tab.complaints.append(str(error)))

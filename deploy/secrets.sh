@@ -1,0 +1,13 @@
+#!/bin/sh
+# No credential is ever committed: sh deploy/secrets.sh
+# Looks at every tracked file. What only looks like a secret gets `pragma: allowlist secret` and
+# the reason on its line; there is no list of exceptions elsewhere to grow stale.
+set -eu
+cd "$(dirname "$0")/.."
+
+if [ ! -e .git ]; then
+    echo "Secrets: this is no git clone, so nothing is tracked and nothing was looked at" >&2
+    exit 0
+fi
+# Not verified: that would send what was found to the service it seems to belong to.
+git ls-files -z | xargs -0 -n 60 -P "$(nproc)" .venv/bin/python -m detect_secrets.pre_commit_hook --no-verify
