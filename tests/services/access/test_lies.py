@@ -207,6 +207,17 @@ def forgeries(lies: Lies, typ: str, claims: dict[str, Any]) -> dict[str, str]:
 NAMES = list(forgeries(Lies(Liar("127.0.0.1:1")), "JWT", {"aud": API}))
 
 
+@pytest.mark.parametrize("name", ["none", "None", "HS256"])
+def test_only_signatures_that_the_provider_alone_can_make_are_looked_at(
+    run: Run, lies: Lies, name: str
+) -> None:
+    with pytest.raises(LoginFailed, match="signed in a way that is not taken"):
+        lies.finish(run, forgeries(lies, "JWT", lies.claims)[name])
+    token = forgeries(lies, "at+jwt", lies.claims | {"aud": API})[name]
+    with pytest.raises(BadCredential, match="signed in a way that is not taken"):
+        run(lies.provider().identify(token))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_forged_id_token_signs_nobody_in(run: Run, lies: Lies, name: str) -> None:
     with pytest.raises(LoginFailed, match="the provider's token is refused"):
