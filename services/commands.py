@@ -70,6 +70,7 @@ def demo(options: Options) -> None:
         if options.load_only:
             return
         base = f"http://{options.host}:{options.port}"
+        key = _demo_key(store, options)
         print(
             f"\n  {base}/    一张图 · One Map\n\n"
             "Three things to try · 试一试:\n"
@@ -77,10 +78,26 @@ def demo(options: Options) -> None:
             f"  2. {base}/collections/parcels/items/169-100/versions?f=html    a parcel's history\n"
             f"  3. {base}/collections/parcels/items/169-100?datetime=2014-05-20&revision=3\n"
             "     whose deed on 20 May, as known before the sale was recorded; then revision=4\n\n"
+            "管线图层在本演示中公开，平时为内部数据。 Pipes are open to everybody in this demo;\n"
+            "elsewhere they are internal unless a schema opens them.\n"
+            f"{key}\n"
             "Ctrl-C stops the server and the database.",
             flush=True,
         )
         _run_server(store, options)
+
+
+def _demo_key(store: Store, options: Options) -> str:
+    """Say what the demo's key is; beyond this machine there is none."""
+    from services.access.listening import is_loopback
+    from services.people import DemoKey
+
+    if not is_loopback(options.host):
+        return ""
+    text = DemoKey(settings_of(options).data / "demo.key").text(store)
+    if text is None:
+        return ""
+    return f"演示密钥（可发布） The demo's key, which publishes: {text}\n"
 
 
 def publish(options: Options) -> int:

@@ -154,11 +154,9 @@ def _terms(options: Options) -> Terms:
 
 
 def _line(grant: Grant) -> str:
-    taken = f"  taken back by {grant.taken_by}" if grant.taken_at else ""
-    reason = f"  ({grant.terms.reason})" if grant.terms.reason else ""
-    return (
-        f"{grant.id}  {grant.grantee}  {summary(grant.terms)}  by {grant.given_by}{reason}{taken}"
-    )
+    more = f"  ({grant.terms.reason})" if grant.terms.reason else ""
+    more += f"  taken back by {grant.taken_by}" if grant.taken_at else ""
+    return f"{grant.id}  {grant.grantee}  {summary(grant.terms)}  by {grant.given_by}{more}"
 
 
 def _application_line(made: Application) -> str:

@@ -108,6 +108,11 @@ class Admitted:
         writer = self.caller.writer(self.origin)
         return self._store.commit(edits, writer, message, document=document, dry_run=dry_run)
 
+    def approve(self, layer_id: str) -> None:
+        """Let a pending layer be seen; see `Store.approve`."""
+        self.layer(layer_id)
+        self._store.approve(layer_id, self.caller.writer(self.origin))
+
     def note(self, layer: PublishedLayer, what: str) -> None:
         """Note in the audit that a layer is read which is not everybody's, before it is answered.
 
