@@ -25,6 +25,7 @@ setup-test:  ## install what is missing to test it too
 	@sh deploy/packages.sh test
 	@sh deploy/python.sh test
 	@sh deploy/web.sh
+	@sh deploy/oidc.sh
 
 demo: setup  ## publish the demo city and serve it on PORT (8000), with its data in DATA (.shikong)
 	@exec $(bin)/shikong demo --port $(PORT)

@@ -10,10 +10,10 @@ from pathlib import Path
 from measuring import peak_mb
 
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.schemas.documents import read_schema
 from layers.sources import open_source
 from layers.store import open_store
+from layers.writers import Writer
 
 
 def main() -> None:

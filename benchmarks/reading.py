@@ -17,9 +17,10 @@ from measuring import backend_seconds
 from layers.features import Box, as_wkb
 from layers.model import Schema
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.sources import FrameSource
 from layers.store import PublishedLayer, Store
+from layers.writers import Writer
 
 FEATURES = 20_000
 WANTED = 1_000

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from layers.model import OPEN_REVISION, Schema
+from layers.model import OPEN_REVISION, Layer
 from layers.sameness import content_hash
+from layers.sights import columns_for, lies_in
 from layers.tables import FOREVER, Family, column_type
+from layers.territories import Territory
 
 
 def believed(family: Family, names: Iterable[str]) -> sa.CompoundSelect[Any]:
@@ -60,13 +63,37 @@ def touched_between(families: Iterable[Family], low: int, high: int) -> sa.Compo
     return sa.union(*parts)
 
 
-def scope_condition(
-    columns: sa.ColumnCollection[Any, Any] | Any, schema: Schema, scope: Mapping[str, str]
-) -> sa.ColumnElement[bool]:
-    """Return the condition that a row lies in a scope (equality on each of its fields)."""
-    conditions = []
-    for name, value in scope.items():
-        f = schema.find(name)
-        assert f is not None  # noqa: S101 - the scope was checked
-        conditions.append(columns[name].is_not_distinct_from(sa.cast(value, column_type(f))))
-    return sa.and_(sa.true(), *conditions)
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a layer of which a source is the truth; nothing outside is touched.
+
+    Attributes
+    ----------
+    equal : mapping of str to str
+        Field to the value that rows have.
+    territories : tuple of Territory
+        In one of which rows lie; anywhere where empty. Those of whoever publishes.
+    """
+
+    equal: Mapping[str, str] = field(default_factory=dict)
+    territories: tuple[Territory, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it is less than the whole layer."""
+        return bool(self.equal or self.territories)
+
+    def names(self, record: Layer) -> tuple[str, ...]:
+        """Return the columns that `condition` looks at."""
+        return tuple(dict.fromkeys((*self.equal, *columns_for(record, self.territories))))
+
+    def condition(self, columns: Any, record: Layer) -> sa.ColumnElement[bool]:
+        """Return the condition that a row lies in the scope."""
+        conditions = []
+        for name, value in self.equal.items():
+            f = record.schema.find(name)
+            assert f is not None  # noqa: S101 - the scope was checked
+            conditions.append(columns[name].is_not_distinct_from(sa.cast(value, column_type(f))))
+        if self.territories:
+            inside = lies_in(record, columns, self.territories)
+            conditions.append(sa.func.coalesce(inside, sa.false()))
+        return sa.and_(sa.true(), *conditions)

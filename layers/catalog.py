@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -133,10 +133,10 @@ def read_revisions(
 
 
 def read_log(
-    connection: Connection, layer_id: str | None, document: str | None, limit: int | None
+    connection: Connection, layer_ids: Sequence[str], document: str | None, limit: int | None
 ) -> list[Revision]:
-    """Return the revisions of one layer or of all, of one document or of any, newest first."""
-    bounds = {"layer_id": layer_id, "document": document, "limit": limit}
+    """Return the revisions of some layers, of one document or of any, newest first."""
+    bounds = {"layer_ids": list(layer_ids), "document": document, "limit": limit}
     return [_revision(row) for row in connection.execute(statement("log"), bounds)]
 
 
@@ -165,7 +165,8 @@ def _layer(row: Row[Any]) -> Layer:
     schemas = _schemas(orjson.dumps(row.schemas, option=orjson.OPT_SORT_KEYS))
     newest = schemas[-1][1]
     visibility = Visibility(row.visibility)
-    return Layer(row.id, newest, row.head, row.recorded_at, visibility, schemas)
+    own = (row.department, row.pending)
+    return Layer(row.id, newest, row.head, row.recorded_at, visibility, schemas, *own)
 
 
 # Kept: the same Schema objects again let the tables made of them be found again.

@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers.beliefs import touched_between
-from layers.editing.restating import read_timelines
-from layers.editing.timelines import side_by_side
-from layers.features import finite
-from layers.model import OPEN_REVISION, Field, Layer, Version, VersionChange
+from layers.editing.timelines import FOREVER as FOREVER_SEEN
+from layers.editing.timelines import Span, Timeline, side_by_side
+from layers.features import Query, as_wkb, finite, select_features, shown_to
+from layers.model import OPEN_REVISION, Layer, Version, VersionChange
+from layers.moments import Moment
 from layers.readers import Reader
+from layers.sights import Eye, Shown, masked, shown
 from layers.tables import FOREVER, tables_of
 
 ASSERTED, RETRACTED = "asserted", "retracted"
@@ -35,31 +37,52 @@ def read_changes(
     """
     for low, high in _segments(record, first, last):
         then = record.as_of(high)
-        fields = reader.fields(then.schema)
+        sight = reader.sight(then)
+        what = shown(then, sight, restricted=False)
         streaming = connection.execution_options(yield_per=_STREAMED)
-        rows = streaming.execute(_select(then, fields, low, high))
+        rows = streaming.execute(_select(Eye(then, sight), what, low, high))
         for _, group in itertools.groupby(rows, key=lambda row: (row.revision, row._fid)):
-            yield from _visible([_change(row, fields) for row in group])
+            yield from _visible([_change(row, what) for row in group])
 
 
 def read_feature_changes(
-    connection: Connection, record: Layer, revision: int
+    connection: Connection, record: Layer, reader: Reader, revision: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield the features that a revision created, changed or retired, and which of these."""
-    record = record.as_of(revision)
-    family = tables_of(record).open
+    """Yield the features that a revision created, changed or retired, and which of these.
+
+    As far as the reader sees: of a feature that moved into a county, the county sees it created.
+    """
+    # Of both revisions what both schemas have; a field that one lacks has no value in the other.
+    then = record.as_of(revision)
+    family = tables_of(then).open
     ids = sa.select(touched_between([family], revision - 1, revision).subquery().c._fid)
     every = list(connection.scalars(ids.order_by("_fid")))
     for first in range(0, len(every), _STREAMED):
         part = every[first : first + _STREAMED]
         before, after = (
-            read_timelines(connection, record, part, r, open_only=True)
-            for r in (revision - 1, revision)
+            _timelines(connection, record, reader, part, r) for r in (revision - 1, revision)
         )
         for key in part:
             kind = _kind(before.get(key, ()), after.get(key, ()))
             if kind is not None:
                 yield key, kind
+
+
+def _timelines(
+    connection: Connection, record: Layer, reader: Reader, ids: list[str], revision: int
+) -> dict[str, Timeline]:
+    if revision < 1:
+        return {}
+    moment = Moment(revision, None, FOREVER_SEEN)
+    query = Query(ids=ids)
+    what = shown_to(record, reader, moment, query)
+    found: dict[str, list[Span]] = {}
+    for row in connection.execute(as_wkb(select_features(record, reader, moment, query))):
+        values = {k: v for k, v in what.properties(row).items() if v is not None}
+        shape = None if row._geom is None else bytes(row._geom)
+        span = Span(row._valid_from, row._valid_to or FOREVER_SEEN, values | {"": shape})
+        found.setdefault(row._fid, []).append(span)
+    return {key: tuple(spans) for key, spans in found.items()}
 
 
 def _kind(before: Any, after: Any) -> str | None:
@@ -78,12 +101,12 @@ def _segments(record: Layer, first: int, last: int) -> Iterator[tuple[int, int]]
     yield from itertools.pairwise([first, *starts, last])
 
 
-def _select(record: Layer, fields: tuple[Field, ...], low: int, high: int) -> sa.Select[Any]:
-    family = tables_of(record).open
+def _select(eye: Eye, what: Shown, low: int, high: int) -> sa.Select[Any]:
+    family = tables_of(eye.layer).open
     parts = [
         part
         for table in (family.live, family.history)
-        for part in _events(table, fields, low, high)
+        for part in _events(table, eye, what, low, high)
     ]
     events = sa.union_all(*parts).subquery("events")
     c = events.c
@@ -94,7 +117,7 @@ def _select(record: Layer, fields: tuple[Field, ...], low: int, high: int) -> sa
 
 
 def _events(
-    table: sa.Table, fields: tuple[Field, ...], low: int, high: int
+    table: sa.Table, eye: Eye, what: Shown, low: int, high: int
 ) -> Iterator[sa.Select[Any]]:
     c = table.c
 
@@ -102,15 +125,17 @@ def _events(
         return sa.and_(column > low, column <= high)
 
     def event(revision: Any, asserted: bool, end: Any) -> sa.Select[Any]:
+        seen = eye.flags(c, end, what)
         return sa.select(
             revision.label("revision"),
             sa.literal(asserted).label("asserted"),
             c._fid,
-            c._valid_from.label("_s"),
-            end.label("_e"),
-            *(c[f.id].label(f.id) for f in fields),
+            eye.start(c._valid_from).label("_s"),
+            eye.end(end).label("_e"),
+            *(masked(c[f.id], seen.get(what.masks.get(f.id, ""))) for f in what.fields),
+            *(condition.label(name) for name, condition in seen.items()),
             sa.type_coerce(c._geom, sa.LargeBinary).label("_geom"),
-        )
+        ).where(*eye.rows(c, end))
 
     first_end = sa.case((c._rev_closed <= c._rev_from, c._valid_to), else_=FOREVER)
     closed_later = sa.and_(within(c._rev_closed), c._rev_closed > c._rev_from)
@@ -122,11 +147,9 @@ def _events(
         yield event(c._rev_to, False, c._valid_to).where(gone)
 
 
-def _change(row: sa.Row[Any], fields: tuple[Field, ...]) -> VersionChange:
-    values = row._mapping
+def _change(row: sa.Row[Any], what: Shown) -> VersionChange:
     geometry = None if row._geom is None else bytes(row._geom)
-    properties = {f.id: values[f.id] for f in fields}
-    version = Version(row._fid, row._s, row._e, properties, geometry)
+    version = Version(row._fid, row._s, row._e, what.properties(row), geometry)
     return VersionChange(row.revision, ASSERTED if row.asserted else RETRACTED, version)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,17 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers import catalog, publish, schema_changes, tables
+from layers import catalog, permits, publish, schema_changes, tables
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
 from layers.editing import effects, reverting
 from layers.edits import Edit, Edits, Revert
 from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
-from layers.model import Document, Layer
+from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.report import Report
 from layers.schema_changes import SchemaChange
+from layers.writers import Bounds, Verb, Writer
 from layers.writing import plans
 from layers.writing.plans import Planned
 from layers.writing.staging import Progress
@@ -86,7 +87,7 @@ def commit(
     try:
         with database.write() as connection:
             _check_clock(connection, clock)
-            planned_all = _plan_all(connection, clock, edits, say)
+            planned_all = _plan_all(connection, clock, edits, statement.writer, say)
             reports = {layer_id: p.report for layer_id, p in planned_all.items()}
             todo = {i: p for i, p in planned_all.items() if not p.nothing_to_do}
             if not todo:
@@ -95,6 +96,9 @@ def commit(
             for layer_id, planned in todo.items():
                 say("write", planned.report.findings.rows_read, None)
                 revisions[layer_id] = plans.write(connection, planned)
+                if planned.bounds is not None:
+                    number_made = revisions[layer_id]
+                    permits.check_effect(connection, planned.bounds, planned.record, number_made)
             if dry_run:
                 raise _DryRunError
             # Last, because readers of these layers wait from here to the end of the transaction.
@@ -132,28 +136,85 @@ def find_revisions(database: Database, commit_id: int) -> dict[str, int]:
 
 
 def _plan_all(
-    connection: Connection, clock: Clock, edits: Mapping[str, Change], say: Progress
+    connection: Connection,
+    clock: Clock,
+    edits: Mapping[str, Change],
+    writer: Writer,
+    say: Progress,
 ) -> dict[str, Planned]:
     # In the order of their ids, so that two commits over the same layers can't wait in a ring.
     ordered = sorted(edits)
     for layer_id in ordered:
         catalog.lock_layer(connection, tables.check_layer_id(layer_id))
     now = clock()
-    return {i: _plan(connection, i, edits[i], now, say) for i in ordered}
+    return {i: _plan(connection, i, edits[i], writer, now, say) for i in ordered}
 
 
 def _plan(
-    connection: Connection, layer_id: str, change: Change, now: datetime, say: Progress
+    connection: Connection,
+    layer_id: str,
+    change: Change,
+    writer: Writer,
+    now: datetime,
+    say: Progress,
 ) -> Planned:
+    bounds = _bounds(connection, layer_id, change, writer)
     if isinstance(change, Reload):
-        return publish.plan(connection, layer_id, change, now, say)
-    record = _existing(connection, layer_id)
-    if isinstance(change, Revert):
-        return reverting.plan(connection, record, change, now)
+        planned = _plan_reload(connection, layer_id, change, bounds, now, say)
+    else:
+        record = _existing(connection, layer_id)
+        planned = _plan_change(connection, record, change, bounds, now)
+    return dataclasses.replace(planned, bounds=bounds)
+
+
+def _bounds(connection: Connection, layer_id: str, change: Change, writer: Writer) -> Bounds | None:
+    record = catalog.find_layer(connection, layer_id)
+    whole, verb = isinstance(change, SchemaChange), Verb.EDIT
+    if isinstance(change, Reload):
+        whole = record is None or change.schema is not None
+        kind = record.schema.kind if record is not None else Kind.STATE
+        verb = Verb.EDIT if publish.mode_of(change, kind) is Mode.UPSERT else Verb.PUBLISH
+    department = None if record is None else record.department
+    verb = Verb.PUBLISH if whole else verb
+    return permits.bounds_of(writer, layer_id, department, verb, whole=whole)
+
+
+def _plan_reload(
+    connection: Connection,
+    layer_id: str,
+    reload: Reload,
+    bounds: Bounds | None,
+    now: datetime,
+    say: Progress,
+) -> Planned:
+    record = catalog.find_layer(connection, layer_id)
+    if bounds is not None and record is not None:
+        kept = permits.fields_kept(bounds, record)
+        reload = dataclasses.replace(reload, territories=bounds.territories, kept=kept)
+    return publish.plan(connection, layer_id, reload, now, say)
+
+
+def _plan_change(
+    connection: Connection,
+    record: Layer,
+    change: Edits | Sequence[Edit] | SchemaChange | Revert,
+    bounds: Bounds | None,
+    now: datetime,
+) -> Planned:
+    def check(ids: Collection[str]) -> None:
+        if bounds is not None:
+            permits.check_features(connection, bounds, record, ids)
+
     if isinstance(change, SchemaChange):
         return schema_changes.plan(record, change, now)
+    if isinstance(change, Revert):
+        check(reverting.touched(connection, record, change.revision))
+        return reverting.plan(connection, record, change, now)
     edits = change if isinstance(change, Edits) else Edits(change)
-    return effects.plan(connection, record, edits, now)
+    if bounds is not None:
+        permits.check_fields(bounds, record, effects.fields_stated(edits))
+    kept = permits.fields_kept(bounds, record)
+    return effects.plan(connection, record, edits, now, check, kept)
 
 
 def _existing(connection: Connection, layer_id: str) -> Layer:
@@ -186,14 +247,20 @@ def _record(
     number = connection.execute(inserted).scalar_one()
     for layer_id, planned in todo.items():
         planned.report.revision, planned.report.commit = revisions[layer_id], number
-        _record_revision(connection, planned, revisions[layer_id], number, recorded)
+        own = (revisions[layer_id], number, recorded)
+        _record_revision(connection, planned, statement.writer, *own)
     payload = ",".join(f"{i}:{n}" for i, n in revisions.items())
     connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
     return number, recorded
 
 
 def _record_revision(
-    connection: Connection, planned: Planned, number: int, commit_id: int, recorded: datetime
+    connection: Connection,
+    planned: Planned,
+    writer: Writer,
+    number: int,
+    commit_id: int,
+    recorded: datetime,
 ) -> None:
     record, report = planned.record, planned.report
     live = tables.tables_of(record).open.live.c
@@ -211,7 +278,9 @@ def _record_revision(
     }
     connection.execute(sa.insert(tables.revision).values(row))
     where = tables.layer.c.id == record.id
-    head = {"head": number, "recorded_at": recorded}
+    head: dict[str, Any] = {"head": number, "recorded_at": recorded}
+    if not record.head and not writer.may(record.id, record.department, Verb.REVIEW):
+        head["pending"] = True
     connection.execute(sa.update(tables.layer).where(where).values(head))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from layers import roles
 from layers.errors import LayerBusy, StoreUnavailable, TooMuchAsked
 
 # A generic plan over bound revisions guesses badly, the just-in-time compiler costs more than it
@@ -44,20 +45,41 @@ _WRITING = _COMMON | {
     # A publisher that was killed lets go of its layer within this time.
     "client_connection_check_interval": "2s",
 }
+_KEEPING = _COMMON | {"lock_timeout": "10s", "statement_timeout": "30s"}
 _LOCK_NOT_AVAILABLE = "55P03"
 _TOO_LONG = frozenset((_LOCK_NOT_AVAILABLE, "57014"))
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Two engines on one PostGIS: short reads, and commits."""
+    """Engines on one PostGIS, each with the rights of one of `layers.roles`, or its owner's.
+
+    Attributes
+    ----------
+    reading, restricted : Engine
+        Short reads: of open fields, and of restricted ones too.
+    writing : Engine
+        Commits.
+    keeping : Engine
+        People, keys, grants, sessions.
+    owning : Engine
+        The store itself: made, migrated, checked, backed up, restored.
+    """
 
     reading: Engine
+    restricted: Engine
     writing: Engine
+    keeping: Engine
+    owning: Engine
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, restricted: bool = False) -> Iterator[Connection]:
         """One read-only snapshot: all that is read within it is of one moment.
+
+        Parameters
+        ----------
+        restricted : bool
+            With the role that may read restricted fields; without, the database refuses them.
 
         Raises
         ------
@@ -66,8 +88,21 @@ class Database:
         StoreUnavailable
             Where the database does not answer, or hangs up.
         """
+        engine = self.restricted if restricted else self.reading
+        with self._reading(engine) as connection:
+            yield connection
+
+    @contextmanager
+    def inspect(self) -> Iterator[Connection]:
+        """One read-only snapshot of all that there is, as the owner: for checks and backups."""
+        with self._reading(self.owning) as connection:
+            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            yield connection
+
+    @contextmanager
+    def _reading(self, engine: Engine) -> Iterator[Connection]:
         try:
-            with self.reading.connect() as connection, _given_up_when_lost(connection):
+            with engine.connect() as connection, _given_up_when_lost(connection):
                 yield connection
         except (OperationalError, psycopg.OperationalError) as error:
             if _sqlstate(error) in _TOO_LONG:
@@ -79,9 +114,8 @@ class Database:
         except PoolTimeout as error:
             raise StoreUnavailable("all connections are busy with others; try again") from error
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction, committed on leaving, rolled back on an error.
+    def write(self) -> AbstractContextManager[Connection]:
+        """One transaction on layers, committed on leaving, rolled back on an error.
 
         Raises
         ------
@@ -90,9 +124,21 @@ class Database:
         LayerBusy
             Where others hold a lock for longer than one waits.
         """
+        return self._changing(self.writing)
+
+    def keep(self) -> AbstractContextManager[Connection]:
+        """One transaction on people, keys, grants and sessions; else as `write`."""
+        return self._changing(self.keeping)
+
+    def own(self) -> AbstractContextManager[Connection]:
+        """One transaction on the store as a whole, as its owner; else as `write`."""
+        return self._changing(self.owning)
+
+    @contextmanager
+    def _changing(self, engine: Engine) -> Iterator[Connection]:
         begun, remedy = False, "nothing was written, try again"
         try:
-            with self.writing.begin() as connection:
+            with engine.begin() as connection:
                 begun = True
                 with _given_up_when_lost(connection):
                     yield connection
@@ -100,7 +146,7 @@ class Database:
                 remedy = "the log tells whether this was written"
         except DBAPIError as error:
             if not begun:
-                where = self.writing.url.set(drivername="postgresql").render_as_string()
+                where = engine.url.set(drivername="postgresql").render_as_string()
                 raise _unavailable(error, where) from error
             if waited_too_long(error):
                 raise LayerBusy(f"others hold what this needs for too long; {remedy}") from error
@@ -112,8 +158,8 @@ class Database:
 
     def close(self) -> None:
         """Give every connection back."""
-        self.reading.dispose()
-        self.writing.dispose()
+        for engine in (self.reading, self.restricted, self.writing, self.keeping, self.owning):
+            engine.dispose()
 
 
 def connect(dsn: str, *, pool_size: int = 8) -> Database:
@@ -137,24 +183,35 @@ def connect(dsn: str, *, pool_size: int = 8) -> Database:
         raise StoreUnavailable(
             "DATABASE_URL is no PostgreSQL address; write postgresql://user@host/database"
         ) from None
-    reading = sa.create_engine(
-        url,
-        isolation_level="REPEATABLE READ",
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=True,
-        connect_args={"options": _options(_READING)},
-    )
+
+    def reading(role: str) -> Engine:
+        return sa.create_engine(
+            url,
+            isolation_level="REPEATABLE READ",
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={"options": _options(_READING | {"role": role})},
+        )
+
     # One is kept. Whoever waits for a layer's turn holds one too, and any bound on them would have
     # the writers of other layers wait with them.
-    writing = sa.create_engine(
-        url,
-        pool_size=1,
-        max_overflow=-1,
-        pool_pre_ping=True,
-        connect_args={"options": _options(_WRITING)},
+    def writing(settings: dict[str, str]) -> Engine:
+        return sa.create_engine(
+            url,
+            pool_size=1,
+            max_overflow=-1,
+            pool_pre_ping=True,
+            connect_args={"options": _options(settings)},
+        )
+
+    return Database(
+        reading(roles.READER),
+        reading(roles.RESTRICTED),
+        writing(_WRITING | {"role": roles.WRITER}),
+        writing(_KEEPING | {"role": roles.KEEPER}),
+        writing(_WRITING),
     )
-    return Database(reading, writing)
 
 
 @contextmanager

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers.features import Moment, Query, finite, select_features
+from layers.features import Moment, Query, finite, select_features, shown_to
 from layers.model import Change, Layer, Version
 from layers.readers import Reader
+from layers.sights import FLAG
 
 _STREAMED = 1000
+Masks = Mapping[str, str]
 
 
 def read_differences(
@@ -24,6 +26,7 @@ def read_differences(
     reader may not see count as no difference, nor do those that only one of the two schemas has.
     """
     fields = _common(layer, reader, old.revision, new.revision)
+    masks = tuple(shown_to(layer, reader, moment, Query()).masks for moment in (old, new))
     query = Query()
     if old.when == new.when:
         low, high = sorted((old.revision, new.revision))
@@ -33,15 +36,15 @@ def read_differences(
     after = select_features(layer, reader, new, query).subquery("after")
     rows = connection.execution_options(yield_per=_STREAMED).execute(_joined(before, after, fields))
     for row in rows:
-        change = _change(row._mapping, fields)
+        change = _change(row._mapping, fields, masks)
         if change is not None:
             yield change
 
 
 def _common(layer: Layer, reader: Reader, old: int, new: int) -> tuple[str, ...]:
     """The fields that the schemas of both revisions have, of one type."""
-    was = {(f.id, f.type) for f in reader.fields(layer.as_of(old).schema)}
-    now = reader.fields(layer.as_of(new).schema)
+    was = {(f.id, f.type) for f in reader.fields(layer.as_of(old))}
+    now = reader.fields(layer.as_of(new))
     return tuple(f.id for f in now if (f.id, f.type) in was)
 
 
@@ -53,6 +56,7 @@ def _joined(before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...]) ->
             finite(side.c._valid_to).label(f"{prefix}_to"),
             sa.func.ST_AsBinary(side.c._geom, type_=sa.LargeBinary).label(f"{prefix}_geom"),
             *(side.c[n].label(f"{prefix}:{n}") for n in fields),
+            *(c.label(f"{prefix}:{c.name}") for c in side.c if c.name.startswith(FLAG)),
         ]
     return (
         sa.select(*columns)
@@ -62,21 +66,25 @@ def _joined(before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...]) ->
     )
 
 
-def _change(row: Any, fields: tuple[str, ...]) -> Change | None:
-    old, new = _version(row, "old", fields), _version(row, "new", fields)
+def _change(row: Any, fields: tuple[str, ...], masks: Sequence[Masks]) -> Change | None:
+    old, new = (
+        _version(row, prefix, fields, mask)
+        for prefix, mask in zip(("old", "new"), masks, strict=True)
+    )
     if old is None or new is None:
         return Change(row["_fid"], "created" if old is None else "retired", (), old, new)
-    differing = [n for n in fields if old.properties[n] != new.properties[n]]
+    differing = [n for n in fields if old.properties.get(n) != new.properties.get(n)]
     if old.geometry != new.geometry:
         differing.append("geometry")
     return Change(row["_fid"], "changed", tuple(differing), old, new) if differing else None
 
 
-def _version(row: Any, prefix: str, fields: tuple[str, ...]) -> Version | None:
+def _version(row: Any, prefix: str, fields: tuple[str, ...], masks: Masks) -> Version | None:
     start = row[f"{prefix}_from"]
     if start is None:
         return None
-    properties = {n: row[f"{prefix}:{n}"] for n in fields}
+    seen = [n for n in fields if n not in masks or row[f"{prefix}:{masks[n]}"]]
+    properties = {n: row[f"{prefix}:{n}"] for n in seen}
     end, geometry = row[f"{prefix}_to"], row[f"{prefix}_geom"]
     return Version(
         row["_fid"], start, end, properties, None if geometry is None else bytes(geometry)

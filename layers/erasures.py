@@ -15,8 +15,8 @@ from layers.commits import stamp
 from layers.database import Database
 from layers.errors import BadRequest, UnknownFeature, UnknownLayer
 from layers.model import Erasure, Layer
-from layers.readers import Writer
 from layers.tables import erasure, setting, tables_of
+from layers.writers import Writer
 
 EPOCH = "erasure_epoch"
 

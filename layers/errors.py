@@ -11,6 +11,8 @@
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
     │   ├── BadArchive        an archive that is damaged, newer, or can't be written
+    │   ├── BadTerritory      a division, an area or a time that can't be granted
+    │   ├── BadGrant          a grant or an application that says nothing that can be given
     │   ├── BadQuery          a filter, property or page that does not exist
     │   └── TooMuchAsked      an answer that takes longer than the database may work on one
     ├── NotFound
@@ -18,6 +20,7 @@
     │   ├── UnknownRevision
     │   ├── UnknownCommit     a commit, or a tag, that there is not
     │   ├── UnknownFeature
+    │   ├── UnknownCaller     a person, a key, a grant or an application that there is not
     │   └── FeatureGone       it existed, but not at this instant
     ├── Conflict
     │   ├── SchemaConflict    a schema that differs from the layer's own
@@ -70,6 +73,14 @@ class BadArchive(BadRequest):
     """An archive that is damaged, of a newer release, or can't be written."""
 
 
+class BadTerritory(BadRequest):
+    """A division, an area or a time that can't be granted."""
+
+
+class BadGrant(BadRequest):
+    """A grant or an application that says nothing that can be given."""
+
+
 class BadQuery(BadRequest):
     """A filter, property or page that does not exist."""
 
@@ -92,6 +103,10 @@ class UnknownRevision(NotFound):
 
 class UnknownCommit(NotFound):
     """A commit, or a tag, that there is not."""
+
+
+class UnknownCaller(NotFound):
+    """A person, a key, a grant or an application that there is not."""
 
 
 class UnknownFeature(NotFound):

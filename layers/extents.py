@@ -10,8 +10,11 @@ import sqlalchemy as sa
 from pyproj import Transformer
 from sqlalchemy.engine import Connection
 
-from layers.features import Box, finite
+from layers.boxes import Box
+from layers.features import finite
 from layers.model import OPEN_REVISION, Layer
+from layers.readers import Reader
+from layers.sights import Eye
 from layers.tables import tables_of
 from spatial.crs import CRS84, parse_crs
 
@@ -25,12 +28,12 @@ class Extent:
     end: datetime | None
 
 
-def read_extent(connection: Connection, record: Layer) -> Extent:
-    """Return where and when a layer's versions are, as believed now."""
+def read_extent(connection: Connection, record: Layer, reader: Reader) -> Extent:
+    """Return where and when the versions are that a reader sees of a layer, as believed now."""
     family = tables_of(record).open
     # What was retracted is believed no more, and must not stretch the layer for ever.
     found = [
-        connection.execute(_extent_of(t).where(t.c._rev_to == OPEN_REVISION)).one()
+        connection.execute(_extent_of(record, reader, t)).one()
         for t in (family.live, family.history)
     ]
     found = [row for row in found if row.start is not None]
@@ -53,12 +56,14 @@ def read_extent(connection: Connection, record: Layer) -> Extent:
     )
 
 
-def _extent_of(table: sa.Table) -> sa.Select[Any]:
-    c = table.c
+def _extent_of(record: Layer, reader: Reader, table: sa.Table) -> sa.Select[Any]:
+    c, eye = table.c, Eye(record, reader.sight(record))
     box = sa.func.ST_Extent(c._geom, type_=sa.Text)
     bounds = [
         getattr(sa.func, f"ST_{side}")(box, type_=sa.Double).label(name)
         for side, name in (("XMin", "west"), ("YMin", "south"), ("XMax", "east"), ("YMax", "north"))
     ]
-    end = finite(sa.func.max(c._valid_to)).label("end")
-    return sa.select(*bounds, sa.func.min(c._valid_from).label("start"), end)
+    start = sa.func.min(eye.start(c._valid_from)).label("start")
+    end = finite(sa.func.max(eye.end(c._valid_to))).label("end")
+    seen = eye.rows(c, c._valid_to)
+    return sa.select(*bounds, start, end).where(c._rev_to == OPEN_REVISION, *seen)

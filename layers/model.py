@@ -123,6 +123,7 @@ class Schema:
     attribution: str = ""
     scope: tuple[str, ...] = ()
     coordinates: tuple[str, str] | None = None
+    division: str | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -157,6 +158,10 @@ class Schema:
         """Return the field of that id, or None."""
         return next((f for f in self.fields if f.id == name), None)
 
+    def division_field(self) -> Field | None:
+        """Return the field whose values begin with the code of the division where a thing is."""
+        return None if self.division is None else self.find(self.division)
+
     def event_start(self) -> Field:
         """Return the field that says when an event was reported (event layers have just one)."""
         return self.with_role(Role.EVENT_START)[0]
@@ -172,6 +177,10 @@ class Layer:
         The one in force: the newest, unless the record was taken `as_of` an earlier revision.
     schemas : tuple of (int, Schema)
         All that ever were, each with the revision since which it held, the newest last.
+    department : str or None
+        Whose it is.
+    pending : bool
+        Whether it waits for a reviewer.
     """
 
     id: str
@@ -180,6 +189,8 @@ class Layer:
     recorded_at: datetime | None
     visibility: Visibility
     schemas: tuple[tuple[int, Schema], ...] = ()
+    department: str | None = None
+    pending: bool = False
 
     def as_of(self, revision: int) -> Layer:
         """Return the layer with the schema that it had at a revision.
@@ -227,15 +238,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What one commit did to one layer."""
+    """What one commit did to one layer; counts are None where nobody has counted for a reader."""
 
     layer: str
     number: int
     commit: Commit
-    n_live: int
-    n_created: int
-    n_changed: int
-    n_retired: int
+    n_live: int | None
+    n_created: int | None
+    n_changed: int | None
+    n_retired: int | None
     report: Mapping[str, Any]
 
 

@@ -14,13 +14,15 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
 from layers import beliefs, catalog, tables
-from layers.errors import BadPeriod, BadSource, NeedsConsent, SchemaConflict
+from layers.beliefs import Scope
+from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
 from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.report import Findings, Report
 from layers.rows.columns import Conversion, check_scope, match_names
 from layers.schemas.documents import RESERVED, schema_document
 from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
+from layers.territories import Territory
 from layers.writing import identity, staging
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
@@ -52,6 +54,10 @@ class Reload:
         Roles and policies that the publisher states beside the schema.
     consent : bool
         Whether a reload may retire more than a fifth of its scope.
+    territories : tuple of Territory
+        Only features that lie in one of these are touched; anywhere where empty.
+    kept : frozenset of str
+        Restricted fields that the source may not state; features keep what they have in them.
     """
 
     source: Source
@@ -62,6 +68,13 @@ class Reload:
     crs: CRS | None = None
     choices: Choices = field(default_factory=Choices)
     consent: bool = False
+    territories: tuple[Territory, ...] = ()
+    kept: frozenset[str] = frozenset()
+
+    @property
+    def whole_scope(self) -> Scope:
+        """The scope as stated, narrowed to the territories of whoever publishes."""
+        return Scope(self.scope, self.territories)
 
 
 def plan(
@@ -76,7 +89,7 @@ def plan(
     """
     record = catalog.find_layer(connection, layer_id)
     schema = _schema(layer_id, record, reload)
-    mode = reload.mode or (Mode.UPSERT if schema.kind is Kind.EVENT else Mode.RELOAD)
+    mode = mode_of(reload, schema.kind)
     check_scope(schema, reload.scope)
     effective = _effective(record, schema, reload, now)
     if record is None:
@@ -86,6 +99,7 @@ def plan(
     conversion = _conversion(schema, reload, effective)
     _check_columns(record, schema, reload, conversion, mode)
     _check_key(connection, record, reload, conversion, mode)
+    _check_kept(record, reload, conversion)
     stage = staging.create_stage(connection, record)
     staging.copy_rows(connection, stage, reload.source, conversion, say)
     if not conversion.findings.rows_read:
@@ -94,7 +108,7 @@ def plan(
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
     absences = None
     if mode is Mode.RELOAD and record.head:
-        absences = _find_absences(connection, stage, reload.scope, effective)
+        absences = _find_absences(connection, stage, reload.whole_scope, effective)
     families = tuple(plan_family(connection, stage, f, absences) for f in stage.tables.families)
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     count(connection, families, report)
@@ -103,6 +117,11 @@ def plan(
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(record, report, now, families)
+
+
+def mode_of(reload: Reload, kind: Kind) -> Mode:
+    """Return the mode of a reload, as it is stated or as the kind of its layer has it."""
+    return reload.mode or (Mode.UPSERT if kind is Kind.EVENT else Mode.RELOAD)
 
 
 def _settle(
@@ -115,7 +134,9 @@ def _settle(
     say: Progress,
 ) -> tuple[Stage, int]:
     found = conversion.findings
-    identity.give_ids(connection, stage, reload.scope, found)
+    identity.give_ids(connection, stage, reload.whole_scope, found)
+    if mode is Mode.RELOAD and stage.record.head and reload.kept:
+        staging.fill_lacking(connection, stage, set(reload.kept))
     if mode is Mode.UPSERT and stage.record.head:
         lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
         staging.fill_lacking(connection, stage, lacking)
@@ -130,7 +151,7 @@ def _settle(
     staging.check_rows(connection, stage, reload.scope)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
-    staging.check_ids_in_scope(connection, stage, reload.scope)
+    staging.check_ids_in_scope(connection, stage, reload.whole_scope)
     return stage, kept
 
 
@@ -219,6 +240,12 @@ def _check_columns(
         raise BadSource(f"{reload.source.name} has no column for {starts[0]}, when it was reported")
 
 
+def _check_kept(record: Layer, reload: Reload, conversion: Conversion) -> None:
+    for name in sorted(reload.kept):
+        if name not in conversion.findings.lacking:
+            raise Forbidden(f"field {name} of {record.id} is not yours to write; leave it out")
+
+
 def _check_key(
     connection: Connection, record: Layer, reload: Reload, conversion: Conversion, mode: Mode
 ) -> None:
@@ -228,7 +255,7 @@ def _check_key(
     if not lacking:
         return
     live = tables.tables_of(record).open.live.c
-    inside = beliefs.scope_condition(live, schema, reload.scope)
+    inside = reload.whole_scope.condition(live, record)
     keyed = sa.exists().where(inside, sa.not_(live._fid.like("~%")))
     if mode is Mode.UPSERT or (record.head and connection.scalar(sa.select(keyed))):
         raise BadSource(
@@ -245,7 +272,7 @@ def _features(connection: Connection, stage: Stage) -> int:
 
 
 def _find_absences(
-    connection: Connection, stage: Stage, scope: Mapping[str, str], effective: datetime
+    connection: Connection, stage: Stage, scope: Scope, effective: datetime
 ) -> sa.Select[tuple[str, datetime, datetime]]:
     """Find once what each family is going to ask for."""
     absent = tables.temporary_table(
@@ -261,14 +288,14 @@ def _find_absences(
 
 
 def _absences(
-    stage: Stage, scope: Mapping[str, str], effective: datetime
+    stage: Stage, scope: Scope, effective: datetime
 ) -> sa.Select[tuple[str, datetime, datetime]]:
     """Where a version of the scope goes on, from when a reload speaks, and it is not stated."""
-    names = ("_fid", "_valid_from", "_valid_to", *scope)
+    names = ("_fid", "_valid_from", "_valid_to", *scope.names(stage.record))
     was = beliefs.believed(stage.tables.open, names).subquery("was")
     since: Any = sa.func.greatest(was.c._valid_from, effective)
     period = sa.func.tstzrange(since, was.c._valid_to)
-    inside = beliefs.scope_condition(was.c, stage.schema, scope)
+    inside = scope.condition(was.c, stage.record)
     ready = stage.ready.c
     # Most versions lie within one row of the source, and leave nothing to be worked out.
     covered = sa.exists().where(
@@ -300,9 +327,10 @@ def _ask_consent(
 ) -> None:
     if not report.retired:
         return
-    names = ("_valid_from", "_valid_to", *reload.scope)
+    scope_asked = reload.whole_scope
+    names = ("_valid_from", "_valid_to", *scope_asked.names(stage.record))
     was = beliefs.believed(stage.tables.open, names).subquery("was")
-    inside = beliefs.scope_condition(was.c, stage.schema, reload.scope)
+    inside = scope_asked.condition(was.c, stage.record)
     there = sa.select(sa.func.count()).select_from(was)
     there = there.where(inside, was.c._valid_from <= effective, was.c._valid_to > effective)
     scope = connection.scalar(there) or 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from layers import catalog, tags
 from layers.changes import read_changes, read_feature_changes
@@ -14,9 +17,10 @@ from layers.descent import read_lineage
 from layers.differences import read_differences
 from layers.errors import BadQuery, UnknownRevision
 from layers.extents import Extent, read_extent
-from layers.features import Moment, Query
-from layers.model import Change, Link, Revision, Schema, VersionChange
+from layers.features import Moment, Query, select_features
+from layers.model import Change, Layer, Link, Revision, Schema, VersionChange
 from layers.snapshots import Reading, Snapshot
+from layers.tallies import Tallies, as_seen
 from spatial.periods import Interval, parse_datetime
 
 
@@ -25,7 +29,8 @@ class PublishedLayer(Reading):
     """A layer as one reader sees it."""
 
     clock: Clock = system_clock
-    extents: dict[tuple[str, int], Extent] = field(default_factory=dict, repr=False)
+    extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
+    tallies: Tallies = field(default_factory=Tallies, repr=False)
 
     def at(
         self,
@@ -60,7 +65,8 @@ class PublishedLayer(Reading):
         if isinstance(when, str):
             when = parse_datetime(when, self.record.schema.zone)
         number = self._revision(revision, recorded, commit)
-        return Snapshot(self, Moment(number, now if when is None else when, now))
+        moment = Moment(number, now if when is None else when, now)
+        return Snapshot(self, moment, Query(restricted=True))
 
     def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
         """Return every version of one feature, as known at a revision, as a snapshot of all time.
@@ -80,17 +86,20 @@ class PublishedLayer(Reading):
             Parts of a Query, such as ``bbox``: the history of a region.
         """
         number = self._revision(revision, None, commit)
-        return Snapshot(self, Moment(number, None, self.clock()), Query(**narrowed))
+        query = Query(**{"restricted": True} | narrowed)
+        return Snapshot(self, Moment(number, None, self.clock()), query)
 
     def revisions(self) -> list[Revision]:
-        """Return the log, newest first."""
-        with self.database.read() as connection:
-            return catalog.read_revisions(connection, self.record)
+        """Return the log, newest first; without counts where to count would take long."""
+        with self.reading() as (connection, record):
+            found = catalog.read_revisions(connection, record)
+            return [self._seen(connection, record, r, thorough=False) for r in found]
 
     def revision(self, number: int) -> Revision:
-        """Return one revision."""
-        with self.database.read() as connection:
-            return catalog.read_revision(connection, self.record, number)
+        """Return one revision, with the counts of what its reader sees."""
+        with self.reading() as (connection, record):
+            found = catalog.read_revision(connection, record, number)
+            return self._seen(connection, record, found, thorough=True)
 
     def schema(self, revision: int | None = None) -> Schema:
         """Return the schema that the layer had at a revision."""
@@ -126,7 +135,7 @@ class PublishedLayer(Reading):
         """Yield the features that a revision created, changed or retired, each with the word."""
         number = self._revision(revision)
         with self.reading() as (connection, record):
-            yield from read_feature_changes(connection, record, number)
+            yield from read_feature_changes(connection, record, self.reader, number)
 
     def lineage(
         self, feature_id: str, *, revision: int | None = None, until: datetime | None = None
@@ -142,17 +151,40 @@ class PublishedLayer(Reading):
         """
         number = self._revision(revision)
         with self.reading() as (connection, record):
-            return read_lineage(connection, record, feature_id, number, until)
+            up, down = read_lineage(connection, record, feature_id, number, until)
+            return self._known(connection, record, up, number), self._known(
+                connection, record, down, number
+            )
 
     def extent(self) -> Extent:
         """Return where and when the layer's versions are, at the newest revision."""
-        key = (self.record.id, self.record.head)
+        key = (self.record.id, self.record.head, self.reader.sight(self.record).fingerprint)
         found = self.extents.get(key)
         if found is None:
             with self.reading() as (connection, record):
-                found = read_extent(connection, record)
+                found = read_extent(connection, record, self.reader)
             self.extents[key] = found
         return found
+
+    def _seen(
+        self, connection: Connection, record: Layer, revision: Revision, *, thorough: bool
+    ) -> Revision:
+        return as_seen(connection, record, self.reader, revision, self.tallies, thorough=thorough)
+
+    def _known(
+        self, connection: Connection, record: Layer, links: list[Link], revision: int
+    ) -> list[Link]:
+        """The links of which the reader sees both ends, with the document where it is theirs."""
+        sight = self.reader.sight(record)
+        if not sight.whole and links:
+            ids = sorted({i for link in links for i in (link.ancestor, link.descendant)})
+            moment = Moment(revision, None, self.clock())
+            select = select_features(record, self.reader, moment, Query(ids=ids))
+            seen = {row._fid for row in connection.execute(select)}
+            links = [link for link in links if {link.ancestor, link.descendant} <= seen]
+        if not sight.internals:
+            links = [dataclasses.replace(link, document=None) for link in links]
+        return links
 
     def _revision(
         self,

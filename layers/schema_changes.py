@@ -84,6 +84,8 @@ def take_effect(connection: Connection, planned_all: Iterable[Planned]) -> None:
     if additions:
         _patiently(connection, additions)
     for record, schema in changing:
+        if schema.division != record.schema.division:
+            _index_division(connection, record, schema)
         document = schema_document(schema)
         row = {"layer_id": record.id, "since_revision": record.head + 1, "document": document}
         connection.execute(sa.insert(tables.layer_schema).values(row))
@@ -97,6 +99,10 @@ def _refuse_another_layer(record: Layer, new: Schema) -> None:
                 f"{name} of {record.id} is {getattr(old, name)}, and stays so; publish what is "
                 f"{getattr(new, name)} as another layer"
             )
+    if old.division is not None and new.division != old.division:
+        raise SchemaConflict(
+            f"division of {record.id} is {old.division}, and stays so: grants rely on it"
+        )
     for role in _LASTING_ROLES:
         was, is_now = ([(f.id, f.type) for f in s.with_role(role)] for s in (old, new))
         if was != is_now:
@@ -150,6 +156,13 @@ def _columns(before: Family, after: Family) -> Iterator[_Addition]:
         for column in new.c:
             if column.name not in known:
                 yield new, column.name, column.type
+
+
+def _index_division(connection: Connection, record: Layer, schema: Schema) -> None:
+    schemas = (*record.schemas, (record.head + 1, schema))
+    live = tables.layer_tables(record.id, schema, schemas).open.live
+    (index,) = (i for i in live.indexes if str(i.name).endswith("_division"))
+    connection.execute(CreateIndex(index))
 
 
 def _create(connection: Connection, family: Family) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,19 @@ from sqlalchemy.engine import Connection
 from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
-from layers.features import Moment, Query, as_geojson, as_wkb, count_features, select_features
+from layers.features import (
+    Moment,
+    Query,
+    as_geojson,
+    as_wkb,
+    count_features,
+    select_features,
+    shown_to,
+)
 from layers.frames import as_frame, as_table
 from layers.model import Field, Layer, Schema
 from layers.readers import Reader
+from layers.sights import Shown
 
 _STREAMED = 5000
 
@@ -33,9 +42,16 @@ class Reading:
     reader: Reader
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[Connection, Layer]]:
-        """One consistent moment of the database, with the layer's record of that moment."""
-        with self.database.read() as connection:
+    def reading(self, *, restricted: bool = False) -> Iterator[tuple[Connection, Layer]]:
+        """One consistent moment of the database, with the layer's record of that moment.
+
+        Parameters
+        ----------
+        restricted : bool
+            Whether restricted fields are wanted, where the reader may see any.
+        """
+        privileged = restricted and self.reader.may_see_restricted(self.record)
+        with self.database.read(restricted=privileged) as connection:
             yield connection, catalog.read_layer(connection, self.record.id, self.reader)
 
 
@@ -54,8 +70,13 @@ class Snapshot:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Ids of the fields that the reader sees."""
-        return tuple(f.id for f in self._fields(self.layer.record))
+        """Ids of the fields that the reader sees in some row."""
+        return tuple(f.id for f in self.shown.every)
+
+    @property
+    def shown(self) -> Shown:
+        """Which fields its rows have, and which only some of them have."""
+        return self._shown(self.layer.record)
 
     def where(self, **changes: Any) -> Snapshot:
         """Return the snapshot narrowed by parts of a Query (bbox, where, ids, after, limit)."""
@@ -67,28 +88,28 @@ class Snapshot:
 
     def rows(self) -> list[sa.Row[Any]]:
         """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields."""
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             return list(connection.execute(as_geojson(self.select(record), record)))
 
     def scalar(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> Any:
         """Return the one value of a select that is built around that of its features."""
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             return connection.scalar(build(self.select(record), record))
 
     def count(self) -> int:
         """Return how many features, or versions, it has."""
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             return int(connection.scalar(count_features(self.select(record))) or 0)
 
     def stream(self, size: int = _STREAMED) -> Iterator[gpd.GeoDataFrame]:
         """Yield its features as frames of at most `size` rows, in bounded memory."""
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             for rows in self._partitions(connection, record, size):
                 yield as_frame(rows, record.schema, self._fields(record))
 
     def batches(self, size: int = _STREAMED) -> Iterator[pa.Table]:
         """Yield its features as Arrow tables of at most `size` rows, in bounded memory."""
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             for rows in self._partitions(connection, record, size):
                 yield as_table(rows, record.schema, self._fields(record))
 
@@ -109,7 +130,7 @@ class Snapshot:
         """
         if narrowed:
             return self.where(**narrowed).read()
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             rows = connection.execute(as_wkb(self.select(record))).all()
             return as_frame(rows, record.schema, self._fields(record))
 
@@ -117,7 +138,7 @@ class Snapshot:
         """Read its features into an Arrow table, narrowed as in `read`; the geometry is WKB."""
         if narrowed:
             return self.where(**narrowed).table()
-        with self.layer.reading() as (connection, record):
+        with self._reading() as (connection, record):
             rows = connection.execute(as_wkb(self.select(record))).all()
             return as_table(rows, record.schema, self._fields(record))
 
@@ -149,5 +170,11 @@ class Snapshot:
             for rows in result.partitions():
                 yield list(rows)
 
+    def _reading(self) -> AbstractContextManager[tuple[Connection, Layer]]:
+        return self.layer.reading(restricted=self.query.restricted)
+
     def _fields(self, record: Layer) -> tuple[Field, ...]:
-        return self.layer.reader.fields(record.as_of(self.moment.revision).schema)
+        return self._shown(record).every
+
+    def _shown(self, record: Layer) -> Shown:
+        return shown_to(record, self.layer.reader, self.moment, self.query)

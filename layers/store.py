@@ -13,11 +13,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
 from layers import catalog, commits, erasures, tables, tags
+from layers.access.register import Register
 from layers.clock import Clock, system_clock
 from layers.commits import Change, Committed, Statement
 from layers.database import Database, connect, reachable
@@ -26,8 +28,10 @@ from layers.extents import Extent
 from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.snapshots import Snapshot
+from layers.tallies import Tallies, as_seen
+from layers.writers import Writer
 
 __all__ = ["PublishedLayer", "Snapshot", "Store", "open_store"]
 
@@ -52,7 +56,7 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
         Where there is no answer, no PostGIS, or the store is of a newer release.
     """
     database = connect(dsn)
-    with reachable(dsn), database.write() as connection:
+    with reachable(dsn), database.own() as connection:
         migrate(connection)
     return Store(database, clock)
 
@@ -63,7 +67,8 @@ class Store:
 
     database: Database
     clock: Clock = system_clock
-    _extents: dict[tuple[str, int], Extent] = field(default_factory=dict, repr=False)
+    _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
+    _tallies: Tallies = field(default_factory=Tallies, repr=False)
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -101,15 +106,24 @@ class Store:
         return self._published(record, reader)
 
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
-        return PublishedLayer(self.database, record, reader, self.clock, self._extents)
+        own = (self.clock, self._extents, self._tallies)
+        return PublishedLayer(self.database, record, reader, *own)
 
     def log(
-        self, *, layer_id: str | None = None, document: str | None = None, limit: int | None = None
+        self,
+        reader: Reader,
+        *,
+        layer_id: str | None = None,
+        document: str | None = None,
+        limit: int | None = None,
     ) -> list[Revision]:
         """Return what commits did, layer by layer, the newest first.
 
         Parameters
         ----------
+        reader : Reader
+            Only of layers that are seen; authors, messages and documents only of those of which
+            the reader knows them, and counts are those of the reader's scope.
         layer_id : str, optional
             Only of this layer.
         document : str, optional
@@ -118,7 +132,14 @@ class Store:
             Entries at most.
         """
         with self.database.read() as connection:
-            return catalog.read_log(connection, layer_id, document, limit)
+            seen = {record.id: record for record in catalog.list_layers(connection, reader)}
+            if document is not None:
+                seen = {i: r for i, r in seen.items() if reader.knows_internals(r)}
+            wanted = [i for i in seen if layer_id in (None, i)]
+            return [
+                as_seen(connection, seen[r.layer], reader, r, self._tallies, thorough=False)
+                for r in catalog.read_log(connection, wanted, document, limit)
+            ]
 
     def tag(self, name: str, commit: int | str, writer: Writer, note: str = "") -> None:
         """Name a commit.
@@ -134,10 +155,12 @@ class Store:
             number = tags.find_commit(connection, str(commit))
             tags.write_tag(connection, name, number, writer, note, self.clock())
 
-    def tags(self) -> list[Tag]:
-        """Return every tag, in the order of their commits."""
+    def tags(self, reader: Reader) -> list[Tag]:
+        """Return the tags, in the order of their commits; none to whom knows no internals."""
         with self.database.read() as connection:
-            return tags.read_tags(connection)
+            records = catalog.list_layers(connection, reader)
+            known = any(reader.knows_internals(record) for record in records)
+            return tags.read_tags(connection) if known else []
 
     def erase(self, layer_id: str, feature_id: str, writer: Writer, reason: str) -> Erasure:
         """Remove one feature's restricted fields from all history; the log says so.
@@ -149,16 +172,24 @@ class Store:
         """
         return erasures.erase(self.database, self.clock, layer_id, feature_id, writer, reason)
 
-    def erasures(self, layer_id: str | None = None) -> list[Erasure]:
-        """Return what was erased, in order."""
+    def erasures(self, reader: Reader, layer_id: str | None = None) -> list[Erasure]:
+        """Return what was erased of layers whose internals the reader knows, in order."""
         with self.database.read() as connection:
-            return erasures.read_erasures(connection, layer_id)
+            records = catalog.list_layers(connection, reader)
+            known = {record.id for record in records if reader.knows_internals(record)}
+            every = erasures.read_erasures(connection, layer_id)
+            return [done for done in every if done.layer in known]
 
     def provenances(self) -> list[Mapping[str, Any]]:
-        """Return the provenance of every commit, in the order of the commits."""
+        """Return the provenance of every commit, in their order; for whoever runs the store."""
         query = sa.select(tables.commit.c.provenance).order_by(tables.commit.c.id)
-        with self.database.read() as connection:
+        with self.database.inspect() as connection:
             return list(connection.scalars(query))
+
+    @cached_property
+    def register(self) -> Register:
+        """People, keys and grants."""
+        return Register(self.database, self.clock)
 
     def commit(
         self,

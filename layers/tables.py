@@ -43,6 +43,8 @@ layer = sa.Table(
     sa.Column("store_format", sa.Integer, nullable=False),
     sa.Column("head", sa.Integer, nullable=False, server_default="0"),
     sa.Column("recorded_at", INSTANT),
+    sa.Column("department", sa.Text),
+    sa.Column("pending", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 layer_schema = sa.Table(
     "layer_schema",
@@ -81,11 +83,82 @@ api_key = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("role", sa.Text, nullable=False),
     sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
     sa.Column("created_at", INSTANT, nullable=False),
+    sa.Column("created_by", sa.Text),
     sa.Column("expires_at", INSTANT),
     sa.Column("revoked_at", INSTANT),
+    sa.Column("used_at", INSTANT),
+    sa.Column("demo", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+person = sa.Table(
+    "person",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("email", sa.Text),
+    sa.Column("department", sa.Text),
+    sa.Column("created_at", INSTANT, nullable=False),
+    sa.Column("seen_at", INSTANT),
+    sa.Column("closed_at", INSTANT),
+    sa.UniqueConstraint("issuer", "subject"),
+)
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("caller", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", INSTANT, nullable=False),
+    sa.Column("expires_at", INSTANT, nullable=False),
+    sa.Column("used_at", INSTANT, nullable=False),
+)
+_GRANTED = (
+    ("role", sa.Text, False),
+    # "*", "layer:ID" or "department:NAME"
+    ("layers", sa.Text, False),
+    # What of them: rows of a division, or within an area (WKB, CRS84); fields; a time in the world
+    ("division", sa.Text, True),
+    ("area", sa.LargeBinary, True),
+    ("fields", JSONB, False),
+    ("seen_from", INSTANT, True),
+    ("seen_to", INSTANT, True),
+    # When the permission itself holds
+    ("begins_at", INSTANT, True),
+    ("ends_at", INSTANT, True),
+    ("reason", sa.Text, False),
+)
+
+
+def _granted() -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _GRANTED]
+
+
+application = sa.Table(
+    "application",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("applicant", sa.Text, nullable=False, index=True),
+    *_granted(),
+    sa.Column("made_at", INSTANT, nullable=False),
+    sa.Column("decision", sa.Text),
+    sa.Column("decided_at", INSTANT),
+    sa.Column("decided_by", sa.Text),
+    sa.Column("answer", sa.Text),
+)
+permission = sa.Table(
+    "permission",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    # "person:ID", "key:ID" or "department:NAME"
+    sa.Column("grantee", sa.Text, nullable=False, index=True),
+    *_granted(),
+    sa.Column("application_id", sa.ForeignKey(application.c.id)),
+    sa.Column("given_at", INSTANT, nullable=False),
+    sa.Column("given_by", sa.Text, nullable=False),
+    sa.Column("taken_at", INSTANT),
+    sa.Column("taken_by", sa.Text),
 )
 tag = sa.Table(
     "tag",
@@ -287,6 +360,8 @@ def _family(
     shape = None if restricted else (schema.geometry, srid_of(schema))
     prefix = "restricted_" if restricted else ""
     pair = _pair(layer_id, prefix, (*columns, *former), shape)
+    if schema.division is not None and not restricted:
+        _index_division(pair[0], schema.division)
     return Family(*pair, fields, tuple((c.key, c.kind) for c in former), not restricted)
 
 
@@ -399,6 +474,13 @@ def _index_history(table: sa.Table, spatial: bool) -> None:
         known = believed_range(table)
         valid = sa.func.tstzrange(c._valid_from, c._valid_to)
         sa.Index(f"{name}_geom", c._geom, known, valid, postgresql_using="gist")
+
+
+def _index_division(live: sa.Table, division: str) -> None:
+    """Counties read by prefix, in whatever order the database sorts text."""
+    operators = {division: "text_pattern_ops"}
+    name = f"{_index_name(live)}_division"
+    sa.Index(name, live.c[division], postgresql_ops=operators)
 
 
 def believed_range(table: sa.Table) -> sa.ColumnElement[object]:

@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from layers.errors import BadRequest, TagTaken, UnknownCommit
 from layers.model import Tag
-from layers.readers import Writer
 from layers.tables import commit, tag
+from layers.writers import Writer
 
 _LONGEST = 200
 

@@ -191,7 +191,8 @@ def _find(
 
 def _check_cases(layer: PublishedLayer) -> str:
     """Return the field that says when a case was reported."""
-    schema, name = layer.record.schema, layer.record.id
+    record = layer.record
+    schema, name = record.schema, record.id
     if schema.kind is not Kind.EVENT:
         raise UnsuitableLayer(
             f"cases={name!r} is of kind {schema.kind}; name an event layer, such as of incidents"
@@ -199,7 +200,7 @@ def _check_cases(layer: PublishedLayer) -> str:
     if schema.geometry != "Point":
         raise UnsuitableLayer(f"cases={name!r} has {schema.geometry} geometry; name one of points")
     start = schema.event_start().id
-    if start not in {f.id for f in layer.reader.fields(schema)}:
+    if start not in {f.id for f in layer.reader.fields(record)}:
         raise UnsuitableLayer(f"cases={name!r}: {start!r} is not open to you; use a key of staff")
     return start
 
@@ -213,7 +214,7 @@ def _check_grids(layer: PublishedLayer, grid_types: Sequence[str] | None) -> str
             "name a state layer of polygons"
         )
     system = schema.scope[0] if len(schema.scope) == 1 else None
-    if system and system not in {f.id for f in layer.reader.fields(schema)}:
+    if system and system not in {f.id for f in layer.reader.fields(layer.record)}:
         raise UnsuitableLayer(f"grids={name!r}: {system!r} is not open to you; use a key of staff")
     if grid_types is not None and system is None:
         raise BadParameter(f"grids={name!r} is one system of grids; leave out grid_types")
@@ -241,7 +242,7 @@ def _read_points(
     snapshot: Snapshot, reported_at: str, bbox: Box | None, most_rows: int | None
 ) -> gpd.GeoDataFrame:
     limit = None if most_rows is None else most_rows + 1
-    frame = snapshot.read(bbox=bbox, limit=limit)
+    frame = snapshot.read(bbox=bbox, limit=limit, restricted=False)
     _check_size(len(frame), most_rows)
     reported = frame[reported_at]
     if not isinstance(reported.dtype, pd.DatetimeTZDtype):
@@ -265,7 +266,7 @@ def _reach(reported: pd.Series[pd.Timestamp], when: When, now: dt.datetime) -> I
 def _read_cells(
     snapshot: Snapshot, system: str | None, wanted: Sequence[str] | None, reach: Interval
 ) -> gpd.GeoDataFrame:
-    frame, name = snapshot.read(), snapshot.layer.record.id
+    frame, name = snapshot.read(restricted=False), snapshot.layer.record.id
     during = f"of {name} r{snapshot.moment.revision} between {_written(reach)}"
     if frame.empty:
         raise UnsuitableLayer(f"there are no grids {during}; choose another datetime or revision")

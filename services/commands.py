@@ -17,18 +17,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from layers import catalog
+from layers.access.grants import Role, Terms, give
+from layers.access.keys import create_key as make_key
 from layers.clock import system_clock
 from layers.errors import BadPeriod, BadScope, BadSource
-from layers.keys import create_key as make_key
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.report import Report
 from layers.schemas.documents import write_schema
 from layers.schemas.inference import Choices
 from layers.schemas.profiles import find_schema
 from layers.sources import open_source
 from layers.store import PublishedLayer, Snapshot, Store
+from layers.writers import Writer
 from services.errors import BadParameter
 from services.opening import opened_store
 from services.progress import progress_bar
@@ -208,10 +210,13 @@ def set_layer(options: Options) -> None:
 
 def create_key(options: Options) -> None:
     """Make an API key and show it."""
-    expires = system_clock() + timedelta(days=options.days) if options.days else None
-    with opened_store(settings_of(options)) as store:
-        key, text = make_key(store.database, store.clock, options.name, options.role, expires)
-    print(f"key {key.id} ({key.role}); it is not shown again:", file=sys.stderr)
+    now = system_clock()
+    expires = now + timedelta(days=options.days) if options.days else None
+    by = writer().caller
+    with opened_store(settings_of(options)) as store, store.database.keep() as connection:
+        key, text = make_key(connection, options.name, now, expires_at=expires, by=by)
+        give(connection, key.caller, Terms(Role(options.role)), by, now)
+    print(f"key {key.id} ({options.role}); it is not shown again:", file=sys.stderr)
     print(text)
 
 
@@ -350,6 +355,7 @@ def writer() -> Writer:
     import getpass
 
     try:
-        return Writer(getpass.getuser())
+        name = getpass.getuser()
+        return Writer(name, caller=f"shell:{name}", origin="shell")
     except (KeyError, OSError):
-        return Writer("unknown")
+        return Writer("unknown", caller="shell:unknown", origin="shell")

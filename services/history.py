@@ -25,8 +25,9 @@ def log(options: Options) -> None:
     with opened_store(settings_of(options)) as store:
         if options.layer:
             store.layer(options.layer, READER)
-        found = store.log(layer_id=options.layer, document=options.document, limit=options.limit)
-        tagged = {tag.commit: tag.name for tag in store.tags()}
+        wanted = {"layer_id": options.layer, "document": options.document}
+        found = store.log(READER, **wanted, limit=options.limit)
+        tagged = {tag.commit: tag.name for tag in store.tags(READER)}
         for r in found:
             print(_log_line(r, tagged.get(r.commit.id), with_layer=options.layer is None))
             if options.document:
@@ -79,7 +80,7 @@ def change_schema(options: Options) -> None:
 def tag(options: Options) -> None:
     """Name a commit, the newest where none is given."""
     with opened_store(settings_of(options)) as store:
-        newest = store.log(limit=1)
+        newest = store.log(READER, limit=1)
         if not options.commit and not newest:
             raise BadParameter("there is no commit to name yet")
         commit = options.commit or newest[0].commit.id
@@ -90,7 +91,7 @@ def tag(options: Options) -> None:
 def tags(options: Options) -> None:
     """Print the tags."""
     with opened_store(settings_of(options)) as store:
-        for found in store.tags():
+        for found in store.tags(READER):
             recorded = format_instant(found.recorded_at)
             print(f"{found.name}  commit {found.commit}  {recorded}  {found.note}".rstrip())
 
@@ -148,7 +149,7 @@ def _log_line(r: Revision, tag_name: str | None, *, with_layer: bool) -> str:
 
 
 def _print_erasures(store: Store, layer_id: str | None) -> None:
-    for done in store.erasures(layer_id):
+    for done in store.erasures(READER, layer_id):
         print(
             f"erased {format_instant(done.erased_at)}  {done.layer} {done.feature}  "
             f"{done.author}: {done.reason}"

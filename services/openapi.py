@@ -154,7 +154,7 @@ def operation(
         "200": {"description": summary, "content": content},
         "304": {"description": "Not modified"},
     }
-    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in errors}
+    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in (*errors, 429)}
     return {
         "operationId": name,
         "summary": summary,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from layers.features import finite
 from layers.model import Layer
+from layers.sights import FLAG
 from layers.store import Snapshot
 from tiles.errors import NotAnInstant
 from tiles.grids import Place
@@ -46,7 +47,7 @@ def tile(snapshot: Snapshot, where: Place) -> bytes:
     west, south, east, north = where.bounds
     margin = (east - west) * BUFFER / EXTENT
     box = (west - margin, south - margin, east + margin, north + margin)
-    content = snapshot.where(bbox=box, bbox_crs=where.crs).scalar(
+    content = snapshot.where(bbox=box, bbox_crs=where.crs, restricted=False).scalar(
         lambda select, record: _as_mvt(select, record, where)
     )
     return bytes(content or b"")
@@ -64,7 +65,7 @@ def _as_mvt(select: sa.Select[Any], record: Layer, where: Place) -> sa.Select[An
         rows.c._fid.label("id"),
         _text(rows.c._valid_from).label("valid_from"),
         _text(finite(rows.c._valid_to)).label("valid_to"),
-        *(c for c in rows.c if c.name not in own),
+        *(c for c in rows.c if c.name not in own and not c.name.startswith(FLAG)),
         geom.label("_geom"),
     ).subquery("shaped")
     # The whole row goes in; ST_AsMVT takes every other column as an attribute.

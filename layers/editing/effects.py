@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -23,7 +23,7 @@ from layers.editing.statements import (
 )
 from layers.editing.timelines import FOREVER, Span, Timeline, put, within, without
 from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, When
-from layers.errors import BadPeriod, EditConflict, UnknownFeature
+from layers.errors import BadPeriod, EditConflict, Forbidden, UnknownFeature
 from layers.model import Kind, Layer
 from layers.report import Findings, Report
 from layers.writing.plans import Planned, count
@@ -31,8 +31,22 @@ from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
 
 
-def plan(connection: Connection, record: Layer, edits: Edits, now: datetime) -> Planned:
+def plan(
+    connection: Connection,
+    record: Layer,
+    edits: Edits,
+    now: datetime,
+    check: Callable[[set[str]], None] = lambda ids: None,
+    kept: frozenset[str] = frozenset(),
+) -> Planned:
     """Work out what a list of edits would write; the layer must be locked.
+
+    Parameters
+    ----------
+    check : callable
+        Told the ids that the edits name, before anything is said of what they are.
+    kept : frozenset of str
+        Restricted fields that the edits may not touch.
 
     Raises
     ------
@@ -44,7 +58,8 @@ def plan(connection: Connection, record: Layer, edits: Edits, now: datetime) -> 
         For what an edit states.
     """
     findings = Findings(rows_read=len(edits.edits))
-    editing = _Editing(connection, record, now, _read(record, edits, findings))
+    editing = _Editing(connection, record, now, _read(record, edits, findings), kept)
+    check(editing.named(edits.edits))
     editing.load(edits.edits)
     for edit in edits.edits:
         editing.apply(edit)
@@ -57,6 +72,17 @@ def plan(connection: Connection, record: Layer, edits: Edits, now: datetime) -> 
     report.unchanged = max(seen - report.created - report.changed - report.retired, 0)
     told = descent.unknown(connection, record, editing.told)
     return Planned(record, report, now, families, Links(told))
+
+
+def fields_stated(edits: Edits) -> set[str]:
+    """Return the ids of all fields that some edits state."""
+    stating: list[Insert | Update | Put] = []
+    for edit in edits.edits:
+        if isinstance(edit, Supersede):
+            stating += edit.into
+        elif not isinstance(edit, Retire):
+            stating.append(edit)
+    return {name for edit in stating for name in edit.properties}
 
 
 def _read(record: Layer, edits: Edits, findings: Findings) -> dict[int, Statement]:
@@ -79,12 +105,17 @@ class _Editing:
     record: Layer
     now: datetime
     statements: Mapping[int, Statement]
+    kept: frozenset[str]
     was: dict[str, Timeline] = field(default_factory=dict)
     now_so: dict[str, Timeline] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
 
     def load(self, edits: Sequence[Edit]) -> None:
         """Read the features that the edits name, all at once."""
+        self._read(self.named(edits))
+
+    def named(self, edits: Sequence[Edit]) -> set[str]:
+        """Return the ids that the edits name."""
         ids: set[str] = set()
         for edit in edits:
             if isinstance(edit, Supersede):
@@ -93,7 +124,7 @@ class _Editing:
                 ids |= set(self._known(edit))
             else:
                 ids.add(edit.id)
-        self._read(ids)
+        return ids
 
     def changes(self) -> Iterable[tuple[str, Timeline, Timeline]]:
         """Yield each feature as it was and as it shall be."""
@@ -107,6 +138,11 @@ class _Editing:
             self._insert(key, values, *self._period(edit, key, values))
         elif isinstance(edit, Put):
             key, values = self._new(edit, {})
+            if self.kept and self._timeline(key):
+                raise Forbidden(
+                    f"to put {key!r} is to state all of it, and {', '.join(sorted(self.kept))} "
+                    "are not yours to write; update it instead"
+                )
             start, end = self._period(edit, key, values)
             self._set(key, put(self._timeline(key), Span(start, end, values)))
         elif isinstance(edit, Update):

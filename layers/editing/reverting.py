@@ -48,6 +48,11 @@ def plan(connection: Connection, record: Layer, revert: Revert, now: datetime) -
     return Planned(record, report, now, families, back, _schema_before(record, revision))
 
 
+def touched(connection: Connection, record: Layer, revision: int) -> list[str]:
+    """Return the features of which a revision wrote anything."""
+    return [key for ids in _chunks(connection, record, revision) for key in ids]
+
+
 def _refuse_later(connection: Connection, record: Layer, revision: int) -> None:
     families = tables_of(record).families
     then = touched_between(families, revision - 1, revision).subquery("then")

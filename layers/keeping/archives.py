@@ -18,7 +18,7 @@ from psycopg import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable, DropSchema
 
-from layers import catalog, migrations
+from layers import catalog, migrations, roles
 from layers.database import Database, statement
 from layers.errors import BadArchive, StoreNotEmpty, StoreUnavailable
 from layers.keeping.archive_files import (
@@ -67,7 +67,7 @@ def backup(database: Database, path: Path, say: Say = _silent) -> Manifest:
 
         backup(store.database, Path("shikong-2026-01-01.zip")).rows
     """
-    with database.read() as connection, new_archive(path) as archive:
+    with database.inspect() as connection, new_archive(path) as archive:
         # Rows in the order in which they stand, from the first on: that order is worth keeping.
         for setting in ("statement_timeout = 0", "synchronize_seqscans = off"):
             connection.execute(sa.text(f"SET LOCAL {setting}"))
@@ -107,11 +107,12 @@ def restore(database: Database, path: Path, say: Say = _silent) -> Manifest:
                 f"{manifest.catalogue}); restore it with that one"
             )
         archive.check()
-        with database.write() as connection:
+        with database.own() as connection:
             _make_way(connection)
             migrations.upgrade(connection, manifest.catalogue)
             _load_all(connection, archive, say)
             migrations.migrate(connection)
+            roles.establish(connection)
         return manifest
 
 

@@ -55,7 +55,7 @@ def verify(database: Database, say: Say = _silent, *, layers: Collection[str] = 
 
         assert verify(store.database) == []
     """
-    with database.read() as connection:
+    with database.inspect() as connection:
         # No page waits for this, and a whole layer takes longer than one may.
         connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
         return list(abridged(find_faults(connection, say, layers=layers)))

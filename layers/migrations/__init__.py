@@ -13,12 +13,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
+from layers import roles
 from layers.catalog import find_layer
 from layers.errors import StoreUnavailable
 from layers.sameness import row_hash
 from layers.tables import CATALOGUE, LAYER_SCHEMAS, STORE_FORMAT, layer, tables_of
 
-HEAD = "0002"
+HEAD = "0003"
 # One number for the whole platform: two first starts on one database take turns.
 _LOCK = 0x5348494B
 
@@ -31,10 +32,11 @@ def migrate(connection: Connection) -> None:
     StoreUnavailable
         Where the database has no PostGIS, or was made by a newer release.
     """
-    if current(connection) == HEAD:
+    if current(connection) == HEAD and roles.established(connection):
         return
     upgrade(connection, "head")
     _rewrite_layers(connection)
+    roles.establish(connection)
 
 
 def upgrade(connection: Connection, revision: str) -> None:

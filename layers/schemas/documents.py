@@ -34,7 +34,7 @@ RESERVED = frozenset(
 SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
-    "duplicates synthetic attribution scope coordinates fields".split()
+    "duplicates synthetic attribution scope coordinates division fields".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern".split()
@@ -97,6 +97,7 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         attribution=str(document.get("attribution", "")),
         scope=_texts(document.get("scope", ()), "scope"),
         coordinates=_coordinates(document.get("coordinates")),
+        division=_division(document.get("division")),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
     )
     _check(schema)
@@ -130,6 +131,8 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["geometry_tolerance"] = schema.geometry_tolerance
     if schema.coordinates:
         document["coordinates"] = list(schema.coordinates)
+    if schema.division:
+        document["division"] = schema.division
     return document
 
 
@@ -235,6 +238,13 @@ def _check(schema: Schema) -> None:
         f_scope = schema.find(name)
         if f_scope is None or f_scope not in schema.stored:
             raise BadSchema(f"scope names {name}, which is no stored field of this schema")
+    f_division = schema.division_field()
+    if schema.division is not None and (
+        f_division not in schema.stored or f_division.type is not FieldType.TEXT
+    ):
+        raise BadSchema(
+            f"division names {schema.division}, which is no open field of type text of this schema"
+        )
 
 
 def _check_field(f: Field) -> None:
@@ -315,6 +325,10 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise BadSchema(f"{where} = {value!r}; a list of texts")
     return tuple(str(v) for v in value)
+
+
+def _division(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _coordinates(value: Any) -> tuple[str, str] | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.engine import Connection
 
-from layers.beliefs import believed, scope_condition
+from layers.beliefs import Scope, believed
 from layers.errors import BadKey
 from layers.model import Duplicates, Role
 from layers.report import Findings, RepeatedKey
@@ -21,9 +20,7 @@ from layers.writing.staging import NAMED, Stage, hashes, some
 _UNNAMED = "~~"
 
 
-def give_ids(
-    connection: Connection, stage: Stage, scope: Mapping[str, str], findings: Findings
-) -> None:
+def give_ids(connection: Connection, stage: Stage, scope: Scope, findings: Findings) -> None:
     """Give each row without a key the id of the keyless feature it is, or a new one."""
     raw = stage.raw
     rows = connection.scalars(
@@ -168,7 +165,7 @@ def _name_keyless(stage: Stage, salt: int) -> sa.Update:
     return sa.update(raw).values(_key=name).where(unnamed, name.not_in(taken))
 
 
-def _match_keyless(stage: Stage, scope: Mapping[str, str]) -> sa.Update:
+def _match_keyless(stage: Stage, scope: Scope) -> sa.Update:
     """Rows without a key take the id of a keyless feature of the same shape, if one is free.
 
     An event is the same only where it was reported at the same time: many happen in one place.
@@ -185,7 +182,7 @@ def _match_keyless(stage: Stage, scope: Mapping[str, str]) -> sa.Update:
     )
     taken = raw.alias("taken")
     free = sa.not_(sa.exists().where(taken.c._key == live.c._fid))
-    inside = scope_condition(live.c, stage.schema, scope)
+    inside = scope.condition(live.c, stage.record)
     together = sa.and_(
         sa.true(),
         *(

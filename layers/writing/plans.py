@@ -12,6 +12,7 @@ from layers import catalog, descent, tables
 from layers.descent import NO_LINKS, Links
 from layers.model import Layer, Schema
 from layers.report import Report
+from layers.writers import Bounds
 from layers.writing.versions import Assertions, count_changes, write_family
 
 
@@ -29,6 +30,8 @@ class Planned:
         Of splits and merges: to be told, and to be taken back.
     schema : Schema or None
         Takes effect with the revision.
+    bounds : Bounds or None
+        What its writer keeps to; None where nothing bounds them.
     """
 
     record: Layer
@@ -37,6 +40,7 @@ class Planned:
     families: tuple[Assertions, ...] = ()
     links: Links = NO_LINKS
     schema: Schema | None = None
+    bounds: Bounds | None = None
 
     @property
     def nothing_to_do(self) -> bool:

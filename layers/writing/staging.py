@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers.beliefs import believed, scope_condition
+from layers.beliefs import Scope, believed
 from layers.errors import BadPeriod, BadScope, BadValue
 from layers.model import Kind, Layer, Schema
 from layers.rows import binary_copy
@@ -268,7 +268,7 @@ def hashes(stage: Stage) -> dict[str, sa.ColumnElement[bytes]]:
     return found
 
 
-def check_ids_in_scope(connection: Connection, stage: Stage, scope: Mapping[str, str]) -> None:
+def check_ids_in_scope(connection: Connection, stage: Stage, scope: Scope) -> None:
     """Refuse rows whose id lives in the layer outside the scope.
 
     Raises
@@ -278,9 +278,9 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Mapping[str,
     """
     if not scope or not stage.record.head:
         return
-    names = ("_fid", "_valid_from", "_valid_to", *scope)
+    names = ("_fid", "_valid_from", "_valid_to", *scope.names(stage.record))
     elsewhere = believed(stage.tables.open, names).subquery("elsewhere")
-    inside = scope_condition(elsewhere.c, stage.schema, scope)
+    inside = scope.condition(elsewhere.c, stage.record)
     strangers = (
         sa.select(stage.ready.c._fid)
         .join(elsewhere, elsewhere.c._fid == stage.ready.c._fid)

@@ -1,1 +1,1 @@
-"""Who is asking: people, how they sign in, and the one place that asks other servers."""
+"""Who may pass: credentials, sign-in, rules, limits, headers."""

@@ -44,7 +44,7 @@ _ANSWER = {
 }
 # A worker obeys the policy of its own script, so scripts have the page's.
 _PARTS_OF_PAGES = ("text/html", "text/javascript", "application/javascript", "text/css")
-_EXPOSED = "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime"
+_EXPOSED = "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime, Retry-After"
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, X-API-Key",

@@ -14,10 +14,10 @@ import geopandas as gpd
 from layers.clock import SimulatedClock
 from layers.model import Document, Mode
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.schemas.documents import read_schema
 from layers.sources import FrameSource, Source, open_source
 from layers.store import Store
+from layers.writers import Writer
 from services.demo.cases import make_cases
 from spatial.crs import parse_crs
 

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.model import Field, Kind
-from layers.store import PublishedLayer, Store
+from layers.store import PublishedLayer
+from services.access.admission import Admitted
+from services.access.rules import Rule
 from services.doors import Door
 from services.links import address, link, self_links
 from services.negotiation import GEOJSON, JSON, check_format, wants_html
@@ -25,17 +27,15 @@ _TILED_BY = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 
 async def find_layer(request: Request) -> PublishedLayer:
     """Return the layer of the path, as the reader sees it."""
-    store: Store = request.app.state.store
-    return await run_in_threadpool(
-        store.layer, request.path_params["collectionId"], request.state.reader
-    )
+    admitted: Admitted = request.state.admitted
+    return await run_in_threadpool(admitted.layer, request.path_params["collectionId"])
 
 
 async def collections(request: Request) -> Response:
     """Answer the collections."""
     check_format(request)
     check_names(request, ("f",))
-    found = await run_in_threadpool(_read_all, request.app.state.store, request)
+    found = await run_in_threadpool(_read_all, request.state.admitted)
     document = {
         "links": self_links(request, JSON, "collections"),
         "collections": [collection_document(request, layer) for layer in found],
@@ -53,7 +53,7 @@ async def collection(request: Request) -> Response:
     await run_in_threadpool(layer.extent)
     document = collection_document(request, layer)
     document["links"] += self_links(request, JSON, "collections", layer.record.id)
-    fields = layer.reader.fields(layer.record.schema)
+    fields = layer.reader.fields(layer.record)
     document["fields"] = [_field_document(f) for f in fields]
     if wants_html(request):
         # Clients take it for a promise that features can be had in it (Part 2); people may know.
@@ -84,9 +84,8 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
     return document
 
 
-def _read_all(store: Store, request: Request) -> list[PublishedLayer]:
-    reader = request.state.reader
-    found = store.published(reader)
+def _read_all(admitted: Admitted) -> list[PublishedLayer]:
+    found = admitted.published()
     for layer in found:
         layer.extent()
     return found
@@ -137,6 +136,7 @@ DOORS = (
             errors=(400, 401, 406),
         ),
         ("http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",),
+        rule=Rule.CATALOGUE,
     ),
     Door(
         "/collections/{collectionId}",
@@ -148,5 +148,6 @@ DOORS = (
             "collections",
             parameters=("collectionId", "f"),
         ),
+        rule=Rule.LAYER,
     ),
 )

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.model import Revision
-from layers.readers import Reader
-from layers.store import Store
+from services.access.admission import Admitted
+from services.access.rules import Rule, ruled
 from services.errors import Unauthorized
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
@@ -26,12 +26,11 @@ from spatial.periods import format_instant
 _MOST = 1000
 # Of each layer so many features are named; the counts are whole.
 _NAMED = 10_000
-_EVERYTHING = Reader.everything()
 router = APIRouter(tags=["revisions"])
 
 
 class LayerChange(BaseModel):
-    """What a commit did in one layer; counts and features are for staff."""
+    """What a commit did in one layer, as far as the reader sees it."""
 
     collection: str
     revision: int
@@ -67,10 +66,11 @@ class CommitsDocument(BaseModel):
     "/commits",
     response_model=CommitsDocument,
     response_model_exclude_none=True,
-    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422)},
+    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422, 429)},
     operation_id="getCommits",
     summary="Commits over all layers · 提交列表",
 )
+@ruled(Rule.CATALOGUE)
 async def commits(
     request: Request,
     document: str | None = None,
@@ -80,7 +80,7 @@ async def commits(
     """Answer the newest commits; with a document, all that it created, changed and retired."""
     check_format(request)
     check_names(request, ("document", "limit", "f"))
-    if document is not None and not request.state.reader.staff:
+    if document is not None and request.state.who.is_anonymous:
         raise Unauthorized(
             "which documents stand behind a commit is internal; show an API key "
             "(Authorization: Bearer ...)"
@@ -91,22 +91,27 @@ async def commits(
 
 
 def _read(request: Request, document: str | None, limit: int) -> list[dict[str, Any]]:
-    store: Store = request.app.state.store
-    reader = request.state.reader
-    visible = {record.id for record in store.layers(reader)}
+    admitted: Admitted = request.state.admitted
+    reader = admitted.reader
+    records = {record.id: record for record in admitted.layers()}
     # A commit touches each layer once.
-    newest = store.log(document=document, limit=limit * max(len(store.layers(_EVERYTHING)), 1))
-    revisions = [r for r in newest if r.layer in visible]
+    revisions = admitted.log(document=document, limit=limit * max(len(records), 1))
     by_commit = itertools.groupby(revisions, key=lambda r: r.commit.id)
     groups = [list(group) for _, group in itertools.islice(by_commit, limit)]
     tags: dict[int, list[str]] = {}
-    for tag in store.tags():
+    for tag in admitted.tags():
         tags.setdefault(tag.commit, []).append(tag.name)
-    return [_commit(request, group, tags, named=document is not None) for group in groups]
+    known = {i for i, record in records.items() if reader.knows_internals(record)}
+    return [_commit(request, group, tags, known, named=document is not None) for group in groups]
 
 
 def _commit(
-    request: Request, revisions: Iterable[Revision], tags: dict[int, list[str]], *, named: bool
+    request: Request,
+    revisions: Iterable[Revision],
+    tags: dict[int, list[str]],
+    known: set[str],
+    *,
+    named: bool,
 ) -> dict[str, Any]:
     revisions = list(revisions)
     made = revisions[0].commit
@@ -116,7 +121,9 @@ def _commit(
         "simulated": made.simulated,
         "layers": [_layer(request, r, named=named) for r in revisions],
     }
-    if request.state.reader.staff:
+    internal = [r for r in revisions if r.layer in known]
+    if internal:
+        made = internal[0].commit
         found |= {
             "author": made.author,
             "message": made.message,
@@ -133,11 +140,11 @@ def _layer(request: Request, r: Revision, *, named: bool) -> dict[str, Any]:
         "revision": r.number,
         "links": [link(address(request, *here), "item", JSON, "The revision")],
     }
-    if request.state.reader.staff:
+    if r.n_created is not None:
         found |= {"created": r.n_created, "changed": r.n_changed, "retired": r.n_retired}
     if named:
-        store: Store = request.app.state.store
-        touched = store.layer(r.layer, request.state.reader).touched(r.number)
+        admitted: Admitted = request.state.admitted
+        touched = admitted.layer(r.layer).touched(r.number)
         features: dict[str, list[str]] = {"created": [], "changed": [], "retired": []}
         for feature, kind in itertools.islice(touched, _NAMED):
             features[kind].append(feature)

@@ -19,6 +19,8 @@ from layers.errors import UnknownFeature
 from layers.features import Query
 from layers.model import Kind
 from layers.store import PublishedLayer, Snapshot
+from services.access.admission import Admitted
+from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
 from services.links import address, link, self_links
@@ -111,7 +113,7 @@ async def items(request: Request) -> Response:
         pinned=page.pinned,
         stable=stable,
         layer=page.layer.record,
-        fields=page.layer.reader.fields(page.snapshot.schema),
+        fields=page.snapshot.shown.every,
     )
 
 
@@ -124,6 +126,7 @@ async def item(request: Request) -> Response:
     pins = read_pins(request, layer.record)
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
+    await run_in_threadpool(request.state.admitted.note, layer, "item")
     snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
     document = feature_document(snapshot, row, unique)
     document |= {
@@ -140,7 +143,7 @@ async def item(request: Request) -> Response:
         headers=headers,
         pinned=pins.complete,
         layer=layer.record,
-        fields=layer.reader.fields(snapshot.schema),
+        fields=snapshot.shown.every,
     )
 
 
@@ -151,6 +154,7 @@ async def versions(request: Request) -> Response:
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
     pins = read_pins(request, layer.record)
+    await run_in_threadpool(request.state.admitted.note, layer, "versions")
     snapshot, rows = await run_in_threadpool(_read_versions, layer, feature_id, pins)
     layer_id = layer.record.id
     found = []
@@ -187,7 +191,7 @@ async def versions(request: Request) -> Response:
         media_type=GEOJSON,
         headers=_headers(snapshot),
         layer=layer.record,
-        fields=layer.reader.fields(snapshot.schema),
+        fields=snapshot.shown.every,
     )
 
 
@@ -199,14 +203,13 @@ def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict
     unique : bool
         Whether the id is that of the version, because the feature may stand there several times.
     """
-    mapping = row._mapping
     end = row._valid_to
     geometry = None if row._geom is None else orjson.Fragment(row._geom)
     return {
         "type": "Feature",
         "id": version_id(row) if unique else row._fid,
         "geometry": geometry,
-        "properties": {name: _value(mapping[name]) for name in snapshot.fields},
+        "properties": {n: _value(v) for n, v in snapshot.shown.properties(row).items()},
         "time": {"interval": [format_instant(row._valid_from), _end(end)]},
     }
 
@@ -217,14 +220,15 @@ def version_id(row: sa.Row[Any]) -> str:
 
 
 def _read_page(request: Request) -> Page:
-    store, reader = request.app.state.store, request.state.reader
-    layer = store.layer(request.path_params["collectionId"], reader)
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, "items")
     pins = read_pins(request, layer.record)
     snapshot = layer.at(pins.when, **pins.known)
     check_names(request, (*_OWN, *snapshot.fields))
     limit, note = read_limit(request)
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
-    query = Query(bbox=read_bbox(request), placeless=True, equal=equal)
+    query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
     matching = dataclasses.replace(snapshot, query=query)
     paged = matching.where(after=read_token(request), limit=limit + 1)
     return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)
@@ -340,6 +344,7 @@ DOORS = (
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
+        rule=Rule.LAYER,
     ),
     # Before the feature itself, whose id may have slashes.
     Door(
@@ -354,6 +359,7 @@ DOORS = (
             media_types=_TYPES,
             schema=_SCHEMA,
         ),
+        rule=Rule.LAYER,
     ),
     Door(
         "/collections/{collectionId}/items/{featureId}",
@@ -367,5 +373,6 @@ DOORS = (
             media_types=_TYPES,
             errors=(400, 401, 404, 406, 410, 422),
         ),
+        rule=Rule.LAYER,
     ),
 )

@@ -25,11 +25,12 @@ from city.pipes import pipe_nodes, pipe_segments
 from city.schemas import synthetic_schemas
 
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.schemas.documents import read_schema
 from layers.schemas.profiles import profile_schemas
 from layers.sources import FrameSource, open_source
 from layers.store import Store
+from layers.writers import Writer
 
 Make = Callable[..., Iterator[gpd.GeoDataFrame]]
 METRIC = "EPSG:4547"

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.schemas.documents import read_schema
 from layers.sources import open_source
 from layers.store import Store
+from layers.writers import Writer
 from spatial.assignment import assign
 from spatial.crs import parse_crs
 

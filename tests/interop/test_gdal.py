@@ -22,10 +22,10 @@ import pytest
 import shapely
 
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import open_store
+from layers.writers import Writer
 
 BOX = (-71.12, 42.37, -71.11, 42.38)
 

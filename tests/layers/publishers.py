@@ -26,9 +26,9 @@ from sqlalchemy.engine import make_url
 
 from layers.errors import LayersError
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.sources import FrameSource
 from layers.store import Store, open_store
+from layers.writers import Writer
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = 100_000

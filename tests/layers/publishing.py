@@ -11,11 +11,12 @@ import shapely
 
 from layers.model import Schema
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.report import Report
 from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource, Source
 from layers.store import PublishedLayer, Store
+from layers.writers import Writer
 
 EVERYTHING = Reader.everything()
 WRITER = Writer("test")

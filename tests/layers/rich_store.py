@@ -9,8 +9,9 @@ import geopandas as gpd
 import shapely
 from publishing import START, WRITER, layer, points, publish, schema_of
 
+from layers.access.grants import Role, Terms, give
+from layers.access.keys import create_key
 from layers.edits import Insert, Retire, Update, merge, split
-from layers.keys import create_key
 from layers.model import Document, Mode, Schema
 from layers.publish import Reload
 from layers.schema_changes import SchemaChange
@@ -149,6 +150,8 @@ def _schema_changes(today: Any) -> None:
 
 def _beside(store: Store) -> None:
     """A key, a tag, and an erasure."""
-    create_key(store.database, store.clock, "reader", "reader", None)
+    with store.database.keep() as connection:
+        key, _ = create_key(connection, "reader", store.clock())
+        give(connection, key.caller, Terms(Role.READER), "tests", store.clock())
     store.tag("起点", 2, WRITER, "first cases")
     assert store.erase("plots", "6", WRITER, "asked for").versions > 0

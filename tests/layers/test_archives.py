@@ -98,7 +98,7 @@ def with_manifest(path: Path, to: Path, **changes: Any) -> Path:
 
 def relations(database: Database) -> list[str]:
     """What stands in the platform's schemas."""
-    with database.read() as connection:
+    with database.inspect() as connection:
         query = sa.text(
             "SELECT n.nspname || '.' || c.relname FROM pg_class c"
             " JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -115,7 +115,7 @@ def test_a_restored_store_has_no_fault(restored: Store) -> None:
 
 
 def test_every_table_has_the_same_rows_to_the_letter(rich: Store, restored: Store) -> None:
-    with rich.database.read() as before, restored.database.read() as after:
+    with rich.database.inspect() as before, restored.database.inspect() as after:
         # The texts of rows, in any order: columns that were added stand elsewhere.
         for schema in (tables.CATALOGUE, *tables.LAYER_SCHEMAS):
             names = sorted(sa.inspect(before).get_table_names(schema))
@@ -243,7 +243,7 @@ def test_a_store_of_a_newer_release_is_not_backed_up(
     empty_template: str, make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     with closing(connect(make_database(empty_template))) as database:
-        with database.write() as connection:
+        with database.own() as connection:
             connection.execute(sa.text("UPDATE shikong.alembic_version SET version_num = '9999'"))
         with pytest.raises(StoreUnavailable, match="newer release"):
             backup(database, tmp_path / "b.zip")

@@ -30,10 +30,11 @@ from layers.edits import Put, Update
 from layers.keeping.verify import verify
 from layers.model import Mode
 from layers.publish import Reload
-from layers.readers import Writer
+from layers.readers import Reader
 from layers.schema_changes import SchemaChange
 from layers.sources import FrameSource
 from layers.store import Store, open_store
+from layers.writers import Writer
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = schema_of({"id": "stamp"}, {"id": "by"})
@@ -150,7 +151,7 @@ def watch(store: Store, ended: threading.Event, n: int) -> int:
     """Read both layers, pinned in one way or another, until the writers are done."""
     reads = 0
     while not reads or not ended.wait(0.8):
-        newest = store.log(layer_id=PAIR[n % 2], limit=1)[0].commit
+        newest = store.log(Reader.everything(), layer_id=PAIR[n % 2], limit=1)[0].commit
         # What a commit wrote is there from the moment in which its log entry is.
         assert read_stamps(store, PAIR, newest.id) == {newest.message}
         frames = [layer(store, name).at(recorded=newest.recorded_at).read() for name in PAIR]
@@ -213,7 +214,7 @@ def check_pair(store: Store, accepted: list[tuple[str, int]]) -> None:
 
 def check_beside(store: Store, accepted: list[tuple[str, int]]) -> None:
     entries: dict[int, list[Any]] = {}
-    for revision in store.log():
+    for revision in store.log(Reader.everything()):
         entries.setdefault(revision.commit.id, []).append(revision)
     for stamp, commit in accepted:
         revisions = entries[commit]
@@ -307,7 +308,8 @@ def test_no_commit_is_to_be_seen_before_one_that_was_recorded_earlier(store: Sto
             second = pool.submit(own[1].commit, {"b": edit}, WRITER, "second")
             # Its layer is free; but the first has its recorded time, and is not to be seen yet.
             assert not wait([second], 1).done
-            assert not {"first", "second"} & {r.commit.message for r in store.log()}
+            log = store.log(Reader.everything())
+            assert not {"first", "second"} & {r.commit.message for r in log}
         finally:
             leave.set()
         earlier, later = settle(store, [first, second])

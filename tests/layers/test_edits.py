@@ -14,6 +14,7 @@ from publishing import START, WRITER, layer, points, publish, schema_of
 from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, merge, split
 from layers.errors import BadKey, BadPeriod, BadValue, EditConflict, UnknownFeature, UnknownLayer
 from layers.model import Document
+from layers.readers import Reader
 from layers.store import Store
 from spatial.crs import parse_crs
 
@@ -276,7 +277,7 @@ def test_a_commit_over_two_layers_is_one(three: Store) -> None:
         "a parcel with its pipe",
         document=Document("D-1"),
     )
-    log = three.log(document="D-1")
+    log = three.log(Reader.everything(), document="D-1")
     assert [(r.layer, r.commit.id, r.commit.recorded_at) for r in log] == [
         (name, done.commit, done.recorded_at) for name in ("pipes", "t")
     ]

@@ -16,7 +16,7 @@ from publishing import START, layer, points, publish, schema_of
 
 from layers.errors import BadQuery, FeatureGone, UnknownFeature, UnknownLayer, UnknownRevision
 from layers.model import Field, FieldType, Mode, Title
-from layers.readers import Reader
+from layers.readers import Reader, View
 from layers.sameness import encoding
 from layers.store import Store
 
@@ -71,7 +71,7 @@ def test_readers_see_what_is_theirs(store: Store) -> None:
     fields.append({"id": "r", "visibility": "restricted"})
     schema = schema_of(*fields, visibility="public")
     publish(store, "t", points(no=["1"], a=["x"], i=["y"], r=["z"]), schema)
-    public, staff = Reader.anonymous(), Reader("s", staff=True)
+    public, staff = Reader.anonymous(), Reader("s", (View(),))
     assert {"a", "i", "r"} & set(store.layer("t", public).at().read()) == {"a"}
     assert {"a", "i", "r"} & set(store.layer("t", staff).at().read()) == {"a", "i"}
     with pytest.raises(BadQuery, match="'i'"):

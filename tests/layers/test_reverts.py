@@ -59,7 +59,7 @@ def test_a_revert_restores_what_a_commit_changed(two: Store) -> None:
     done = two.revert(made, WRITER)
     assert (done.reports["t"].changed, done.reports["t"].retired) == (2, 1)
     assert now(two) == {"1": "x", "2": "y"}
-    assert two.log(limit=1)[0].commit.message == f"revert commit {made}"
+    assert two.log(Reader.everything(), limit=1)[0].commit.message == f"revert commit {made}"
     assert len(layer(two, "t").at("2025-01-01", revision=2).read()) == 2
 
 
@@ -137,7 +137,9 @@ def test_tags_are_read_like_a_revision(two: Store) -> None:
     found = layer(two, "t")
     assert found.at("2025-01-01", commit="地籍年终 2024").read().loc["1", "a"] == "x"
     assert found.at("2025-01-01", commit=made).read().loc["1", "a"] == "z"
-    assert [(t.name, t.commit, t.note) for t in two.tags()] == [("地籍年终 2024", 1, "as printed")]
+    assert [(t.name, t.commit, t.note) for t in two.tags(Reader.everything())] == [
+        ("地籍年终 2024", 1, "as printed")
+    ]
     with pytest.raises(TagTaken, match="commit 1"):
         two.tag("地籍年终 2024", made, WRITER)
     with pytest.raises(BadRequest, match="no number"):
@@ -153,14 +155,14 @@ def test_erasing_removes_restricted_values_of_one_feature_from_all_history(two: 
     assert done.versions >= 2
     family = tables.tables_of(layer(two, "t").record).restricted
     assert family is not None
-    with two.database.read() as connection:
+    with two.database.inspect() as connection:
         kept = [
             tuple(row)
             for t in (family.live, family.history)
             for row in connection.execute(sa.select(t.c._fid, t.c.owner))
         ]
     assert kept == [("2", "Wu")]
-    (logged,) = two.erasures()
+    (logged,) = two.erasures(Reader.everything())
     assert (logged.feature, logged.reason) == ("1", "request 2024-3 of the person")
     assert [r.number for r in layer(two, "t").revisions()] == [3, 2, 1]
     assert now(two) == {"1": "x", "2": "y"}
@@ -181,7 +183,7 @@ def test_an_erasure_that_can_not_be_is_refused(
     publish(two, "plain", points(no=["1"], a=["x"]), schema_of(A))
     with pytest.raises(error):
         two.erase(layer_id, feature, WRITER, reason)
-    assert two.erasures() == []
+    assert two.erasures(Reader.everything()) == []
 
 
 def change(store: Store, *fields: Any, **others: Any) -> Any:

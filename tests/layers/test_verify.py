@@ -213,7 +213,7 @@ def rich(rich_template: str, make_database: Callable[..., str]) -> Iterator[Stor
 @contextmanager
 def broken(store: Store, statements: str) -> Iterator[Connection]:
     """A transaction in which the store is broken, and which is undone."""
-    with store.database.writing.connect() as connection:
+    with store.database.owning.connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         driver.execute(statements)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from layers.access.grants import Role, Terms, give
+from layers.access.keys import create_key
 from layers.clock import system_clock
-from layers.keys import create_key
 from layers.store import Store, open_store
+from layers.tables import api_key
 from services.app import create_app
 from services.settings import Settings
 
@@ -33,8 +36,19 @@ class Doors:
 
     def key(self, role: str = "reader", expires: datetime | None = None) -> dict[str, str]:
         """Return the headers of a new key."""
-        made = create_key(self.store.database, system_clock, f"a {role}", role, expires)
-        return {"Authorization": f"Bearer {made[1]}"}
+        return self.granted(Terms(Role(role)), expires=expires)
+
+    def granted(self, *terms: Terms, expires: datetime | None = None) -> dict[str, str]:
+        """Return the headers of a new key with some grants."""
+        now = system_clock()
+        with self.store.database.keep() as connection:
+            made, text = create_key(connection, "a key", now, expires_at=now + timedelta(days=1))
+            for given in terms:
+                give(connection, made.caller, given, "tests", now)
+            if expires is not None:
+                where = api_key.c.id == made.id
+                connection.execute(sa.update(api_key).where(where).values(expires_at=expires))
+        return {"Authorization": f"Bearer {text}"}
 
     def json(self, address: str, **options: Any) -> Any:
         """Return the document at an address, which must be there."""
@@ -45,7 +59,9 @@ class Doors:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(tmp_path_factory.mktemp("data"))
+    """One address asks all that the tests ask, and shows all their wrong keys."""
+    data = tmp_path_factory.mktemp("data")
+    return Settings(data, rate="1000000/second", failures="1000000/second")
 
 
 @pytest.fixture(scope="session")

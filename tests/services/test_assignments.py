@@ -13,9 +13,10 @@ import shapely
 from layers.errors import UnknownLayer, UnknownRevision
 from layers.model import Field, FieldType, Kind, Mode, Role, Schema, Title, Visibility
 from layers.publish import Reload
-from layers.readers import Reader, Writer
+from layers.readers import Reader
 from layers.sources import FrameSource
 from layers.store import Store
+from layers.writers import Writer
 from services import assignments
 from services.assignments import LostCases, UnsuitableLayer, assign_cases
 from services.errors import BadParameter

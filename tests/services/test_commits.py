@@ -6,7 +6,8 @@ from typing import Any
 
 from layers.edits import Insert, Retire, split
 from layers.model import Document
-from layers.readers import Reader, Writer
+from layers.readers import Reader
+from layers.writers import Writer
 
 WRITER = Writer("test")
 

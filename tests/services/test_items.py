@@ -22,10 +22,10 @@ from starlette.testclient import TestClient
 
 from layers.model import Mode
 from layers.publish import Reload
-from layers.readers import Writer
 from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import Store
+from layers.writers import Writer
 
 PARCELS = "/collections/parcels/items"
 CASES = "/collections/incidents/items"

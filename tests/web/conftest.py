@@ -64,7 +64,9 @@ def server(
 ) -> Iterator[str]:
     """The address of the demo city's server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_app(demo_store, Settings(tmp_path_factory.mktemp("data")))
+        # All the browsers of the tests come from one address.
+        settings = Settings(tmp_path_factory.mktemp("data"), rate="100000/minute")
+        app = create_app(demo_store, settings)
         with running(app, listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -76,7 +78,8 @@ def server_below(
     """The same behind a proxy that gives it the path /city and nothing else."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}/city"
-        app = create_app(demo_store, Settings(tmp_path_factory.mktemp("data"), base_url=base))
+        data = tmp_path_factory.mktemp("data")
+        app = create_app(demo_store, Settings(data, base_url=base, rate="100000/minute"))
 
         async def proxy(scope: Any, receive: Any, send: Any) -> None:
             path = scope["path"].removeprefix("/city")

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from layers.store import Store
 from services.app import create_app
-from services.errors import BadSetting
+from services.errors import BadSettings
 from services.settings import Settings, read_settings
 
 VALUES = {
@@ -211,5 +211,5 @@ def test_sites_are_read_from_the_settings(written: str | None, read: tuple[str, 
     "written", ["a.example", "https://a.example/path", "null", "https://*.a.example", "ftp://a"]
 )
 def test_what_is_no_site_is_refused(written: str) -> None:
-    with pytest.raises(BadSetting, match="is no site; write https://"):
+    with pytest.raises(BadSettings, match="is no site; write https://"):
         read_settings({"SHIKONG_CORS_ORIGINS": f"https://b.example,{written}"})
