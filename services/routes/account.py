@@ -21,7 +21,7 @@ from services.access.terms import (
 from services.doors import Door
 from services.links import self_links
 from services.negotiation import JSON, check_format
-from services.openapi import operation
+from services.openapi import TERMS, form, operation
 from services.pages import respond
 from services.parameters import check_names
 
@@ -81,14 +81,20 @@ DOORS = (
         "/account/applications",
         "POST",
         apply,
-        operation("apply", "Apply for access · 申请权限", "people", errors=_ERRORS),
+        form(operation("apply", "Apply for access · 申请权限", "people", errors=_ERRORS), TERMS),
         rule=Rule.SIGNED_IN,
     ),
     Door(
         "/account/applications/{number}/withdrawal",
         "POST",
         withdraw,
-        operation("withdraw", "Withdraw an application · 撤回申请", "people", errors=_ERRORS),
+        operation(
+            "withdraw",
+            "Withdraw an application · 撤回申请",
+            "people",
+            parameters=("number",),
+            errors=_ERRORS,
+        ),
         rule=Rule.SIGNED_IN,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from services.doors import Door
 from services.errors import BadParameter
 from services.links import self_links
 from services.negotiation import JSON, check_format, wants_html
-from services.openapi import operation
+from services.openapi import TERMS, form, operation
 from services.pages import respond
 from services.parameters import check_names
 from spatial.periods import format_instant
@@ -41,14 +42,14 @@ async def administration(request: Request) -> Response:
 async def make_key(request: Request) -> Response:
     """Make a key with a grant; its text is in this answer, and never again."""
     check_names(request, ())
-    form = await read_form(request)
+    sent = await read_form(request)
     desk = desk_of(request)
-    days = form.get("days", "").strip()
+    days = sent.get("days", "").strip()
     if days and not (days.isascii() and days.isdigit() and 0 < int(days) <= _MOST_DAYS):
         raise BadParameter(f"days={days!r}: 1 to {_MOST_DAYS}; without, for ever")
     expires = desk.register.clock() + timedelta(days=int(days)) if days else None
     key, text = await run_in_threadpool(
-        desk.make_key, form.get("name", ""), read_terms(form), expires
+        desk.make_key, sent.get("name", ""), read_terms(sent), expires
     )
     document = {**key_document(key), "key": text, "links": []}
     if wants_html(request):
@@ -59,7 +60,7 @@ async def make_key(request: Request) -> Response:
 async def revoke_key(request: Request) -> Response:
     """Revoke a key."""
     check_names(request, ())
-    desk, key_id = desk_of(request), request.path_params["id"]
+    desk, key_id = desk_of(request), request.path_params["keyId"]
     key = await run_in_threadpool(desk.revoke_key, key_id)
     return done(request, key_document(key), "admin")
 
@@ -67,9 +68,9 @@ async def revoke_key(request: Request) -> Response:
 async def give(request: Request) -> Response:
     """Give a grant."""
     check_names(request, ())
-    form = await read_form(request)
-    desk, terms = desk_of(request), read_terms(form)
-    grant = await run_in_threadpool(desk.give, form.get("grantee", "").strip(), terms)
+    sent = await read_form(request)
+    desk, terms = desk_of(request), read_terms(sent)
+    grant = await run_in_threadpool(desk.give, sent.get("grantee", "").strip(), terms)
     return done(request, grant_document(grant), "admin")
 
 
@@ -83,11 +84,11 @@ async def take(request: Request) -> Response:
 async def decide(request: Request) -> Response:
     """Approve or refuse an application."""
     check_names(request, ())
-    form = await read_form(request)
-    word = form.get("decision", "")
+    sent = await read_form(request)
+    word = sent.get("decision", "")
     if word not in (Decision.APPROVED, Decision.REFUSED):
         raise BadParameter(f"decision={word!r}: approved or refused")
-    own = (number(request), Decision(word), form.get("answer", ""))
+    own = (number(request), Decision(word), sent.get("answer", ""))
     made, _ = await run_in_threadpool(desk_of(request).decide, *own)
     return done(request, application_document(made), "admin")
 
@@ -95,11 +96,11 @@ async def decide(request: Request) -> Response:
 async def close(request: Request) -> Response:
     """Close the door to a person, or open it again."""
     check_names(request, ())
-    form = await read_form(request)
-    closed = form.get("closed", "true")
+    sent = await read_form(request)
+    closed = sent.get("closed", "true")
     if closed not in ("true", "false"):
         raise BadParameter(f"closed={closed!r}: true or false")
-    desk, person_id = desk_of(request), request.path_params["id"]
+    desk, person_id = desk_of(request), request.path_params["personId"]
     person = await run_in_threadpool(lambda: desk.close(person_id, closed=closed == "true"))
     return done(request, person_document(person), "admin")
 
@@ -159,11 +160,19 @@ def _text(instant: Any) -> str | None:
     return None if instant is None else format_instant(instant)
 
 
+_KEY = {"name": "whose, and what for · 名称", "days": "expires after · 天数"}
+_TO = {"grantee": "person:ID, key:ID or department:NAME · 对象"}
+_WORD = {"decision": "approved or refused · 决定", "answer": "a word to the applicant · 答复"}
+_CLOSED = {"closed": "true or false · 停用与否"}
 _ERRORS = (400, 401, 403, 404, 413)
 
 
-def _door(path: str, handler: Any, name: str, summary: str) -> Door:
-    described = operation(name, summary, "administration", errors=_ERRORS)
+def _door(
+    path: str, handler: Any, name: str, summary: str, fields: Mapping[str, str] | None = None
+) -> Door:
+    parameters = tuple(n for n in ("number", "keyId", "personId") if f"{{{n}}}" in path)
+    described = operation(name, summary, "administration", parameters=parameters, errors=_ERRORS)
+    described = form(described, fields) if fields else described
     return Door(path, "POST", handler, described, rule=Rule.ADMINISTER)
 
 
@@ -181,12 +190,22 @@ DOORS = (
         ),
         rule=Rule.ADMINISTER,
     ),
-    _door("/admin/keys", make_key, "makeKey", "Make a key · 新建密钥"),
-    _door("/admin/keys/{id}/revocation", revoke_key, "revokeKey", "Revoke a key · 吊销密钥"),
-    _door("/admin/grants", give, "give", "Give a grant · 授权"),
+    _door("/admin/keys", make_key, "makeKey", "Make a key · 新建密钥", _KEY | TERMS),
+    _door("/admin/keys/{keyId}/revocation", revoke_key, "revokeKey", "Revoke · 吊销密钥"),
+    _door("/admin/grants", give, "give", "Give a grant · 授权", _TO | TERMS),
     _door("/admin/grants/{number}/end", take, "take", "Take a grant back · 收回授权"),
     _door(
-        "/admin/applications/{number}/decision", decide, "decide", "Decide an application · 审批"
+        "/admin/applications/{number}/decision",
+        decide,
+        "decide",
+        "Decide an application · 审批",
+        _WORD,
     ),
-    _door("/admin/people/{id}/door", close, "closeDoor", "Close the door to a person · 停用账户"),
+    _door(
+        "/admin/people/{personId}/door",
+        close,
+        "closeDoor",
+        "Close an account · 停用账户",
+        _CLOSED,
+    ),
 )

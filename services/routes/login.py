@@ -23,8 +23,7 @@ from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter, LoginFailed
 from services.links import address, base_url
-from services.negotiation import check_format
-from services.openapi import operation
+from services.openapi import form, operation
 from services.pages import render
 from services.parameters import check_names
 
@@ -34,25 +33,24 @@ _HTML = "text/html; charset=utf-8"
 
 async def login(request: Request) -> Response:
     """Answer the page on which people sign in."""
-    check_format(request, offered=("html",))
-    check_names(request, ("next", "f"))
+    check_names(request, ("next",))
     return _page(request, _next(request.query_params.get("next")))
 
 
 async def login_with_key(request: Request) -> Response:
     """Begin a session with an API key."""
     check_names(request, ())
-    form = await read_form(request)
+    sent = await read_form(request)
     kept = request.cookies.get(cookies.SIGN_IN, "")
-    if not kept or not hmac.compare_digest(form.get("csrf", ""), csrf_token(kept)):
+    if not kept or not hmac.compare_digest(sent.get("csrf", ""), csrf_token(kept)):
         raise Forbidden("this form is not from our page, or is an old one; load the page again")
-    after = _next(form.get("next"))
+    after = _next(sent.get("next"))
     store: Store = request.app.state.store
     rates: Rates = request.app.state.rates
     here = address_of(request.scope)
     rates.check_failures(here)
     try:
-        who = await run_in_threadpool(store.register.by_key, form.get("key", "").strip())
+        who = await run_in_threadpool(store.register.by_key, sent.get("key", "").strip())
     except BadCredential:
         rates.penalise(here)
         return _page(request, after, failed=True)
@@ -162,21 +160,33 @@ DOORS = (
         "/login",
         "GET",
         login,
-        _operation("getLogin", "Sign in · 登录", errors=(400, 406)),
+        _operation("getLogin", "Sign in · 登录", parameters=("next",), errors=(400,)),
         rule=Rule.OPEN,
     ),
     Door(
         "/login",
         "POST",
         login_with_key,
-        _operation("login", "Sign in with a key · 用密钥登录", errors=(400, 401, 403, 413)),
+        form(
+            _operation("login", "Sign in with a key · 用密钥登录", errors=(400, 401, 403, 413)),
+            {
+                "key": "an API key · 密钥",
+                "next": "the page to go on to · 登录后转到",
+                "csrf": "the page's own token · 页面令牌",
+            },
+        ),
         rule=Rule.OPEN,
     ),
     Door(
         "/login/provider",
         "GET",
         login_with_provider,
-        _operation("loginWithProvider", "Sign in with the provider · 统一认证", errors=(400, 502)),
+        _operation(
+            "loginWithProvider",
+            "Sign in with the provider · 统一认证",
+            parameters=("next",),
+            errors=(400, 502),
+        ),
         rule=Rule.OPEN,
     ),
     Door(

@@ -246,7 +246,9 @@ def test_a_browser_may_ask_whether_it_may_send_a_key(client: TestClient) -> None
 def test_who_and_why_is_for_keys(keyed_doors: Any) -> None:
     asked = "/collections/parcels/revisions/4"
     public, staff = keyed_doors.json(asked), keyed_doors.json(asked, headers=keyed_doors.key())
-    assert set(public) == {"number", "recorded", "simulated", "links"}
+    counts = {"live", "created", "changed", "retired"}
+    assert set(public) == {"number", "recorded", "simulated", "links"} | counts
+    assert (public["created"], public["changed"], public["retired"]) == (0, 1, 0)
     assert staff["author"] == "demo"
     assert "1315" in staff["document"]
     assert (staff["created"], staff["changed"], staff["retired"]) == (0, 1, 0)

@@ -457,7 +457,7 @@ def test_the_documents_are_there_for_pages(demo_store: Store, settings: Settings
             "query_string": b"",
             "headers": [(b"host", b"shikong.test")],
             "app": app,
-            "state": {"reader": ANYONE},
+            "state": {"reader": ANYONE, "admitted": way_of(demo_store, ANYONE)},
         }
         request = Request(scope)
         return await processes_document(request), await process_document(
