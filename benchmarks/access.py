@@ -1,7 +1,8 @@
 """What permissions cost: of a request's work, and of a county's read in the database.
 
 ``.venv/bin/python benchmarks/access.py [--parcels N]`` makes its own cluster and city in a
-temporary folder and prints rows of docs/benchmarks.md: CPU of what stands between a request and its read, and
+temporary folder and prints rows of docs/benchmarks.md: CPU of what stands between a request and
+its read, and
 CPU of the database's process for boxes of about a thousand features, read in turn by somebody who
 sees all, by a county named by its division, and by one named by an area.
 """
