@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers import catalog, commits, erasures, tables, tags
+from layers.access.audit import Watch
 from layers.access.register import Register
 from layers.clock import Clock, system_clock
 from layers.commits import Change, Committed, Statement
@@ -63,10 +64,17 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
 
 @dataclass(frozen=True)
 class Store:
-    """Every layer, as of any moment."""
+    """Every layer, as of any moment.
+
+    Attributes
+    ----------
+    watch : Watch
+        To be told of each read of a restricted layer, before it is answered.
+    """
 
     database: Database
     clock: Clock = system_clock
+    watch: Watch = field(default_factory=Watch, repr=False)
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
 
