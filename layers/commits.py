@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers import catalog, permits, publish, schema_changes, tables
+from layers.access import audit
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
 from layers.editing import effects, reverting
@@ -251,7 +252,27 @@ def _record(
         _record_revision(connection, planned, statement.writer, *own)
     payload = ",".join(f"{i}:{n}" for i, n in revisions.items())
     connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
+    # The last of all: others who add to the audit wait from here to the end of the transaction.
+    audit.append(connection, _entry(statement, number, todo))
     return number, recorded
+
+
+def _entry(statement: Statement, number: int, todo: Mapping[str, Planned]) -> audit.Entry:
+    """What the audit keeps of a commit: numbers, and no values of features."""
+    layers = {
+        layer_id: {
+            "revision": planned.report.revision,
+            "created": planned.report.created,
+            "changed": planned.report.changed,
+            "retired": planned.report.retired,
+        }
+        for layer_id, planned in todo.items()
+    }
+    detail: dict[str, Any] = {"layers": layers}
+    if statement.document is not None and statement.document.id:
+        detail["document"] = statement.document.id
+    only = next(iter(layers)) if len(layers) == 1 else None
+    return audit.by_writer(statement.writer, "commit", layer=only, commit=number, detail=detail)
 
 
 def _record_revision(

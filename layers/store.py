@@ -19,6 +19,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers import catalog, commits, erasures, tables, tags
+from layers.access import audit
+from layers.access.audit import Watch
 from layers.access.register import Register
 from layers.clock import Clock, system_clock
 from layers.commits import Change, Committed, Statement
@@ -64,10 +66,17 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
 
 @dataclass(frozen=True)
 class Store:
-    """Every layer, as of any moment."""
+    """Every layer, as of any moment.
+
+    Attributes
+    ----------
+    watch : Watch
+        To be told of each read of a restricted layer, before it is answered.
+    """
 
     database: Database
     clock: Clock = system_clock
+    watch: Watch = field(default_factory=Watch, repr=False)
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
 
@@ -180,6 +189,7 @@ class Store:
             if not writer.may(layer_id, record.department, Verb.REVIEW):
                 raise Forbidden(f"{writer.name} does not review {layer_id}")
             catalog.set_belongings(connection, layer_id, {"pending": False})
+            audit.append(connection, audit.by_writer(writer, "approve", layer=layer_id))
 
     def erase(self, layer_id: str, feature_id: str, writer: Writer, reason: str) -> Erasure:
         """Remove one feature's restricted fields from all history; the log says so.

@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from layers import catalog
+from layers.access import audit
+from layers.access.policy import Caller
 from layers.errors import BadPeriod, BadScope, BadSource
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
 from layers.publish import Reload
@@ -90,11 +92,13 @@ def demo(options: Options) -> None:
 def _demo_key(store: Store, options: Options) -> str:
     """Say what the demo's key is; beyond this machine there is none."""
     from services.access.listening import is_loopback
-    from services.people import DemoKey
+    from services.demo.key import demo_key
 
     if not is_loopback(options.host):
         return ""
-    text = DemoKey(settings_of(options).data / "demo.key").text(store)
+    who = writer()
+    path = settings_of(options).data / "demo.key"
+    text = demo_key(store, path, Caller(who.caller, who.name))
     if text is None:
         return ""
     return f"演示密钥（可发布） The demo's key, which publishes: {text}\n"
@@ -168,9 +172,12 @@ def export(options: Options) -> None:
     """Write a snapshot to a file, by the ending of its name."""
     out = Path(options.out)
     with opened_store(settings_of(options)) as store:
-        snapshot = store.layer(options.layer, READER).at(
-            options.datetime, revision=options.revision
-        )
+        layer = store.layer(options.layer, READER)
+        snapshot = layer.at(options.datetime, revision=options.revision)
+        if layer.record.visibility is not Visibility.PUBLIC:
+            who = writer()
+            own = (who.caller, who.origin, layer.record.id, "export")
+            store.watch.note_read(store.database, *own)
         rows = _write_file(snapshot, out)
         print(f"{rows} features of {options.layer} r{snapshot.moment.revision} -> {out}")
 
@@ -222,7 +229,9 @@ def set_layer(options: Options) -> None:
                 catalog.set_visibility(connection, record.id, Visibility(options.visibility))
             if belongs:
                 catalog.set_belongings(connection, record.id, belongs)
-        told = [*texts, *(["visibility"] if options.visibility else []), *belongs]
+            told = [*texts, *(["visibility"] if options.visibility else []), *belongs]
+            done = audit.by_writer(writer(), "layer", layer=record.id, detail={"set": told})
+            audit.append(connection, done)
         print(f"{record.id}: {', '.join(told)}")
 
 

@@ -6,13 +6,12 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from layers.access.applications import Application, Decision
 from layers.access.desk import Desk
-from layers.access.grants import Grant, Role, Terms
+from layers.access.grants import Grant, Terms
 from layers.access.policy import Caller
 from layers.store import Store
 from services.access.terms import NAMES, read_terms, summary
@@ -108,26 +107,6 @@ def close(options: Options) -> None:
         own = options.person.removeprefix("person:")
         person = desk.close(own, closed=options.closed)
         print(f"person:{person.id} {person.name}: {'closed' if person.closed_at else 'open'}")
-
-
-@dataclass(frozen=True)
-class DemoKey:
-    """The demo's key: made once, and kept beside the demo's data for whoever runs it."""
-
-    path: Path
-
-    def text(self, store: Store) -> str | None:
-        """Return the key where it opens something still; make it where there never was one."""
-        desk = Desk(store.register, _whoever(), unbounded=True, origin="shell")
-        valid = store.register.demo_keys()
-        if self.path.exists():
-            return self.path.read_text(encoding="utf-8").strip() if valid else None
-        if any(key.demo for key in desk.every_key()):
-            return None
-        _, text = desk.make_key("demo", Terms(Role.PUBLISHER, reason="the demo"), demo=True)
-        self.path.touch(mode=0o600)
-        self.path.write_text(f"{text}\n", encoding="utf-8")
-        return text
 
 
 def _whoever() -> Caller:

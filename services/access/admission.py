@@ -94,7 +94,7 @@ class Admitted:
 
     def desk(self) -> Desk:
         """Return the desk at which people, keys and grants are looked after, as the caller."""
-        return Desk(self._store.register, self.caller, origin=self.origin)
+        return Desk(self._store.register, self.caller, origin=self.origin, request=self.request)
 
     def commit(
         self,
@@ -125,8 +125,9 @@ class Admitted:
         everybodys = record.visibility is Visibility.PUBLIC and not record.pending
         if everybodys and not self.reader.may_see_restricted(record):
             return
-        # noted by the audit
-        return
+        self._store.watch.note_read(
+            self._store.database, self.caller.id, self.origin, record.id, what, self.request
+        )
 
 
 async def identify(
