@@ -155,7 +155,7 @@ def _provider(request: Request) -> Provider:
 
 
 def _callback(request: Request) -> str:
-    return address(request, "login", "callback")
+    return address(request, "login", "back")
 
 
 def _next(text: str | None) -> str:
@@ -206,7 +206,7 @@ DOORS = (
         rule=Rule.OPEN,
     ),
     Door(
-        "/login/callback",
+        "/login/back",
         "GET",
         login_callback,
         _operation("loginCallback", "Back from the provider · 认证返回", errors=(400, 401, 502)),
