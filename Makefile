@@ -11,7 +11,7 @@ tests := tests $(packages)
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long check format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,6 +25,7 @@ setup-test:  ## install what is missing to test it too
 	@sh deploy/packages.sh test
 	@sh deploy/python.sh test
 	@sh deploy/web.sh
+	@sh deploy/oidc.sh
 
 demo: setup  ## publish the demo city and serve it on PORT (8000), with its data in DATA (.shikong)
 	@exec $(bin)/shikong demo --port $(PORT)
@@ -38,13 +39,20 @@ test: setup-test  ## every test this machine can run; STRICT=1 fails where one c
 test-long: setup-test  ## the tests again, with many more random examples
 	@HYPOTHESIS_PROFILE=long exec $(pytest) $(tests)
 
-check:  ## lint, format, types, floors and doctests
+check:  ## lint, format, types, floors, security and doctests
 	@sh deploy/python.sh test
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/lint-imports
+	$(bin)/bandit --quiet --configfile pyproject.toml --recursive $(packages)
+	@sh deploy/secrets.sh
 	$(pytest) $(packages)
+	@sh deploy/audit.sh
+
+audit:  ## whether a pinned package has a known vulnerability; needs a line, and fails without
+	@sh deploy/python.sh test
+	@sh deploy/audit.sh --must
 
 format:  ## let ruff mend and format what it can
 	@sh deploy/python.sh test

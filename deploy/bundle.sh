@@ -1,7 +1,8 @@
 #!/bin/sh
 # Everything for a machine without network: sh deploy/bundle.sh
 # Writes dist/shikong-<version>-offline.tar: the tracked files, and in offline/ the wheels, the
-# page's files and the Debian packages that deploy/*.sh then take instead of asking a registry.
+# page's files, the tests' sign-in provider and the Debian packages that deploy/*.sh then take
+# instead of asking a registry.
 # Made on a machine like the one it is for: the same Debian, Python and processor.
 set -eu
 cd "$(dirname "$0")/.."
@@ -49,6 +50,7 @@ rm -rf "$build"
 tracked_files
 mkdir -p "$offline/web"
 cp services/web/vendor/maplibre-gl/* "$offline/web"
+cp -R .cache/oidc/node_modules "$offline/oidc"
 wheels
 debian_packages
 # Not compressed: nearly all of it is already.

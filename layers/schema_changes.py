@@ -181,7 +181,7 @@ def _patiently(connection: Connection, additions: Mapping[str, list[_Addition]])
         except OperationalError as error:
             if not waited_too_long(error):
                 raise
-            time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))  # nosec B311 # noqa: S311 - no secret
     raise LayerBusy(
         f"{', '.join(additions)}: being read without a pause; the schema can't be changed "
         "meanwhile, try again when exports have ended"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import shapely
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from layers.boxes import lonlat_to
 from layers.model import Field, FieldType, Kind, Layer
-from layers.readers import Sight
+from layers.readers import Known, Sight
 from layers.tables import INSTANT, srid_of
 from layers.territories import Territory
 
@@ -21,7 +21,7 @@ from layers.territories import Territory
 FLAG = "_sees_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
     """Which columns a read of a layer has, and which of them only some rows have.
 
@@ -37,6 +37,11 @@ class Shown:
     restricted: tuple[Field, ...]
     masks: Mapping[str, str]
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Ids of all fields, the open ones first."""
+        return tuple(f.id for f in self.every)
+
     @property
     def every(self) -> tuple[Field, ...]:
         """All fields, the open ones first."""
@@ -44,17 +49,21 @@ class Shown:
 
     def properties(self, row: sa.Row[Any]) -> dict[str, Any]:
         """Return the fields that the reader sees of this row, with their values."""
-        values = row._mapping
-        if not self.masks:
-            return {f.id: values[f.id] for f in self.every}
-        masks = self.masks
-        return {f.id: values[f.id] for f in self.every if f.id not in masks or values[masks[f.id]]}
+        values, masks = row._mapping, self.masks
+        if not masks:
+            return {name: values[name] for name in self.names}
+        return {n: values[n] for n in self.names if n not in masks or values[masks[n]]}
 
 
 def shown(layer: Layer, sight: Sight, *, restricted: bool) -> Shown:
     """Return what a sight shows of a layer under the schema that its record has."""
-    fields = sight.fields(layer.schema)
-    closed = sight.restricted(layer.schema) if restricted else ()
+    return _shown(Known(layer.schema), sight, restricted)
+
+
+@lru_cache(maxsize=4096)
+def _shown(known: Known, sight: Sight, restricted: bool) -> Shown:
+    fields = sight.fields(known.schema)
+    closed = sight.restricted(known.schema) if restricted else ()
     flags = {group: f"{FLAG}{n}" for n, group in enumerate(_groups(sight, (*fields, *closed)))}
     masks = {f.id: flags[g] for f in (*fields, *closed) if (g := sight.where(f))}
     return Shown(fields, closed, masks)

@@ -25,6 +25,7 @@ from layers.clock import Clock, system_clock
 from layers.commits import Change, Committed, Statement
 from layers.database import Database, connect, reachable
 from layers.edits import Revert
+from layers.errors import Forbidden, UnknownLayer
 from layers.extents import Extent
 from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
@@ -32,7 +33,7 @@ from layers.published import PublishedLayer
 from layers.readers import Reader
 from layers.snapshots import Snapshot
 from layers.tallies import Tallies, as_seen
-from layers.writers import Writer
+from layers.writers import Verb, Writer
 
 __all__ = ["PublishedLayer", "Snapshot", "Store", "open_store"]
 
@@ -169,6 +170,24 @@ class Store:
             records = catalog.list_layers(connection, reader)
             known = any(reader.knows_internals(record) for record in records)
             return tags.read_tags(connection) if known else []
+
+    def approve(self, layer_id: str, writer: Writer) -> None:
+        """Let a pending layer be seen by those who may see it.
+
+        Raises
+        ------
+        UnknownLayer
+            Where there is none that waits.
+        Forbidden
+            Where the writer does not review it.
+        """
+        with self.database.write() as connection:
+            record = catalog.lock_layer(connection, layer_id)
+            if record is None or not record.pending:
+                raise UnknownLayer(f"no layer {layer_id!r} waits for a reviewer")
+            if not writer.may(layer_id, record.department, Verb.REVIEW):
+                raise Forbidden(f"{writer.name} does not review {layer_id}")
+            catalog.set_belongings(connection, layer_id, {"pending": False})
 
     def erase(self, layer_id: str, feature_id: str, writer: Writer, reason: str) -> Erasure:
         """Remove one feature's restricted fields from all history; the log says so.

@@ -49,6 +49,19 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The permits that somebody has for what they want to do to one layer."""
+
+    permits: tuple[Permit, ...]
+
+    @property
+    def territories(self) -> tuple[Territory, ...]:
+        """Where features may be changed; empty where anywhere."""
+        found = tuple(p.territory for p in self.permits)
+        return () if any(t.is_everywhere for t in found) else found
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Somebody who commits.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
@@ -14,14 +16,32 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
 from services import assembly
+from services.access.admission import identify
+from services.access.fetching import Fetcher
+from services.access.headers import Labelling, label_unexpected
+from services.access.limiting import Guarding, Limiting
+from services.access.oidc import Provider
+from services.access.queues import FairQueue
+from services.access.rates import Rates
+from services.access.rules import rule_of
+from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
-from services.routes import collections, commits, items, revisions, tiles
-from services.security import identify
+from services.routes import (
+    account,
+    administration,
+    collections,
+    commits,
+    items,
+    login,
+    revisions,
+    tiles,
+)
 from services.settings import Settings
 
 
@@ -35,6 +55,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     settings : Settings
         Of this installation.
     """
+    rates = Rates(settings.rate, settings.failures)
+    queue = FairQueue(settings.at_once, settings.each)
     app = FastAPI(
         title="Shikong",
         version=_version(),
@@ -43,22 +65,58 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
+            Middleware(Labelling, settings=settings),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(Guarding, rates=rates),
             Middleware(BaseHTTPMiddleware, dispatch=identify),
+            Middleware(Limiting, queue=queue, rates=rates),
         ],
     )
     app.state.store, app.state.settings = store, settings
+    app.state.rates, app.state.provider = rates, _provider(settings)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    doors = (*assembly.DOORS, *collections.DOORS, *items.DOORS, *tiles.DOORS, *GUEST_ROUTES)
+    nouns = (assembly, collections, items, tiles, login, account, administration)
+    doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
+    _check_rules(app)
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
-    for kind in (*STATUS, Exception):
+    for kind in STATUS:
         app.add_exception_handler(kind, answer_error)
+    app.add_exception_handler(Exception, _answer_unexpected)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app
+
+
+def _check_rules(app: FastAPI) -> None:
+    """Serve no route of which nobody has said who may pass it."""
+    for route in routes_of(app):
+        if rule_of(route.endpoint) is None:
+            raise UnruledRoute(f"{route.path} has no rule; see services/access/rules.py")
+
+
+def routes_of(app: FastAPI) -> Iterator[Route]:
+    """Yield every route of the application but the page's own files."""
+    waiting: list[Any] = list(app.router.routes)
+    while waiting:
+        route = waiting.pop()
+        if isinstance(route, Mount) and route.name == "static":
+            continue
+        router = getattr(route, "original_router", route)
+        if router is not route:
+            waiting += router.routes
+        elif isinstance(route, Route):
+            yield route
+        else:
+            raise UnruledRoute(f"{route!r} is no route that can have a rule")
+
+
+def _provider(settings: Settings) -> Provider | None:
+    if settings.oidc is None:
+        return None
+    return Provider(settings.oidc, Fetcher(settings.fetch_hosts))
 
 
 class FreshFiles(StaticFiles):
@@ -69,6 +127,10 @@ class FreshFiles(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return label_unexpected(request, await answer_error(request, error))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.access.rules import Rule, ruled
 from services.doors import Door
 from services.links import address, base_url, link
 from services.negotiation import HTML, JSON, answer_json, check_format
@@ -32,7 +33,9 @@ def mount(app: FastAPI, doors: Iterable[Door]) -> None:
         # Servers decode %2F before the router sees it: the id of a feature may have slashes.
         path = door.path.replace("{featureId}", "{featureId:path}")
         app.router.routes.append(
-            Route(path, door.handler, methods=[door.method], include_in_schema=False)
+            Route(
+                path, ruled(door.rule)(door.handler), methods=[door.method], include_in_schema=False
+            )
         )
 
 
@@ -68,7 +71,7 @@ async def api(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """Answer whether the store answers."""
     check_names(request, ())
-    layers = await run_in_threadpool(request.app.state.store.layers, request.state.reader)
+    layers = await run_in_threadpool(request.state.admitted.layers)
     return answer_json(request, {"status": "ok", "layers": len(layers)})
 
 
@@ -167,6 +170,7 @@ DOORS = (
             errors=(400, 401, 406),
         ),
         _CORE,
+        rule=Rule.CATALOGUE,
     ),
     Door(
         "/conformance",
@@ -179,6 +183,7 @@ DOORS = (
             parameters=("f",),
             errors=(400, 401, 406),
         ),
+        rule=Rule.OPEN,
     ),
     Door(
         "/api",
@@ -192,6 +197,7 @@ DOORS = (
             media_types=(OPENAPI, "text/html"),
             errors=(400, 401, 406),
         ),
+        rule=Rule.OPEN,
     ),
     Door(
         "/health",
@@ -204,5 +210,6 @@ DOORS = (
             media_types=(JSON,),
             errors=(401, 503),
         ),
+        rule=Rule.CATALOGUE,
     ),
 )

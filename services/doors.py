@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from services.access.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Door:
         OpenAPI 3.0 operation object.
     conformance : tuple of str
         The classes that are true because this route is there.
+    rule : Rule
+        What it asks of whoever comes.
     """
 
     path: str
@@ -33,3 +37,4 @@ class Door:
     handler: Callable[[Request], Awaitable[Response]]
     operation: Mapping[str, Any]
     conformance: tuple[str, ...] = ()
+    rule: Rule = field(kw_only=True)

@@ -4,11 +4,26 @@
 
     ServicesError
     ├── BadParameter     a query parameter that says nothing that can be done
+    │   └── OpenDoor     a host to listen on, while a key is valid that everybody knows
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
     ├── BodyTooLarge     more than a request may carry
-    └── BadBody          a body that is not what it says
+    ├── BodyTooSlow      a body that comes drop by drop
+    ├── BadSettings      an environment that says something impossible
+    ├── LoginFailed      a sign-in that the provider did not vouch for
+    ├── BadToken         a provider's token that proves nothing, or something else
+    │   └── UnknownKey   one signed with a key that the provider has not published
+    ├── FetchRefused     an address off the list of those that may be asked
+    ├── FetchFailed      another server that answers badly, too much, too late or not at all
+    ├── AddressTooLong   a query string without end
+    ├── HeadersTooLarge  headers without end
+    ├── BadBody          a body that is not what it says
+    ├── TooManyRequests  more requests than a caller may make
+    ├── ClientGone       who waited for a place left before it was free
+    └── UnruledRoute     a route of which nobody has said who may pass it
 """
+
+from __future__ import annotations
 
 
 class ServicesError(Exception):
@@ -17,6 +32,10 @@ class ServicesError(Exception):
 
 class BadParameter(ServicesError):
     """A query parameter that says nothing that can be done."""
+
+
+class OpenDoor(BadParameter):
+    """A host to listen on beyond this machine, while a key is valid that everybody knows."""
 
 
 class NotAcceptable(ServicesError):
@@ -31,5 +50,72 @@ class BodyTooLarge(ServicesError):
     """More than a request may carry."""
 
 
+class AddressTooLong(ServicesError):
+    """A query string longer than any question here."""
+
+
+class HeadersTooLarge(ServicesError):
+    """Headers larger than any request here needs."""
+
+
+class BodyTooSlow(ServicesError):
+    """A body that comes drop by drop."""
+
+
 class BadBody(ServicesError):
     """A body that is not what it says."""
+
+
+class BadSettings(ServicesError):
+    """An environment that says something impossible."""
+
+
+class LoginFailed(ServicesError):
+    """A sign-in that the provider did not vouch for."""
+
+
+class BadToken(ServicesError):
+    """A provider's token that proves nothing, or something else."""
+
+
+class UnknownKey(BadToken):
+    """A token signed with a key that the provider has not published."""
+
+
+class FetchRefused(ServicesError):
+    """An address off the list of those that may be asked."""
+
+
+class FetchFailed(ServicesError):
+    """Another server that answers badly, too much, too late or not at all."""
+
+
+class TooManyRequests(ServicesError):
+    """More requests than a caller may make, or have at work and waiting.
+
+    Attributes
+    ----------
+    retry_after_s : float
+        After how many seconds another may be made.
+    """
+
+    def __init__(self, cause: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{cause}; ask again in {self.seconds} s")
+
+    @property
+    def seconds(self) -> int:
+        """Whole seconds, as ``Retry-After`` has them: never too early, never none.
+
+        >>> TooManyRequests("too many", 1.2).seconds
+        2
+        """
+        return max(1, -int(-self.retry_after_s // 1))
+
+
+class ClientGone(ServicesError):
+    """Who waited for a place left before it was free; nobody reads the answer."""
+
+
+class UnruledRoute(ServicesError):
+    """A route of which nobody has said who may pass it: a fault of ours."""

@@ -69,6 +69,33 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "What was known: the newest revision as of a commit, or its tag · 提交",
         "schema": {"type": "string"},
     },
+    "number": {
+        "name": "number",
+        "in": "path",
+        "required": True,
+        "description": "Number of a grant or an application · 编号",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "keyId": {
+        "name": "keyId",
+        "in": "path",
+        "required": True,
+        "description": "Id of a key · 密钥标识",
+        "schema": {"type": "string"},
+    },
+    "personId": {
+        "name": "personId",
+        "in": "path",
+        "required": True,
+        "description": "Id of a person · 人员标识",
+        "schema": {"type": "string"},
+    },
+    "next": {
+        "name": "next",
+        "in": "query",
+        "description": "The page to go on to: a path of this server · 登录后转到",
+        "schema": {"type": "string"},
+    },
     "limit": {
         "name": "limit",
         "in": "query",
@@ -129,6 +156,33 @@ PROBLEM = {
 }
 
 
+def form(described: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return an operation that takes a form, or a JSON object of texts; its fields explained.
+
+    >>> list(form({}, {"role": "reader ..."})["requestBody"]["content"])
+    ['application/x-www-form-urlencoded', 'application/json']
+    """
+    texts = {name: {"type": "string", "description": told} for name, told in fields.items()}
+    schema = {"type": "object", "properties": texts}
+    kinds = ("application/x-www-form-urlencoded", "application/json")
+    body = {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}
+    return described | {"requestBody": body}
+
+
+TERMS = {
+    "role": "reader, editor, publisher, reviewer or administrator · 角色",
+    "layers": "*, layer:ID or department:NAME · 图层",
+    "division": "what codes begin with · 区划代码",
+    "area": "a polygon in longitude and latitude, as WKT or GeoJSON · 范围",
+    "fields": "public, internal, restricted or ids of fields · 字段",
+    "seen_from": "from when on in the world · 数据时间自",
+    "seen_to": "until when in the world · 数据时间至",
+    "begins": "when the grant begins · 生效",
+    "ends": "when the grant ends · 到期",
+    "reason": "why · 理由",
+}
+
+
 def operation(
     name: str,
     summary: str,
@@ -154,7 +208,7 @@ def operation(
         "200": {"description": summary, "content": content},
         "304": {"description": "Not modified"},
     }
-    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in errors}
+    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in (*errors, 429)}
     return {
         "operationId": name,
         "summary": summary,

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from layers.access.policy import ANONYMOUS
 from services.links import base_url
 from services.negotiation import HTML, JSON, answer_bytes, answer_json, wants_html
 
@@ -54,7 +55,11 @@ def render(request: Request, template: str, **context: Any) -> bytes:
     """Return a page as bytes; everything in it is escaped."""
     query = {k: v for k, v in request.query_params.multi_items() if k != "f"}
     page = _environment().get_template(template)
-    text = page.render(base=base_url(request), path=request.url.path, query=query, **context)
+    own: dict[str, Any] = {"base": base_url(request), "path": request.url.path, "query": query}
+    # A request that is refused at once is answered before anybody is identified.
+    own |= {"who": getattr(request.state, "who", ANONYMOUS)}
+    own |= {"csrf": getattr(request.state, "csrf", "")}
+    text = page.render(own | context)
     return text.encode()
 
 

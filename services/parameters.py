@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import math
@@ -15,13 +16,14 @@ from starlette.requests import Request
 
 from layers.features import Box
 from layers.model import Layer
-from services.errors import BadParameter, BodyTooLarge
+from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
 _LONGEST = 2_000
+LONGEST_BODY_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,27 @@ def check_names(request: Request, known: Collection[str]) -> None:
 
 
 async def read_body(request: Request, largest: int, remedy: str) -> bytes:
-    """Read a body of at most so many bytes; what it says of its own length is not believed.
+    """Read a body of at most so many bytes; it is believed only where it says that it has more.
 
     Raises
     ------
     BodyTooLarge
         With the remedy.
+    BodyTooSlow
+        Where it has not come whole within two minutes: who sends drop by drop holds a place.
     """
+    stated = request.headers.get("content-length", "")
+    if len(stated) < 19 and stated.isascii() and stated.isdigit() and int(stated) > largest:
+        raise BodyTooLarge(remedy)
+    try:
+        async with asyncio.timeout(LONGEST_BODY_S):
+            return await _read_parts(request, largest, remedy)
+    except TimeoutError:
+        told = f"the body did not come whole within {LONGEST_BODY_S:.0f} s"
+        raise BodyTooSlow(f"{told}; send it faster, or less of it") from None
+
+
+async def _read_parts(request: Request, largest: int, remedy: str) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

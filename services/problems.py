@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -36,9 +37,24 @@ STATUS: Mapping[type[Exception], int] = {
     services.NotAcceptable: 406,
     services.Unauthorized: 401,
     services.BodyTooLarge: 413,
+    services.BodyTooSlow: 408,
     services.BadBody: 400,
+    services.LoginFailed: 401,
+    services.FetchRefused: 502,
+    services.FetchFailed: 502,
+    services.AddressTooLong: 414,
+    services.HeadersTooLarge: 431,
+    services.TooManyRequests: 429,
+    # Nobody reads it; proxies and logs know the number for a client that closed.
+    services.ClientGone: 499,
     SpatialError: 400,
 }
+# Where the text of the error is for the log alone.
+DETAILS: Mapping[int, str] = {
+    502: "another server that this one needs does not answer as it should; try again",
+    503: "the database does not answer; try again",
+}
+_TITLES = {499: "Client Closed Request"}
 
 
 def status_of(error: Exception) -> int:
@@ -58,7 +74,7 @@ def problem(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the answer that says what was wrong, as a page where a page was asked for."""
-    title = HTTPStatus(status).phrase
+    title = _TITLES.get(status) or HTTPStatus(status).phrase
     extra = dict(headers or {}) | {"Cache-Control": "no-store"}
     if status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="shikong"'
@@ -72,10 +88,20 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours, or one that nobody expected (which is logged, not shown)."""
     status = status_of(error)
     if status >= 500:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
-        detail = "the database does not answer; try again" if status == 503 else "an internal error"
-        return problem(request, status, detail)
-    return problem(request, status, str(error))
+        _log(request, error)
+        return problem(request, status, DETAILS.get(status, "an internal error"))
+    headers = {}
+    if isinstance(error, services.TooManyRequests):
+        headers["Retry-After"] = str(error.seconds)
+    return problem(request, status, str(error), headers)
+
+
+def _log(request: Request, error: Exception) -> None:
+    """Log what broke and where, by the request's id: never values, which may be somebody's."""
+    route = getattr(request.scope.get("route"), "path", "?")
+    steps = "".join(traceback.format_tb(error.__traceback__))
+    who = getattr(request.state, "request_id", "-")
+    log.error("%s %s %s: %s\n%s", who, request.method, route, type(error).__qualname__, steps)
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:

@@ -98,6 +98,20 @@ def find_key(connection: Connection, text: str, now: datetime) -> Key:
     return _key(row)
 
 
+def find_by_id(connection: Connection, key_id: str) -> Key:
+    """Return a key by its id, valid or not.
+
+    Raises
+    ------
+    UnknownCaller
+        Where there is none of that id.
+    """
+    row = connection.execute(sa.select(api_key).where(api_key.c.id == key_id)).one_or_none()
+    if row is None:
+        raise UnknownCaller(f"there is no key {key_id!r}")
+    return _key(row)
+
+
 def note_use(connection: Connection, key: Key, now: datetime) -> None:
     """Note that a key was used, unless that was noted a moment ago."""
     connection.execute(

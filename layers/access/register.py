@@ -98,6 +98,26 @@ class Register:
 
         return self._found(keys.digest(f"session {secret}"), find)
 
+    def by_identity(
+        self, issuer: str, subject: str, name: str, email: str | None, department: str | None
+    ) -> Caller:
+        """Return the person whom a provider of identities has just vouched for.
+
+        Raises
+        ------
+        BadCredential
+            Where the door is closed to them.
+        """
+        said = (issuer, subject, name, email, department)
+
+        def find(connection: Connection, now: datetime) -> Caller:
+            known = people.welcome(
+                connection, issuer, subject, now, name=name, email=email, department=department
+            )
+            return self._caller(connection, known.caller, known.name, known.department, now)
+
+        return self._found(keys.digest(f"identity {said!r}"), find)
+
     def by_name(self, caller_id: str) -> Caller:
         """Return somebody by their id, ``key:ID`` or ``person:ID``, as they are now.
 
@@ -136,8 +156,8 @@ class Register:
     def _named(self, connection: Connection, caller_id: str, now: datetime) -> Caller:
         kind, _, own = caller_id.partition(":")
         if kind == "key":
-            found = next((k for k in keys.read_keys(connection) if k.id == own), None)
-            if found is None or not found.is_valid(now):
+            found = keys.find_by_id(connection, own)
+            if not found.is_valid(now):
                 raise UnknownCaller(f"there is no key {own!r} that opens anything")
             return self._caller(connection, caller_id, found.name, None, now)
         known: Person = people.find_person(connection, own)

@@ -137,7 +137,8 @@ class Cluster:
         fits = len(os.fsencode(folder / _SOCKET)) <= _SOCKET_BYTES
         if not fits or not re.fullmatch(r"[^\s,'\"\\@%]+", str(folder)):
             # Not XDG_RUNTIME_DIR: all processes must agree, whatever session they are in.
-            folder = Path("/tmp") / f"{self.tag}-{self.owner.st_uid}"  # noqa: S108 - checked below
+            shared = Path("/tmp")  # nosec B108 # noqa: S108 - checked below
+            folder = shared / f"{self.tag}-{self.owner.st_uid}"
         folder.mkdir(mode=0o700, exist_ok=True)
         info = folder.lstat()
         if not stat.S_ISDIR(info.st_mode) or info.st_uid not in {self.owner.st_uid, os.geteuid()}:
@@ -320,7 +321,7 @@ def _last_lines(text: str, count: int = 5) -> str:
 def _shared_memory() -> str:
     """Containers often have 64 MB of it, which one parallel query fills: use files instead."""
     try:
-        room = os.statvfs("/dev/shm")  # noqa: S108 - only asked for its size
+        room = os.statvfs("/dev/shm")  # nosec B108 # noqa: S108 - only asked for its size
     except OSError:
         return "mmap"
     return "posix" if room.f_bavail * room.f_frsize >= _SMALL_SHM_BYTES else "mmap"

@@ -1,6 +1,8 @@
 -- One layer with all its schemas, the newest last, as of this transaction.
-SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, layer.department, layer.pending,
-       every.schemas
+SELECT layer.id, layer.head, layer.recorded_at, layer.visibility, every.schemas,
+       -- Archives of older releases are restored before they are migrated.
+       to_jsonb(layer) ->> 'department' AS department,
+       coalesce(CAST(to_jsonb(layer) ->> 'pending' AS boolean), false) AS pending
 FROM shikong.layer AS layer
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_array(since_revision, document) ORDER BY since_revision) AS schemas

@@ -12,7 +12,7 @@ from layers import catalog, descent, tables
 from layers.descent import NO_LINKS, Links
 from layers.model import Layer, Schema
 from layers.report import Report
-from layers.writing.permits import Bounds
+from layers.writers import Bounds
 from layers.writing.versions import Assertions, count_changes, write_family
 
 

@@ -63,7 +63,7 @@ async def ask(
     """
     api = guest_api(base_url(request))
     asked = await APIRequest.from_starlette(_for_guest(request, query or {}, body), api.locales)
-    session = Session(request.app.state.store, request.state.reader)
+    session = Session(request.state.admitted)
     with admitted(session):
         headers, status, content = await to_thread.run_sync(
             _run, function, api, asked, process_id, limiter=_turns() if body else None

@@ -49,9 +49,10 @@ class CaseGridsProcessor(BaseProcessor):  # type: ignore[misc]
         _check_outputs(outputs)
         inputs = read_inputs(data)
         try:
-            found = assign_cases(
-                session.store,
-                session.reader,
+            for name in (inputs.cases, inputs.grids):
+                session.admitted.note(session.admitted.layer(name), "process")
+            found = session.admitted.run(
+                assign_cases,
                 **inputs.model_dump(exclude={"list_cases"}),
                 most_rows=MOST_ROWS,
             )

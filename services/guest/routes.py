@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadBody
 from services.guest.asking import UnknownProcess, ask, language_of
@@ -218,6 +219,7 @@ GUEST_ROUTES = (
             ),
             _LANG,
         ),
+        rule=Rule.OPEN,
     ),
     Door(
         "/processes/{processID}",
@@ -234,13 +236,27 @@ GUEST_ROUTES = (
             _PROCESS_ID,
             _LANG,
         ),
+        rule=Rule.OPEN,
     ),
-    Door("/processes/{processID}/execution", "POST", execution, _execution_operation()),
-    Door("/jobs/{jobID}", "GET", job, _job_operation("getJob", "A job; there is none · 作业")),
+    Door(
+        "/processes/{processID}/execution",
+        "POST",
+        execution,
+        _execution_operation(),
+        rule=Rule.CATALOGUE,
+    ),
+    Door(
+        "/jobs/{jobID}",
+        "GET",
+        job,
+        _job_operation("getJob", "A job; there is none · 作业"),
+        rule=Rule.OPEN,
+    ),
     Door(
         "/jobs/{jobID}/results",
         "GET",
         job,
         _job_operation("getJobResults", "Results of a job; there is none · 作业结果"),
+        rule=Rule.OPEN,
     ),
 )

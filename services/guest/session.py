@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from layers.readers import Reader
-from layers.store import Store
+from services.access.admission import Admitted
 from services.errors import ServicesError
 
 
@@ -18,10 +17,9 @@ class NotAdmitted(ServicesError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The store, and what the one who asks may see of it."""
+    """The way to the store of whoever asks."""
 
-    store: Store
-    reader: Reader
+    admitted: Admitted
 
 
 _session: ContextVar[Session] = ContextVar("guest_session")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.model import Field, Kind
-from layers.store import PublishedLayer, Store
+from layers.store import PublishedLayer
+from services.access.admission import Admitted
+from services.access.rules import Rule
 from services.doors import Door
 from services.links import address, link, self_links
 from services.negotiation import GEOJSON, JSON, check_format, wants_html
@@ -25,17 +28,15 @@ _TILED_BY = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 
 async def find_layer(request: Request) -> PublishedLayer:
     """Return the layer of the path, as the reader sees it."""
-    store: Store = request.app.state.store
-    return await run_in_threadpool(
-        store.layer, request.path_params["collectionId"], request.state.reader
-    )
+    admitted: Admitted = request.state.admitted
+    return await run_in_threadpool(admitted.layer, request.path_params["collectionId"])
 
 
 async def collections(request: Request) -> Response:
     """Answer the collections."""
     check_format(request)
     check_names(request, ("f",))
-    found = await run_in_threadpool(_read_all, request.app.state.store, request)
+    found = await run_in_threadpool(_read_all, request.state.admitted)
     document = {
         "links": self_links(request, JSON, "collections"),
         "collections": [collection_document(request, layer) for layer in found],
@@ -61,6 +62,16 @@ async def collection(request: Request) -> Response:
     return respond(request, document, "collection.html", layer=layer.record)
 
 
+async def approve(request: Request) -> Response:
+    """Let a pending layer be seen by those who may see it."""
+    check_names(request, ())
+    admitted: Admitted = request.state.admitted
+    layer_id = request.path_params["collectionId"]
+    await run_in_threadpool(admitted.approve, layer_id)
+    answer = {"collection": layer_id, "pending": False}
+    return Response(orjson.dumps(answer), 200, {"Cache-Control": "no-store"}, JSON)
+
+
 def collection_document(request: Request, layer: PublishedLayer) -> dict[str, Any]:
     """Return a collection object; the extent must have been read, or is read here."""
     record, schema = layer.record, layer.record.schema
@@ -84,9 +95,8 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
     return document
 
 
-def _read_all(store: Store, request: Request) -> list[PublishedLayer]:
-    reader = request.state.reader
-    found = store.published(reader)
+def _read_all(admitted: Admitted) -> list[PublishedLayer]:
+    found = admitted.published()
     for layer in found:
         layer.extent()
     return found
@@ -137,6 +147,7 @@ DOORS = (
             errors=(400, 401, 406),
         ),
         ("http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",),
+        rule=Rule.CATALOGUE,
     ),
     Door(
         "/collections/{collectionId}",
@@ -148,5 +159,19 @@ DOORS = (
             "collections",
             parameters=("collectionId", "f"),
         ),
+        rule=Rule.LAYER,
+    ),
+    Door(
+        "/collections/{collectionId}/approval",
+        "POST",
+        approve,
+        operation(
+            "approve",
+            "Let a pending layer be seen · 审核通过",
+            "collections",
+            parameters=("collectionId",),
+            errors=(400, 401, 403, 404),
+        ),
+        rule=Rule.WRITE,
     ),
 )

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.model import Revision
-from layers.store import Store
+from services.access.admission import Admitted
+from services.access.rules import Rule, ruled
 from services.errors import Unauthorized
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
@@ -65,10 +66,11 @@ class CommitsDocument(BaseModel):
     "/commits",
     response_model=CommitsDocument,
     response_model_exclude_none=True,
-    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422)},
+    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422, 429)},
     operation_id="getCommits",
     summary="Commits over all layers · 提交列表",
 )
+@ruled(Rule.CATALOGUE)
 async def commits(
     request: Request,
     document: str | None = None,
@@ -89,15 +91,15 @@ async def commits(
 
 
 def _read(request: Request, document: str | None, limit: int) -> list[dict[str, Any]]:
-    store: Store = request.app.state.store
-    reader = request.state.reader
-    records = {record.id: record for record in store.layers(reader)}
+    admitted: Admitted = request.state.admitted
+    reader = admitted.reader
+    records = {record.id: record for record in admitted.layers()}
     # A commit touches each layer once.
-    revisions = store.log(reader, document=document, limit=limit * max(len(records), 1))
+    revisions = admitted.log(document=document, limit=limit * max(len(records), 1))
     by_commit = itertools.groupby(revisions, key=lambda r: r.commit.id)
     groups = [list(group) for _, group in itertools.islice(by_commit, limit)]
     tags: dict[int, list[str]] = {}
-    for tag in store.tags(reader):
+    for tag in admitted.tags():
         tags.setdefault(tag.commit, []).append(tag.name)
     known = {i for i, record in records.items() if reader.knows_internals(record)}
     return [_commit(request, group, tags, known, named=document is not None) for group in groups]
@@ -141,8 +143,8 @@ def _layer(request: Request, r: Revision, *, named: bool) -> dict[str, Any]:
     if r.n_created is not None:
         found |= {"created": r.n_created, "changed": r.n_changed, "retired": r.n_retired}
     if named:
-        store: Store = request.app.state.store
-        touched = store.layer(r.layer, request.state.reader).touched(r.number)
+        admitted: Admitted = request.state.admitted
+        touched = admitted.layer(r.layer).touched(r.number)
         features: dict[str, list[str]] = {"created": [], "changed": [], "retired": []}
         for feature, kind in itertools.islice(touched, _NAMED):
             features[kind].append(feature)

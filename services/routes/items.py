@@ -19,6 +19,8 @@ from layers.errors import UnknownFeature
 from layers.features import Query
 from layers.model import Kind
 from layers.store import PublishedLayer, Snapshot
+from services.access.admission import Admitted
+from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
 from services.links import address, link, self_links
@@ -124,6 +126,7 @@ async def item(request: Request) -> Response:
     pins = read_pins(request, layer.record)
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
+    await run_in_threadpool(request.state.admitted.note, layer, "item")
     snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
     document = feature_document(snapshot, row, unique)
     document |= {
@@ -151,6 +154,7 @@ async def versions(request: Request) -> Response:
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
     pins = read_pins(request, layer.record)
+    await run_in_threadpool(request.state.admitted.note, layer, "versions")
     snapshot, rows = await run_in_threadpool(_read_versions, layer, feature_id, pins)
     layer_id = layer.record.id
     found = []
@@ -216,8 +220,9 @@ def version_id(row: sa.Row[Any]) -> str:
 
 
 def _read_page(request: Request) -> Page:
-    store, reader = request.app.state.store, request.state.reader
-    layer = store.layer(request.path_params["collectionId"], reader)
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, "items")
     pins = read_pins(request, layer.record)
     snapshot = layer.at(pins.when, **pins.known)
     check_names(request, (*_OWN, *snapshot.fields))
@@ -339,6 +344,7 @@ DOORS = (
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
+        rule=Rule.LAYER,
     ),
     # Before the feature itself, whose id may have slashes.
     Door(
@@ -353,6 +359,7 @@ DOORS = (
             media_types=_TYPES,
             schema=_SCHEMA,
         ),
+        rule=Rule.LAYER,
     ),
     Door(
         "/collections/{collectionId}/items/{featureId}",
@@ -366,5 +373,6 @@ DOORS = (
             media_types=_TYPES,
             errors=(400, 401, 404, 406, 410, 422),
         ),
+        rule=Rule.LAYER,
     ),
 )

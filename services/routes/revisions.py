@@ -18,14 +18,15 @@ from starlette.responses import Response
 from layers.model import Document, Mode, Revision
 from layers.publish import Reload
 from layers.sources import FrameSource
-from layers.writers import Writer
+from services.access.admission import Admitted
+from services.access.bounds import check_geojson
+from services.access.rules import Rule, ruled
 from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
 from services.pages import respond
 from services.parameters import check_names, read_body
 from services.routes.collections import find_layer
-from services.security import require_writer
 from spatial.crs import CRS84
 from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
@@ -83,7 +84,7 @@ class Published(BaseModel):
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422)
+    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
 }
 
 
@@ -95,6 +96,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     operation_id="getRevisions",
     summary="Revisions of a collection · 版本列表",
 )
+@ruled(Rule.LAYER)
 async def revisions(request: Request, collectionId: str, f: str | None = None) -> Response:  # noqa: N803
     """Answer the log."""
     check_format(request)
@@ -118,6 +120,7 @@ async def revisions(request: Request, collectionId: str, f: str | None = None) -
     operation_id="getRevision",
     summary="One revision · 单个版本",
 )
+@ruled(Rule.LAYER)
 async def revision(
     request: Request,
     collectionId: str,  # noqa: N803
@@ -156,6 +159,7 @@ async def revision(
         "security": [{"key": []}],
     },
 )
+@ruled(Rule.WRITE)
 async def publish(
     request: Request,
     collectionId: str,  # noqa: N803
@@ -167,7 +171,6 @@ async def publish(
     consent: Annotated[bool, Query()] = False,
 ) -> Response:
     """Publish the GeoJSON of the body into a collection that exists: an upsert unless said."""
-    writer = require_writer(request)
     check_names(request, _UPLOAD)
     layer = await find_layer(request)
     body = await read_body(request, LARGEST_BODY, _TOO_LARGE)
@@ -177,7 +180,7 @@ async def publish(
         valid_from=_start(valid_from, layer.record.schema.zone),
         consent=consent,
     )
-    statement = (writer, message, Document(document) if document else None)
+    statement = (message, Document(document) if document else None)
     return await run_in_threadpool(_commit, request, layer.record.id, reload, statement, dry_run)
 
 
@@ -185,13 +188,12 @@ def _commit(
     request: Request,
     layer_id: str,
     reload: Reload,
-    statement: tuple[Writer, str, Document | None],
+    statement: tuple[str, Document | None],
     dry_run: bool,
 ) -> Response:
-    writer, message, document = statement
-    done = request.app.state.store.commit(
-        {layer_id: reload}, writer, message, document=document, dry_run=dry_run
-    )
+    message, document = statement
+    admitted: Admitted = request.state.admitted
+    done = admitted.commit({layer_id: reload}, message, document=document, dry_run=dry_run)
     report = done.reports[layer_id]
     answer = Published(
         commit=done.commit,
@@ -213,6 +215,7 @@ def _commit(
 def _source(body: bytes) -> FrameSource:
     try:
         document = orjson.loads(body)
+        check_geojson(document)
         features = document["features"] if document["type"] == "FeatureCollection" else [document]
         rows = [
             {

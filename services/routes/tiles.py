@@ -8,7 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.store import PublishedLayer, Store
+from layers.store import PublishedLayer
+from services.access.admission import Admitted
+from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
 from services.links import address, link, self_links
@@ -82,8 +84,9 @@ async def one_matrix_set(request: Request) -> Response:
 
 
 def _read_tile(request: Request, where: Place) -> tuple[bytes, Pins, int]:
-    store: Store = request.app.state.store
-    layer = store.layer(request.path_params["collectionId"], request.state.reader)
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, "tile")
     pins = read_pins(request, layer.record)
     snapshot = layer.at(pins.when, **pins.known)
     return tile(snapshot, where), pins, snapshot.moment.revision
@@ -152,6 +155,7 @@ DOORS = (
         tilesets,
         operation("getTilesets", "Tilesets · 瓦片集", "tiles", parameters=("collectionId", "f")),
         tuple(f"{_TILES}{n}" for n in ("core", "tilesets-list", "geodata-tilesets", "mvt")),
+        rule=Rule.LAYER,
     ),
     Door(
         _HERE + "/{tileMatrixSetId}",
@@ -164,6 +168,7 @@ DOORS = (
             parameters=("collectionId", "tileMatrixSetId", "f"),
         ),
         (f"{_TILES}tileset",),
+        rule=Rule.LAYER,
     ),
     Door(
         _HERE + "/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}",
@@ -184,6 +189,7 @@ DOORS = (
             ),
             media_types=(MEDIA_TYPE,),
         ),
+        rule=Rule.LAYER,
     ),
     Door(
         "/tileMatrixSets",
@@ -200,6 +206,7 @@ DOORS = (
             "http://www.opengis.net/spec/tms/2.0/conf/tilematrixset",
             "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
         ),
+        rule=Rule.OPEN,
     ),
     Door(
         "/tileMatrixSets/{tileMatrixSetId}",
@@ -211,5 +218,6 @@ DOORS = (
             "tiles",
             parameters=("tileMatrixSetId", "f"),
         ),
+        rule=Rule.OPEN,
     ),
 )

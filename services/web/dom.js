@@ -5,6 +5,8 @@ export function el(name, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === false || value === null || value === undefined) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    // An attribute would be a style of the document's own, which its policy forbids.
+    else if (key === "style") element.style.cssText = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
   element.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));

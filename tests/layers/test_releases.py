@@ -75,7 +75,7 @@ def test_the_first_release_is_among_them() -> None:
 
 def test_an_old_store_is_migrated_and_has_no_fault(release: tuple[str, Store]) -> None:
     _, store = release
-    with store.database.read() as connection:
+    with store.database.inspect() as connection:
         assert migrations.current(connection) == migrations.HEAD
         formats = connection.scalars(sa.select(layer.c.store_format).distinct()).all()
     assert formats == [STORE_FORMAT]

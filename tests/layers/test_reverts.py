@@ -155,7 +155,7 @@ def test_erasing_removes_restricted_values_of_one_feature_from_all_history(two: 
     assert done.versions >= 2
     family = tables.tables_of(layer(two, "t").record).restricted
     assert family is not None
-    with two.database.read() as connection:
+    with two.database.inspect() as connection:
         kept = [
             tuple(row)
             for t in (family.live, family.history)

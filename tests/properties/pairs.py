@@ -163,7 +163,7 @@ class Pair:
             self._refused(refusal, report)
             return False
         self._compare(counts, report)
-        with self.store.database.read() as connection:
+        with self.store.database.inspect() as connection:
             self.schema = catalog.read_layer(connection, self.id, EVERYTHING).schema
         return True
 
@@ -290,7 +290,7 @@ def check_no_overlap(pair: Pair) -> None:
 
 def check_tables(pair: Pair) -> None:
     """Both faces, every revision, every version: from the tables themselves."""
-    with pair.store.database.read() as connection:
+    with pair.store.database.inspect() as connection:
         record = catalog.read_layer(connection, pair.id, EVERYTHING)
         families = tables.tables_of(record).families
         for family, beliefs in zip(
@@ -479,7 +479,7 @@ def check_log(pair: Pair) -> None:
 
 def forget_all(database: Database) -> None:
     """Empty the store, so that an example's recorded times do not follow another's."""
-    with database.write() as connection:
+    with database.own() as connection:
         ids = connection.scalars(sa.select(tables.layer.c.id)).all()
         for layer_id, schema in itertools.product(ids, tables.LAYER_SCHEMAS):
             connection.execute(sa.text(f'DROP TABLE IF EXISTS {schema}."{layer_id}"'))

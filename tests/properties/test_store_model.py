@@ -160,7 +160,7 @@ def test_a_future_end_passes_and_is_swept_by_the_next_commit(reused: Store) -> N
         Step((state_row("4"),), reload=False, columns=ALL, advance=5.0),
     )
     pair = run(reused, History(steps))
-    with reused.database.read() as connection:
+    with reused.database.inspect() as connection:
         live = sa.text(f'SELECT _fid FROM live."{pair.id}" ORDER BY 1')
         assert connection.scalars(live).all() == ["2", "3", "4"]
 

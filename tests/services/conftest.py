@@ -59,7 +59,9 @@ class Doors:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(tmp_path_factory.mktemp("data"))
+    """One address asks all that the tests ask, and shows all their wrong keys."""
+    data = tmp_path_factory.mktemp("data")
+    return Settings(data, rate="1000000/second", failures="1000000/second")
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,11 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from layers import catalog
+from layers.access.policy import ANONYMOUS
 from layers.model import Visibility
 from layers.readers import Reader, View
 from layers.store import Store
+from services.access.admission import Admitted
 from services.assignments import assign_cases
 from services.guest import GUEST_ROUTES, process_document, processes_document
 from services.guest.case_grids import CaseGridsProcessor
@@ -39,11 +41,15 @@ EXCEPTION = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
 JULY = "2023-07-01/2023-08-01"
 
 
+def way_of(store: Store, reader: Reader) -> Admitted:
+    return Admitted(ANONYMOUS, reader, "", "", store)
+
+
 def client_of(store: Store, settings: Settings, reader: Reader = ANYONE) -> TestClient:
     """A client on the guest's doors alone, for one reader."""
 
     async def be(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        request.state.reader = reader
+        request.state.reader, request.state.admitted = reader, way_of(store, reader)
         return await call_next(request)
 
     app = Starlette(
@@ -254,17 +260,17 @@ def test_a_plugin_outside_of_a_session_is_refused() -> None:
 
 
 def test_a_session_ends_with_its_request(demo_store: Store) -> None:
-    with admitted(Session(demo_store, ANYONE)):
-        assert current_session().reader == ANYONE
+    with admitted(Session(way_of(demo_store, ANYONE))):
+        assert current_session().admitted.reader == ANYONE
     with pytest.raises(NotAdmitted):
         current_session()
 
 
 def test_sessions_of_requests_at_once_do_not_mix(demo_store: Store) -> None:
     async def ask(name: str) -> str:
-        with admitted(Session(demo_store, Reader(name))):
+        with admitted(Session(way_of(demo_store, Reader(name)))):
             await asyncio.sleep(0.01)
-            return await asyncio.to_thread(lambda: current_session().reader.name)
+            return await asyncio.to_thread(lambda: current_session().admitted.reader.name)
 
     async def both() -> list[str]:
         return list(await asyncio.gather(ask("one"), ask("two"), ask("three")))
@@ -451,7 +457,7 @@ def test_the_documents_are_there_for_pages(demo_store: Store, settings: Settings
             "query_string": b"",
             "headers": [(b"host", b"shikong.test")],
             "app": app,
-            "state": {"reader": ANYONE},
+            "state": {"reader": ANYONE, "admitted": way_of(demo_store, ANYONE)},
         }
         request = Request(scope)
         return await processes_document(request), await process_document(

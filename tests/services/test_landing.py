@@ -250,6 +250,8 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
     for path, item in document["paths"].items():
         if "get" not in item or "{jobId}" in path or "/processes" in path or "/jobs" in path:
             continue
+        if path.startswith(("/account", "/admin", "/login/")):
+            continue  # for people who have signed in: tests/services/access
         stated = {
             p["name"]
             for p in (_resolve(document, x) for x in item["get"].get("parameters", ()))

@@ -124,7 +124,7 @@ def test_what_a_feature_carries(demo_store: Store, tmp_path: Path) -> None:
         file = tmp_path / f"14-{column}-{row}.mvt"
         assert pyogrio.list_layers(f"MVT:{file}")[0][0] == layer
         assert {"id", "valid_from"} <= set(frame)
-        fields = {f.id for f in Reader.anonymous().fields(demo_store.layer(layer).record.schema)}
+        fields = {f.id for f in Reader.anonymous().fields(demo_store.layer(layer).record)}
         assert set(frame) - {"mvt_id"} <= fields | {"id", "valid_from", "valid_to", "geometry"}
         assert not HIDDEN & set(frame)
         assert frame["valid_from"].str.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z").all()

@@ -30,6 +30,11 @@ ARGUMENTS = [
 ]
 
 
+# What a page's policy forbade, said aloud: of some things the console says nothing by itself.
+OVERHEAR = """document.addEventListener("securitypolicyviolation", (event) =>
+    console.error(`policy: ${event.effectiveDirective} ${event.blockedURI}`))"""
+
+
 @contextmanager
 def running(app: Any, listener: socket.socket) -> Iterator[None]:
     """Serve an application on a socket in a thread."""
@@ -59,7 +64,9 @@ def server(
 ) -> Iterator[str]:
     """The address of the demo city's server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_app(demo_store, Settings(tmp_path_factory.mktemp("data")))
+        # All the browsers of the tests come from one address.
+        settings = Settings(tmp_path_factory.mktemp("data"), rate="100000/minute")
+        app = create_app(demo_store, settings)
         with running(app, listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -71,7 +78,8 @@ def server_below(
     """The same behind a proxy that gives it the path /city and nothing else."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}/city"
-        app = create_app(demo_store, Settings(tmp_path_factory.mktemp("data"), base_url=base))
+        data = tmp_path_factory.mktemp("data")
+        app = create_app(demo_store, Settings(data, base_url=base, rate="100000/minute"))
 
         async def proxy(scope: Any, receive: Any, send: Any) -> None:
             path = scope["path"].removeprefix("/city")
@@ -107,7 +115,9 @@ class Tab:
         assert answer is not None
         assert answer.status == 200, path
         if self.page.locator("body.map").count():
-            self.page.wait_for_function("window.shikong", polling=50)
+            # wait_for_function would need the page's policy to allow eval.
+            pause = "new Promise((then) => setTimeout(then, 50))"
+            self.wait_for(f"(async () => {{ while (!window.shikong) await {pause}; }})()")
             self.wait_for("shikong.ready")
 
     def settle(self) -> None:
@@ -148,6 +158,7 @@ def open_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
             if message.type == "error":
                 tab.complaints.append(message.text)
 
+        context.add_init_script(OVERHEAR)
         context.on("request", note)
         page.on("console", hear)
         page.on("pageerror", lambda error: tab.complaints.append(str(error)))

@@ -7,7 +7,6 @@ a change was put together, what it did to rows is what counts.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,23 +20,10 @@ from layers.model import OPEN_REVISION, Kind, Layer
 from layers.sights import columns_for, lies_in
 from layers.tables import tables_of
 from layers.territories import EVERYWHERE, Territory
-from layers.writers import Permit, Verb, Writer
+from layers.writers import Bounds, Permit, Verb, Writer
 
 _CHUNK = 5000
 _NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The permits that somebody has for what they want to do to one layer."""
-
-    permits: tuple[Permit, ...]
-
-    @property
-    def territories(self) -> tuple[Territory, ...]:
-        """Where features may be changed; empty where anywhere."""
-        found = tuple(p.territory for p in self.permits)
-        return () if any(t.is_everywhere for t in found) else found
 
 
 def bounds_of(

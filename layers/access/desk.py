@@ -1,0 +1,206 @@
+"""The desk: what administrators and applicants do to the register, each as one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from layers import catalog
+from layers.access import applications, grants, keys, people
+from layers.access.applications import Application, Decision
+from layers.access.grants import Grant, Terms
+from layers.access.keys import Key
+from layers.access.people import Person
+from layers.access.policy import Caller
+from layers.access.register import Register
+from layers.errors import Forbidden
+from layers.model import Layer
+from layers.readers import ALL_LAYERS, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The register, as one caller may change it.
+
+    Parameters
+    ----------
+    caller : Caller
+        Who does it; kept with what is done.
+    unbounded : bool
+        Whether they may do anything, without being an administrator: whoever has the machine.
+    origin : str
+        From where, for the audit.
+    """
+
+    register: Register
+    caller: Caller
+    unbounded: bool = False
+    origin: str = ""
+
+    def make_key(
+        self,
+        name: str,
+        terms: Terms | None,
+        expires_at: datetime | None = None,
+        *,
+        demo: bool = False,
+    ) -> tuple[Key, str]:
+        """Make a key, with a grant of its own; its text is shown this once.
+
+        Raises
+        ------
+        Forbidden
+            Where the grant is not the caller's to give.
+        BadGrant, BadTerritory
+            Where key or grant say nothing that can be.
+        """
+        self._check_all_or(terms)
+        with self._changing() as (connection, now):
+            made = keys.create_key(
+                connection, name, now, expires_at=expires_at, by=self.caller.id, demo=demo
+            )
+            if terms is not None:
+                grants.give(connection, made[0].caller, terms, self.caller.id, now)
+            return made
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Let a key open nothing any more, and end its sessions."""
+        self._check_everything()
+        with self._changing() as (connection, now):
+            people.end_sessions(connection, f"key:{key_id}")
+            return keys.revoke(connection, key_id, now)
+
+    def give(self, grantee: str, terms: Terms) -> Grant:
+        """Give a grant.
+
+        Raises
+        ------
+        Forbidden
+            Where it is not the caller's to give, or is for themselves.
+        UnknownCaller
+            Where there is no such key or person.
+        """
+        self._check_may(terms)
+        self._check_other(grantee)
+        with self._changing() as (connection, now):
+            _check_there(connection, grantee)
+            return grants.give(connection, grantee, terms, self.caller.id, now)
+
+    def take(self, grant_id: int) -> Grant:
+        """Take a grant back."""
+        with self._changing() as (connection, now):
+            self._check_may(grants.find_grant(connection, grant_id).terms)
+            return grants.take(connection, grant_id, self.caller.id, now)
+
+    def apply(self, terms: Terms) -> Application:
+        """Apply for access, for oneself."""
+        with self._changing() as (connection, now):
+            return applications.apply(connection, self.caller.id, terms, now)
+
+    def decide(
+        self, application_id: int, decision: Decision, answer: str = ""
+    ) -> tuple[Application, Grant | None]:
+        """Approve, refuse or withdraw an application."""
+        with self._changing() as (connection, now):
+            if decision is not Decision.WITHDRAWN:
+                self._check_may(applications.find_application(connection, application_id).terms)
+            own = (application_id, decision, self.caller.id, now, answer)
+            return applications.decide(connection, *own)
+
+    def close(self, person_id: str, *, closed: bool = True) -> Person:
+        """Close the door to a person, or open it again."""
+        self._check_everything()
+        self._check_other(f"person:{person_id}")
+        with self._changing() as (connection, now):
+            return people.close(connection, person_id, now, closed=closed)
+
+    def people(self) -> list[Person]:
+        """Return everybody who ever came."""
+        self._check_everything()
+        with self.register.database.keep() as connection:
+            return people.read_people(connection)
+
+    def every_key(self) -> list[Key]:
+        """Return every key that ever was."""
+        self._check_everything()
+        with self.register.database.keep() as connection:
+            return keys.read_keys(connection)
+
+    def grants(self, *, taken: bool = False) -> list[Grant]:
+        """Return the grants that the caller could have given."""
+        with self.register.database.keep() as connection:
+            every = grants.read_grants(connection, taken=taken)
+        return [grant for grant in every if self._may(grant.terms)]
+
+    def applications(self, *, waiting: bool = False) -> list[Application]:
+        """Return the applications that the caller could decide on."""
+        with self.register.database.keep() as connection:
+            every = applications.read_applications(connection, waiting=waiting)
+        return [made for made in every if self._may(made.terms)]
+
+    def own_grants(self) -> list[Grant]:
+        """Return what the caller has been granted, and what was taken back."""
+        names = [self.caller.id]
+        if self.caller.department is not None:
+            names.append(f"department:{self.caller.department}")
+        with self.register.database.keep() as connection:
+            return grants.read_grants(connection, names, taken=True)
+
+    def own_applications(self) -> list[Application]:
+        """Return what the caller has applied for."""
+        with self.register.database.keep() as connection:
+            return applications.read_applications(connection, self.caller.id)
+
+    def layers(self) -> list[Layer]:
+        """Return the records of the layers that the caller could grant access to."""
+        with self.register.database.read() as connection:
+            every = catalog.list_layers(connection, Reader("desk", unlimited=True))
+        return [record for record in every if self._governs(record)]
+
+    @property
+    def governs_everything(self) -> bool:
+        """Whether the caller is administrator of all layers."""
+        return self.unbounded or any(t.layers == ALL_LAYERS for t in self.caller.administers)
+
+    def _governs(self, record: Layer) -> bool:
+        named = {ALL_LAYERS, f"layer:{record.id}", f"department:{record.department}"}
+        return self.unbounded or any(t.layers in named for t in self.caller.administers)
+
+    def _may(self, terms: Terms) -> bool:
+        return self.unbounded or any(own.covers(terms) for own in self.caller.administers)
+
+    def _check_may(self, terms: Terms) -> None:
+        if not self._may(terms):
+            raise Forbidden(f"{self.caller.name} is no administrator of {terms.layers}")
+
+    def _check_everything(self) -> None:
+        if not self.governs_everything:
+            raise Forbidden(f"{self.caller.name} is no administrator of all layers")
+
+    def _check_all_or(self, terms: Terms | None) -> None:
+        if terms is None:
+            self._check_everything()
+        else:
+            self._check_may(terms)
+
+    def _check_other(self, grantee: str) -> None:
+        if not self.unbounded and grantee == self.caller.id:
+            raise Forbidden("nobody grants or closes anything to themselves; ask another one")
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[Connection, datetime]]:
+        with self.register.database.keep() as connection:
+            yield connection, self.register.clock()
+        self.register.forget()
+
+
+def _check_there(connection: Connection, grantee: str) -> None:
+    kind, _, own = grants.check_grantee(grantee).partition(":")
+    if kind == "person":
+        people.find_person(connection, own)
+    if kind == "key":
+        keys.find_by_id(connection, own)

@@ -1,0 +1,1 @@
+"""Who may pass: credentials, sign-in, rules, limits, headers."""

@@ -1,0 +1,201 @@
+"""Who asks, and their way to the store: every route reaches it through what it was given here."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from layers.access.desk import Desk
+from layers.access.policy import ANONYMOUS, Caller
+from layers.clock import Clock
+from layers.commits import Change, Committed
+from layers.errors import BadCredential, LayersError
+from layers.model import Document, Layer, Revision, Tag, Visibility
+from layers.readers import Reader
+from layers.store import PublishedLayer, Store
+from services.access import cookies
+from services.access.forms import csrf_token
+from services.errors import ServicesError
+from services.parameters import check_text
+from services.problems import answer_error
+
+T = TypeVar("T")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The store, as far as one caller of one request reaches it.
+
+    Attributes
+    ----------
+    caller : Caller
+        Who asks.
+    reader : Reader
+        What they may see.
+    origin : str
+        The address that the request came from.
+    request : str
+        The request's id.
+    """
+
+    caller: Caller
+    reader: Reader
+    origin: str
+    request: str
+    _store: Store
+
+    @property
+    def clock(self) -> Clock:
+        """What says what time it is."""
+        return self._store.clock
+
+    def layers(self) -> list[Layer]:
+        """Return the records of the layers that the caller sees."""
+        return self._store.layers(self.reader)
+
+    def published(self) -> list[PublishedLayer]:
+        """Return the layers that the caller sees, all as of one moment."""
+        return self._store.published(self.reader)
+
+    def layer(self, layer_id: str) -> PublishedLayer:
+        """Return a layer that the caller sees.
+
+        Raises
+        ------
+        UnknownLayer
+            Where there is none for this caller.
+        """
+        return self._store.layer(layer_id, self.reader)
+
+    def log(self, **wanted: Any) -> list[Revision]:
+        """Return what commits did, as the caller may know it; see `Store.log`."""
+        return self._store.log(self.reader, **wanted)
+
+    def tags(self) -> list[Tag]:
+        """Return the tags that the caller may know."""
+        return self._store.tags(self.reader)
+
+    def run(self, analysis: Callable[..., T], **inputs: Any) -> T:
+        """Run an analysis that reads from the store, as the caller."""
+        return analysis(self._store, self.reader, **inputs)
+
+    def with_clock(self, clock: Clock) -> Admitted:
+        """Return the same way under another clock."""
+        return dataclasses.replace(self, _store=self._store.with_clock(clock))
+
+    def desk(self) -> Desk:
+        """Return the desk at which people, keys and grants are looked after, as the caller."""
+        return Desk(self._store.register, self.caller, origin=self.origin)
+
+    def commit(
+        self,
+        edits: Mapping[str, Change],
+        message: str,
+        *,
+        document: Document | None = None,
+        dry_run: bool = False,
+    ) -> Committed:
+        """Change layers as the caller; see `Store.commit`."""
+        writer = self.caller.writer(self.origin)
+        return self._store.commit(edits, writer, message, document=document, dry_run=dry_run)
+
+    def approve(self, layer_id: str) -> None:
+        """Let a pending layer be seen; see `Store.approve`."""
+        self.layer(layer_id)
+        self._store.approve(layer_id, self.caller.writer(self.origin))
+
+    def note(self, layer: PublishedLayer, what: str) -> None:
+        """Note in the audit that a layer is read which is not everybody's, before it is answered.
+
+        Parameters
+        ----------
+        what : str
+            Such as ``items``, ``tile``.
+        """
+        record = layer.record
+        everybodys = record.visibility is Visibility.PUBLIC and not record.pending
+        if everybodys and not self.reader.may_see_restricted(record):
+            return
+        # noted by the audit
+        return
+
+
+async def identify(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Find out who asks; a wrong credential is 401, never ignored.
+
+    Sets ``request.state``: ``who`` (Caller), ``reader``, ``admitted``, ``session`` (the secret of
+    the session they browse in, None where it is none) and ``request_id``.
+    """
+    _admit(request, ANONYMOUS)
+    try:
+        check_text(request)
+        await _find_out(request)
+        response = await call_next(request)
+    except (LayersError, ServicesError) as error:
+        response = await answer_error(request, error)
+    if isinstance(request.state.failure, BadCredential) and cookies.SESSION in request.cookies:
+        cookies.drop(response, cookies.SESSION)
+    response.headers["X-Request-ID"] = request.state.request_id
+    return response
+
+
+async def _find_out(request: Request) -> None:
+    store: Store = request.app.state.store
+    try:
+        credential = _credential(request)
+        if credential is not None:
+            _admit(request, await _by_credential(request, store, credential))
+        elif (secret := request.cookies.get(cookies.SESSION)) and not _without_session(request):
+            _admit(request, await run_in_threadpool(store.register.by_session, secret), secret)
+    except BadCredential as error:
+        request.state.failure = error
+        raise
+
+
+async def _by_credential(request: Request, store: Store, credential: str) -> Caller:
+    provider = request.app.state.provider
+    if provider is not None and credential.count(".") == 2 and not credential.startswith("sk_"):
+        found = await provider.identify(credential)
+        said = (found.issuer, found.subject, found.name, found.email, found.department)
+        return await run_in_threadpool(store.register.by_identity, *said)
+    return await run_in_threadpool(store.register.by_key, credential)
+
+
+def _admit(request: Request, who: Caller, session: str | None = None) -> None:
+    state, reader = request.state, who.reader()
+    state.who, state.reader, state.session, state.failure = who, reader, session, None
+    state.csrf = "" if session is None else csrf_token(session)
+    asked = request.headers.get("x-request-id", "")
+    known = getattr(state, "request_id", None)
+    state.request_id = known or (asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8))
+    origin = "" if request.client is None else request.client.host
+    store = request.app.state.store
+    state.admitted = Admitted(who, reader, origin, state.request_id, store)
+    # Limits are each caller's own.
+    request.scope.setdefault("state", {})["caller"] = None if who.is_anonymous else who.id
+
+
+def _without_session(request: Request) -> bool:
+    """Whether a session has no part in this: else nobody whose session is over could sign in."""
+    return request.url.path.startswith(("/login", "/static/"))
+
+
+def _credential(request: Request) -> str | None:
+    header = request.headers.get("authorization")
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise BadCredential("write Authorization: Bearer <API key>")
+        return token.strip()
+    return request.headers.get("x-api-key")
