@@ -13,12 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import commands, history, keeping, people
+from services import audit_trail, commands, history, keeping, people
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from tiles.errors import TilesError
 
 _MOST_DAYS = 36_500
+_MOST_ENTRIES = 100_000
 _SCHEMA_HELP = "a schema file (docs/schema-files.md), or a profile's layer such as cn:parcels"
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _changing(chosen)
     _keeping(chosen)
     _people(chosen)
+    _audit(chosen)
     return parser
 
 
@@ -182,6 +184,8 @@ def _keeping(chosen: Any) -> None:
     pending.add_argument("--approve", action="store_true", help="let a pending layer be seen")
     verify = _add(chosen, "verify", keeping.verify, "check that the store can be so · 检查")
     verify.add_argument("layers", metavar="LAYER", nargs="*", help="only these; all if absent")
+    head = "what shikong audit --head said once: nothing up to it may be gone"
+    verify.add_argument("--audit-head", metavar="SEQ:HASH", help=head)
     backup = _add(chosen, "backup", keeping.backup, "the whole store as one file · 备份")
     backup.add_argument("file", metavar="FILE", help="a new file; it holds restricted fields")
     restore = _add(chosen, "restore", keeping.restore, "fill an empty store from a backup · 恢复")
@@ -237,6 +241,26 @@ def _terms(parser: argparse.ArgumentParser, default: str | None) -> None:
     add("--begins", metavar="TIME", help="when the grant begins")
     add("--ends", metavar="TIME", help="when the grant ends")
     add("--reason", metavar="TEXT", default="")
+
+
+def _audit(chosen: Any) -> None:
+    audit = _add(chosen, "audit", audit_trail.audit, "who changed and who read what · 审计")
+    add = audit.add_argument
+    add("--since", metavar="TIME", help="from then on; a date is its 00:00 in Asia/Shanghai")
+    add("--until", metavar="TIME", help="before then")
+    add("--actor", metavar="ID", help="key:ID, person:ID, shell:NAME or anonymous")
+    add("--layer", metavar="LAYER")
+    add("--action", metavar="WORD", help="read, commit, erase, grant, login ...")
+    add("--limit", type=_count, default=100, metavar="N", help="the newest so many; 100 if absent")
+    whole = audit.add_mutually_exclusive_group()
+    whole.add_argument("--out", metavar="FILE", help="all of it, to a new file .jsonl or .csv")
+    whole.add_argument("--head", action="store_true", help="print SEQ:HASH, to be kept elsewhere")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_ENTRIES:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_ENTRIES}; --out writes all")
+    return int(text)
 
 
 def _port(text: str) -> int:
