@@ -99,7 +99,8 @@ def commit(
                 revisions[layer_id] = plans.write(connection, planned)
                 if planned.bounds is not None:
                     number_made = revisions[layer_id]
-                    permits.check_effect(connection, planned.bounds, planned.record, number_made)
+                    own = (planned.bounds, planned.record, number_made, planned.links)
+                    permits.check_effect(connection, *own)
             if dry_run:
                 raise _DryRunError
             # Last, because readers of these layers wait from here to the end of the transaction.
@@ -175,6 +176,8 @@ def _bounds(connection: Connection, layer_id: str, change: Change, writer: Write
         whole = record is None or change.schema is not None
         kind = record.schema.kind if record is not None else Kind.STATE
         verb = Verb.EDIT if publish.mode_of(change, kind) is Mode.UPSERT else Verb.PUBLISH
+    if isinstance(change, Revert) and record is not None:
+        whole = reverting.is_of_schema(record, change.revision)
     department = None if record is None else record.department
     verb = Verb.PUBLISH if whole else verb
     return permits.bounds_of(writer, layer_id, department, verb, whole=whole)

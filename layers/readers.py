@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from layers.model import Field, Layer, Schema, Visibility
@@ -87,6 +88,14 @@ class Sight:
         """Whether every row is seen."""
         return any(tier.territory.is_everywhere for tier in self.tiers)
 
+    @property
+    def time(self) -> tuple[datetime | None, datetime | None]:
+        """The time in the world that is seen: from the first start of a tier to the last end."""
+        starts = [tier.territory.start for tier in self.tiers]
+        ends = [tier.territory.end for tier in self.tiers]
+        start = None if None in starts else min((s for s in starts if s), default=None)
+        return start, None if None in ends else max((e for e in ends if e), default=None)
+
     def fields(self, schema: Schema) -> tuple[Field, ...]:
         """Return the open fields that are seen in some row, in schema order."""
         return tuple(f for f in schema.stored if self._sees(f))
@@ -168,7 +177,8 @@ class Reader:
 
     def may_see_restricted(self, layer: Layer) -> bool:
         """Return whether a view of the layer names more than public and internal fields."""
-        return any(v.fields - {INTERNAL} and v.covers(layer) for v in self.views)
+        views = (v for v in self.views if self.unlimited or v.covers(layer))
+        return any(v.fields - {INTERNAL} for v in views)
 
     def fields(self, layer: Layer) -> tuple[Field, ...]:
         """Return the open fields of a layer that exist for this reader, in schema order."""

@@ -16,6 +16,7 @@ from layers.model import Field, FieldType, Kind, Layer
 from layers.readers import Known, Sight
 from layers.tables import INSTANT, srid_of
 from layers.territories import Territory
+from spatial.periods import Interval
 
 # Names of columns that say whether a row's masked fields are seen; no field's id begins so.
 FLAG = "_sees_"
@@ -75,13 +76,13 @@ class Eye:
 
     Attributes
     ----------
-    instant : datetime or None
-        Of a snapshot, in which grants for another time have no part.
+    when : datetime or Interval or None
+        Of a snapshot, in which grants for another time have no part; None for every version.
     """
 
     layer: Layer
     sight: Sight
-    instant: datetime | None = None
+    when: datetime | Interval | None = None
 
     def rows(self, columns: Any, end: Any) -> list[sa.ColumnElement[bool]]:
         """Return what must hold for a row to be seen at all; nothing where every row is.
@@ -109,24 +110,24 @@ class Eye:
 
     def start(self, start: Any) -> Any:
         """Return the start of a version as it is seen: not before the time that is seen begins."""
-        bounds = [tier.territory.start for tier in self.sight.tiers]
-        if self._of_events or not bounds or None in bounds:
+        bound = self.sight.time[0]
+        if self._of_events or bound is None:
             return start
-        return sa.func.greatest(start, sa.literal(min(b for b in bounds if b), INSTANT))
+        return sa.func.greatest(start, sa.literal(bound, INSTANT))
 
     def end(self, end: Any) -> Any:
         """Return the end of a version as it is seen: not after the time that is seen ends."""
-        bounds = [tier.territory.end for tier in self.sight.tiers]
-        if self._of_events or not bounds or None in bounds:
+        bound = self.sight.time[1]
+        if self._of_events or bound is None:
             return end
-        return sa.func.least(end, sa.literal(max(b for b in bounds if b), INSTANT))
+        return sa.func.least(end, sa.literal(bound, INSTANT))
 
     @property
     def _of_events(self) -> bool:
         return self.layer.schema.kind is Kind.EVENT
 
     def _inside(self, columns: Any, end: Any, territory: Territory) -> sa.ColumnElement[bool]:
-        if self.instant is not None and not self._of_events and not territory.holds(self.instant):
+        if not self._of_events and not territory.meets(self.when):
             return sa.false()
         conditions: list[sa.ColumnElement[bool]] = []
         if territory.division is not None:
@@ -143,7 +144,7 @@ class Eye:
         first = last = end
         if self._of_events:
             first = last = reported(self.layer, columns)
-        elif self.instant is not None:
+        elif isinstance(self.when, datetime):
             return
         else:
             first = columns._valid_from
