@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from layers.access.applications import Decision
 from layers.access.desk import Desk
 from layers.access.grants import Grant, Role, Terms, check_grantee, check_terms
 from layers.access.policy import ANONYMOUS, Caller, caller_of
+from layers.access.register import FRESH_S, Register
 from layers.errors import BadCredential, BadGrant, BadTerritory, Forbidden, UnknownCaller
 from layers.model import Layer, Visibility
 from layers.readers import Reader
@@ -271,6 +273,20 @@ def test_who_is_closed_out_comes_in_no_more_until_the_door_is_opened(store: Stor
         register.by_identity(*said)
     own.close(who.id.removeprefix("person:"), closed=False)
     assert register.by_identity(*said).id == who.id
+
+
+def test_what_another_process_takes_is_gone_here_a_moment_later(store: Store) -> None:
+    """What this process is told of a caller it believes for a second: not longer, not for ever."""
+    _, text = Desk(store.register, SHELL, unbounded=True).make_key("k", Terms(Role.READER))
+    assert store.register.by_key(text).terms
+    other = Register(store.database, store.clock)
+    Desk(other, SHELL, unbounded=True).revoke_key(text.split("_")[1])
+    with pytest.raises(BadCredential):
+        other.by_key(text)
+    # Twice as long as it may be believed, and no longer than a slow machine needs.
+    time.sleep(2 * FRESH_S)
+    with pytest.raises(BadCredential):
+        store.register.by_key(text)
 
 
 def test_all_of_it_is_in_the_audit(store: Store) -> None:
