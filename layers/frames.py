@@ -31,7 +31,9 @@ def as_frame(rows: Rows, schema: Schema, fields: Sequence[Field]) -> gpd.GeoData
     index = pd.Index([row[0] for row in rows], dtype=object, name="id")
     names = ["valid_from", "valid_to", *kinds, "geometry"]
     # As objects: integers beside a NULL would become floats, which can't hold the large ones.
-    values = [tuple(row)[1:] for row in rows]
+    # Between the fields and the shape, a row may say which of its fields are seen.
+    width = len(kinds) + 3
+    values = [(*row[1:width], row[-1]) for row in rows]
     frame = pd.DataFrame(values, index=index, columns=names, dtype=object)
     for name, kind in kinds.items():
         frame[name] = _typed(frame[name], kind)
@@ -60,7 +62,12 @@ def as_table(rows: Rows, schema: Schema, fields: Sequence[Field]) -> pa.Table:
         b"ARROW:extension:metadata": b'{"crs": ' + crs + b', "crs_type": "projjson"}',
     }
     columns.append(pa.field("geometry", pa.binary(), metadata=marks))
-    arrays = [pa.array([row[n] for row in rows], column.type) for n, column in enumerate(columns)]
+    # The shape is the last of a row, before which it may say which of its fields are seen.
+    places = [*range(len(columns) - 1), -1]
+    arrays = [
+        pa.array([row[n] for row in rows], column.type)
+        for n, column in zip(places, columns, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=pa.schema(columns))
 
 

@@ -17,7 +17,7 @@ from layers.access.keys import Key
 from layers.access.people import Person
 from layers.access.policy import Caller
 from layers.access.register import Register
-from layers.errors import Forbidden
+from layers.errors import Forbidden, UnknownCaller
 from layers.model import Layer
 from layers.readers import ALL_LAYERS, Reader
 
@@ -91,9 +91,18 @@ class Desk:
             return grants.give(connection, grantee, terms, self.caller.id, now)
 
     def take(self, grant_id: int) -> Grant:
-        """Take a grant back."""
+        """Take a grant back.
+
+        Raises
+        ------
+        UnknownCaller
+            Where there is none of that number that the caller could have given.
+        """
         with self._changing() as (connection, now):
-            self._check_may(grants.find_grant(connection, grant_id).terms)
+            found = grants.find_grant(connection, grant_id)
+            if not self._may(found.terms):
+                # Numbers are easily guessed, and whose grants are of what is not everybody's.
+                raise UnknownCaller(f"there is no grant {grant_id}")
             return grants.take(connection, grant_id, self.caller.id, now)
 
     def apply(self, terms: Terms) -> Application:
@@ -104,12 +113,22 @@ class Desk:
     def decide(
         self, application_id: int, decision: Decision, answer: str = ""
     ) -> tuple[Application, Grant | None]:
-        """Approve, refuse or withdraw an application."""
+        """Approve, refuse or withdraw an application.
+
+        Raises
+        ------
+        UnknownCaller
+            Where there is none of that number that waits for the caller.
+        Forbidden
+            Where it is their own, and they would approve or refuse it.
+        """
         with self._changing() as (connection, now):
-            if decision is not Decision.WITHDRAWN:
-                self._check_may(applications.find_application(connection, application_id).terms)
-            own = (application_id, decision, self.caller.id, now, answer)
-            return applications.decide(connection, *own)
+            found = applications.find_application(connection, application_id)
+            own = found.applicant == self.caller.id
+            if not own and (decision is Decision.WITHDRAWN or not self._may(found.terms)):
+                raise UnknownCaller(f"there is no application {application_id}")
+            said = (application_id, decision, self.caller.id, now, answer)
+            return applications.decide(connection, *said)
 
     def close(self, person_id: str, *, closed: bool = True) -> Person:
         """Close the door to a person, or open it again."""

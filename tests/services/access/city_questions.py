@@ -1,6 +1,7 @@
 """Every question that can be put to the application: made of its routes, and what they say.
 
-A path parameter, query parameter or rule that is not known here fails the tests, so that a new
+Nothing that is sent changes the city: what is to be ended, revoked or decided is not there, and
+uploads are dry runs. A path parameter, query parameter or rule that is not known here fails the tests, so that a new
 route is asked with values that could make it tell too much.
 """
 
@@ -22,26 +23,29 @@ from services.app import routes_of
 from services.assembly import openapi_document
 
 ASKED_LAYERS = (*LAYERS, "nowhere")
+# Of these the first feature is asked for with every parameter; the others only with these.
+ASKED_IN_FULL = ("openland", "innerland", "calls", "")
+ASKED_EVERYWHERE = ("", "?datetime=..%2F..", "?revision=1")
 # Values for path parameters of which the layer makes no difference.
 PATHS: Mapping[str, Sequence[str]] = {
-    "number": ["1", "2", "6", "999999"],
+    "number": ["1", "2", "4", "999999"],
     "tileMatrixSetId": ["WebMercatorQuad"],
     "processID": ["assign-cases-to-grids", "no-such-process"],
     "jobID": ["no-such-job"],
     "keyId": ["00000000"],
     "personId": ["00000000"],
     # 10.5 50.5 and 12.5 50.5 lie in these; a tile is asked for as a whole.
-    "tileMatrix/tileRow/tileCol": ["0/0/0", "5/10/16", "5/10/17"],
+    "tileMatrix/tileRow/tileCol": ["0/0/0", "5/10/16"],
 }
 # Values for query parameters, each asked alone; what must go together stands in TOGETHER.
 QUERIES: Mapping[str, Sequence[str]] = {
-    "f": ["html", "json"],
-    "datetime": ["2021-06-01", "2023-06-01T00:00:00Z", "2020-01-01/..", "../.."],
-    "revision": ["1", "2", "3", "4", "5", "6", "999"],
+    "f": ["html"],
+    "datetime": ["2021-06-01", "2023-06-01T00:00:00Z", "../.."],
+    "revision": ["1", "2", "3", "6"],
     "recorded": ["2100-01-01T00:00:00Z"],
     "commit": ["1", "TAG-openland"],
     "bbox": ["9,49,14,52"],
-    "limit": ["1", "1000"],
+    "limit": ["1"],
     "token": [],
     "document": [f"DOCUMENT-{layer}" for layer in LAYERS],
     "lang": ["zh"],
@@ -52,7 +56,7 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "dry-run": ["true"],
     "consent": ["true"],
 }
-TOGETHER = [("datetime", "../..", "revision"), ("datetime", "2021-06-01", "f")]
+TOGETHER = [("datetime", "../..", "revision"), ("revision", "1", "f")]
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,12 @@ def questions(app: FastAPI) -> list[Question]:
 def _questions(route: Route, method: str, described: Mapping[str, Any]) -> Iterator[Question]:
     rule = rule_of(route.endpoint)
     assert rule is not None, f"{route.path} has no rule; see services/access/rules.py"
+    told = set()
     for path, layer in _paths(route.path):
         asked = ["", *_queries(route, method, described)] if method == "GET" else [""]
+        if layer in told or layer not in ASKED_IN_FULL:
+            asked = [query for query in asked if query in ASKED_EVERYWHERE]
+        told.add(layer)
         for query in asked:
             yield Question(route.path, rule, method, f"{path}{query}", layer)
         if method == "GET":
@@ -118,7 +126,10 @@ def _values(name: str, layer: str, template: str) -> Sequence[str]:
         ids |= dict.fromkeys(z.text for z in ZONES if z.layer == layer and not z.field)
         moved = next((i for i in ids if i.endswith("-m")), None)
         versions = [f"{moved}.20200101T000000.000000Z", f"{moved}.20220101T000000.000000Z"]
-        return [*ids, *(versions if moved else []), "no-such-thing"]
+        first = [moved] if moved else []
+        return list(dict.fromkeys([*first, *ids, *(versions if moved else []), "no-such-thing"]))
+    if name == "number" and not layer:
+        return ["999999"]
     assert name in PATHS, (
         f"{template} has a path parameter {name!r} that the access tests can't ask with: add values "
         "for it to PATHS in tests/services/access/city_questions.py, among them some of layers "
@@ -141,7 +152,7 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
         yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
     for first, value, second in TOGETHER:
         if first in names and second in names:
-            yield from (f"?{first}={value}&{second}={other}" for other in QUERIES[second])
+            yield from (f"?{first}={quote(value, safe='')}&{second}={other}" for other in QUERIES[second])
 
 
 def _bodies(path: str, method: str, layer: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -149,22 +160,23 @@ def _bodies(path: str, method: str, layer: str) -> Iterator[tuple[str, Mapping[s
     if method != "POST":
         return
     if path.endswith("/execution"):
-        for cases, grids in itertools.product(("calls", *ASKED_LAYERS), ("zones", "innerland")):
+        pairs = {("calls", grids) for grids in ASKED_LAYERS}
+        for cases, grids in sorted(pairs | {(cases, "zones") for cases in ASKED_LAYERS}):
             yield "", {"json": {"inputs": {"cases": cases, "grids": grids}}}
         return
     if path.endswith("/revisions"):
         yield from (("?dry-run=true", {"content": body}) for body in uploads(layer))
         return
-    for form in ({}, {"decision": "approved"}, {"closed": "true"}, {"key": "sk_00000000_wrong"}):
-        yield "", {"data": form}
-        yield "", {"json": form}
+    form = {"decision": "refused", "closed": "true", "key": "sk_00000000_wrong", "days": "1"}
+    yield "", {"data": form}
+    yield "", {"json": form}
 
 
 def uploads(layer: str) -> Iterator[bytes]:
     """Yield bodies of uploads that state every field of every feature of a layer."""
     for place in (p for p in PLACES if p.layer == layer):
         names = [n for n in FIELDS[layer] if not n.endswith(("_code", "_at"))]
-        for stated in ([], names[:1], names[:2], names):
+        for stated in ([], names[:1], names):
             yield upload(place.id, place.longitude, {n: "a guess" for n in stated})
 
 

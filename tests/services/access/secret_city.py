@@ -72,6 +72,8 @@ class Marker:
         The class of the field.
     county : str
         ``A`` or ``B``; empty where it stands in both.
+    start, end : datetime
+        When it stands there, as believed at any revision.
     """
 
     text: str
@@ -117,14 +119,15 @@ def _pair(layer: str, first: float) -> list[Place]:
         _place(layer, "a1", "A", 10 + first),
         _place(layer, "b1", "B", 12 + first),
         # The same feature, which moved; its id is known to whoever sees any of both.
-        _place(layer, "m.inA", "A", 10.5 + first, end=MOVED),
+        # Where it was first: until it moved nobody knew that it would.
+        _place(layer, "m.inA", "A", 10.5 + first),
         _place(layer, "m.inB", "B", 12.5 + first, start=MOVED),
     ]
 
 
 PLACES = [
     *_pair("openland", 0.1234561),
-    _place("openland", "ret", "A", 10.2234562, end=CHANGED),
+    _place("openland", "ret", "A", 10.2234562),
     _place("openland", "fix", "B", 12.2234562),
     *_pair("innerland", 0.1234563),
     *_pair("privland", 0.1234564),
