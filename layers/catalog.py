@@ -107,6 +107,14 @@ def set_visibility(connection: Connection, layer_id: str, visibility: Visibility
     connection.execute(sa.update(tables.layer).where(where).values(visibility=visibility.value))
 
 
+def set_belongings(
+    connection: Connection, layer_id: str, changes: Mapping[str, str | bool | None]
+) -> None:
+    """Set whose a layer is (``department``), and whether it waits for a reviewer (``pending``)."""
+    where = tables.layer.c.id == layer_id
+    connection.execute(sa.update(tables.layer).where(where).values(changes))
+
+
 def set_titles(connection: Connection, record: Layer, changes: Mapping[str, Any]) -> None:
     """Replace titles or descriptions in a layer's newest schema; they are no part of its data."""
     document = schema_document(record.schema) | dict(changes)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers import catalog, permits, publish, schema_changes, tables
+from layers.access import audit
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
 from layers.editing import effects, reverting
@@ -98,7 +99,8 @@ def commit(
                 revisions[layer_id] = plans.write(connection, planned)
                 if planned.bounds is not None:
                     number_made = revisions[layer_id]
-                    permits.check_effect(connection, planned.bounds, planned.record, number_made)
+                    own = (planned.bounds, planned.record, number_made, planned.links)
+                    permits.check_effect(connection, *own)
             if dry_run:
                 raise _DryRunError
             # Last, because readers of these layers wait from here to the end of the transaction.
@@ -174,6 +176,8 @@ def _bounds(connection: Connection, layer_id: str, change: Change, writer: Write
         whole = record is None or change.schema is not None
         kind = record.schema.kind if record is not None else Kind.STATE
         verb = Verb.EDIT if publish.mode_of(change, kind) is Mode.UPSERT else Verb.PUBLISH
+    if isinstance(change, Revert) and record is not None:
+        whole = reverting.is_of_schema(record, change.revision)
     department = None if record is None else record.department
     verb = Verb.PUBLISH if whole else verb
     return permits.bounds_of(writer, layer_id, department, verb, whole=whole)
@@ -251,7 +255,27 @@ def _record(
         _record_revision(connection, planned, statement.writer, *own)
     payload = ",".join(f"{i}:{n}" for i, n in revisions.items())
     connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
+    # The last of all: others who add to the audit wait from here to the end of the transaction.
+    audit.append(connection, _entry(statement, number, todo))
     return number, recorded
+
+
+def _entry(statement: Statement, number: int, todo: Mapping[str, Planned]) -> audit.Entry:
+    """What the audit keeps of a commit: numbers, and no values of features."""
+    layers = {
+        layer_id: {
+            "revision": planned.report.revision,
+            "created": planned.report.created,
+            "changed": planned.report.changed,
+            "retired": planned.report.retired,
+        }
+        for layer_id, planned in todo.items()
+    }
+    detail: dict[str, Any] = {"layers": layers}
+    if statement.document is not None and statement.document.id:
+        detail["document"] = statement.document.id
+    only = next(iter(layers)) if len(layers) == 1 else None
+    return audit.by_writer(statement.writer, "commit", layer=only, commit=number, detail=detail)
 
 
 def _record_revision(

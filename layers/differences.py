@@ -34,7 +34,8 @@ def read_differences(
         query = Query(touched=(low, high))
     before = select_features(layer, reader, old, query).subquery("before")
     after = select_features(layer, reader, new, query).subquery("after")
-    rows = connection.execution_options(yield_per=_STREAMED).execute(_joined(before, after, fields))
+    select = _joined(before, after, fields, masks)
+    rows = connection.execution_options(yield_per=_STREAMED).execute(select)
     for row in rows:
         change = _change(row._mapping, fields, masks)
         if change is not None:
@@ -48,7 +49,9 @@ def _common(layer: Layer, reader: Reader, old: int, new: int) -> tuple[str, ...]
     return tuple(f.id for f in now if (f.id, f.type) in was)
 
 
-def _joined(before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...]) -> sa.Select[Any]:
+def _joined(
+    before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...], masks: Sequence[Masks]
+) -> sa.Select[Any]:
     columns: list[Any] = [sa.func.coalesce(before.c._fid, after.c._fid).label("_fid")]
     for side, prefix in ((before, "old"), (after, "new")):
         columns += [
@@ -61,9 +64,28 @@ def _joined(before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...]) ->
     return (
         sa.select(*columns)
         .select_from(before.join(after, before.c._fid == after.c._fid, full=True))
-        .where(before.c._hash.is_distinct_from(after.c._hash))
+        .where(
+            sa.or_(
+                before.c._hash.is_distinct_from(after.c._hash),
+                *_veiled(before, after, fields, masks),
+            )
+        )
         .order_by(columns[0])
     )
+
+
+def _veiled(
+    before: sa.Subquery, after: sa.Subquery, fields: tuple[str, ...], masks: Sequence[Masks]
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions under which a field is seen in only one of two versions that say the same."""
+    old, new = masks
+    for pair in dict.fromkeys((old.get(n), new.get(n)) for n in fields):
+        if pair != (None, None):
+            was, now = (
+                sa.true() if mask is None else sa.func.coalesce(side.c[mask], sa.false())
+                for side, mask in zip((before, after), pair, strict=True)
+            )
+            yield was.is_distinct_from(now)
 
 
 def _change(row: Any, fields: tuple[str, ...], masks: Sequence[Masks]) -> Change | None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from layers import catalog
+from layers.access import audit
 from layers.clock import Clock
 from layers.commits import stamp
 from layers.database import Database
@@ -55,6 +56,10 @@ def erase(
         at = stamp(connection, clock, clock())
         done = Erasure(layer_id, feature_id, at, writer.name, reason, gone)
         _log(connection, done)
+        # Why it was done stands in the log; a reason may name people.
+        detail = {"feature": feature_id, "versions": gone}
+        entry = audit.by_writer(writer, "erase", layer=layer_id, detail=detail)
+        audit.append(connection, entry)
     _vacuum(database, record)
     return done
 

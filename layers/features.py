@@ -97,7 +97,7 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     layer = layer.as_of(moment.revision)
     sight = reader.sight(layer)
     what = shown(layer, sight, restricted=query.restricted)
-    eye = Eye(layer, sight, moment.instant_of(layer.schema.kind))
+    eye = Eye(layer, sight, moment.when)
     reading = _Reading(layer, eye, what, moment, query)
     parts = [reading.select(*branch) for branch in branches(layer, moment)]
     whole = parts[0] if len(parts) == 1 else _together(parts)

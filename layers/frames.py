@@ -19,7 +19,7 @@ Rows = Sequence[sa.Row[Any]]
 
 
 def as_frame(rows: Rows, schema: Schema, fields: Sequence[Field]) -> gpd.GeoDataFrame:
-    """Return rows (id, start, end, fields, WKB) as a GeoDataFrame.
+    """Return rows (id, start, end, fields, maybe others, WKB) as a GeoDataFrame.
 
     Returns
     -------
@@ -31,9 +31,8 @@ def as_frame(rows: Rows, schema: Schema, fields: Sequence[Field]) -> gpd.GeoData
     index = pd.Index([row[0] for row in rows], dtype=object, name="id")
     names = ["valid_from", "valid_to", *kinds, "geometry"]
     # As objects: integers beside a NULL would become floats, which can't hold the large ones.
-    # Between the fields and the shape, a row may say which of its fields are seen.
-    width = len(kinds) + 3
-    values = [(*row[1:width], row[-1]) for row in rows]
+    last = 3 + len(fields)
+    values = [(*row[1:last], row[-1]) for row in rows]
     frame = pd.DataFrame(values, index=index, columns=names, dtype=object)
     for name, kind in kinds.items():
         frame[name] = _typed(frame[name], kind)
@@ -44,7 +43,7 @@ def as_frame(rows: Rows, schema: Schema, fields: Sequence[Field]) -> gpd.GeoData
 
 
 def as_table(rows: Rows, schema: Schema, fields: Sequence[Field]) -> pa.Table:
-    """Return rows (id, start, end, fields, WKB) as an Arrow table.
+    """Return rows (id, start, end, fields, maybe others, WKB) as an Arrow table.
 
     Returns
     -------
@@ -62,7 +61,6 @@ def as_table(rows: Rows, schema: Schema, fields: Sequence[Field]) -> pa.Table:
         b"ARROW:extension:metadata": b'{"crs": ' + crs + b', "crs_type": "projjson"}',
     }
     columns.append(pa.field("geometry", pa.binary(), metadata=marks))
-    # The shape is the last of a row, before which it may say which of its fields are seen.
     places = [*range(len(columns) - 1), -1]
     arrays = [
         pa.array([row[n] for row in rows], column.type)

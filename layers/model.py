@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -196,22 +196,24 @@ class Layer:
         """Return the layer with the schema that it had at a revision.
 
         What a field's readers may see is no matter of history: a field that has become internal
-        is internal in every revision.
+        is internal in every revision, also when it was retired since.
         """
         if len(self.schemas) < 2:
             return self
         newest = self.schemas[-1][1]
         then = [schema for since, schema in self.schemas if since <= max(revision, 1)][-1]
         if then is not newest:
-            fields = tuple(_seen_as(f, newest) for f in then.fields)
+            fields = tuple(_seen_as(f, self.schemas) for f in then.fields)
             then = replace(then, visibility=newest.visibility, fields=fields)
         return replace(self, schema=then)
 
 
-def _seen_as(f: Field, newest: Schema) -> Field:
-    now = newest.find(f.id)
-    same = now is not None and (now.type, now.is_restricted) == (f.type, f.is_restricted)
-    return replace(f, visibility=now.visibility) if now is not None and same else f
+def _seen_as(f: Field, schemas: Sequence[tuple[int, Schema]]) -> Field:
+    for _, schema in reversed(schemas):
+        last = schema.find(f.id)
+        if last is not None and (last.type, last.is_restricted) == (f.type, f.is_restricted):
+            return replace(f, visibility=last.visibility)
+    return f
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,21 @@ a change was put together, what it did to rows is what counts.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers.beliefs import touched_between
+from layers.descent import NO_LINKS, Links
 from layers.editing.restating import read_timelines
-from layers.editing.timelines import side_by_side
+from layers.editing.timelines import FOREVER as FOREVER_SEEN
+from layers.editing.timelines import Values, side_by_side
 from layers.errors import Forbidden
 from layers.model import OPEN_REVISION, Kind, Layer
 from layers.sights import columns_for, lies_in
-from layers.tables import tables_of
+from layers.tables import FOREVER, INSTANT, Family, tables_of
 from layers.territories import EVERYWHERE, Territory
 from layers.writers import Bounds, Permit, Verb, Writer
 
@@ -101,45 +104,52 @@ def check_features(
     _refuse(record, _outside(connection, rows, chosen, record, bounds.territories))
 
 
-def check_effect(connection: Connection, bounds: Bounds, record: Layer, revision: int) -> None:
+def check_effect(
+    connection: Connection,
+    bounds: Bounds,
+    record: Layer,
+    revision: int,
+    links: Links = NO_LINKS,
+) -> None:
     """Refuse a revision that has touched what its writer may not change.
 
     Parameters
     ----------
     record : Layer
         As it was before; under its schema the revision was written.
+    links : Links
+        Of descent, that the revision told or took back.
 
     Raises
     ------
     Forbidden
         Naming some of the features.
     """
-    if any(p.is_unbounded for p in bounds.permits):
+    families, permits = tables_of(record), bounds.permits
+    if not record.head or any(p.is_unbounded and p.restricted for p in permits):
         return
-    touched = touched_between(tables_of(record).families, revision - 1, revision).subquery("t")
-    every = set(connection.scalars(sa.select(touched.c._fid)))
-    left = every - _within(connection, bounds.permits, record, revision, every)
+    left = set()
+    if all(p.fields is not None for p in permits):
+        left = {
+            i for ancestor, other, _ in (*links.told, *links.taken_back) for i in (ancestor, other)
+        }
+    hidden = () if families.restricted is None else (families.restricted,)
+    looked_at = _touched(connection, hidden, revision)
+    if not any(p.is_unbounded for p in permits):
+        every = _touched(connection, families.families, revision)
+        left |= every - _inside(connection, record, revision, every, [p.territory for p in permits])
+        if any(p.fields is not None or _is_timed(p, record) for p in permits):
+            looked_at = every
+    for part in _chunks(looked_at - left):
+        left |= _overstepping(connection, record, revision, part, permits)
     _refuse(record, sorted(left)[:_NAMED])
 
 
-def _within(
-    connection: Connection,
-    permits: Sequence[Permit],
-    record: Layer,
-    revision: int,
-    every: set[str],
-) -> set[str]:
-    """Those of some features of which every row that was touched is within one kind of permit."""
-    free = [p for p in permits if p.fields is None]
-    found = set()
-    if free:
-        inside = _inside(connection, record, revision, every, [p.territory for p in free])
-        found = _in_time(connection, record, revision, inside, free)
-    for permit in (p for p in permits if p.fields is not None):
-        inside = _inside(connection, record, revision, every - found, [permit.territory])
-        inside = _in_time(connection, record, revision, inside, [permit])
-        found |= _keeping_to_fields(connection, record, revision, inside, permit)
-    return found
+def _touched(connection: Connection, families: Sequence[Family], revision: int) -> set[str]:
+    if not families:
+        return set()
+    found = touched_between(families, revision - 1, revision).subquery("t")
+    return set(connection.scalars(sa.select(found.c._fid)))
 
 
 def _inside(
@@ -174,7 +184,8 @@ def _outside(
 
 
 def _rows(record: Layer) -> sa.Subquery:
-    names = ("_fid", "_rev_from", "_rev_to", "_rev_closed", *columns_for(record, (EVERYWHERE,)))
+    own = ("_fid", "_rev_from", "_rev_to", "_rev_closed", "_valid_from", "_valid_to")
+    names = (*own, *columns_for(record, (EVERYWHERE,)))
     family = tables_of(record).open
     parts = [
         sa.select(*(t.c[n].label(n) for n in names), sa.literal(t is family.live).label("_is_live"))
@@ -183,56 +194,96 @@ def _rows(record: Layer) -> sa.Subquery:
     return sa.union_all(*parts).subquery("rows")
 
 
-def _in_time(
+def _overstepping(
     connection: Connection,
     record: Layer,
     revision: int,
-    ids: set[str],
+    ids: list[str],
     permits: Sequence[Permit],
 ) -> set[str]:
-    """Those of some features that are as they were at all times that no permit is of."""
-    territories = [p.territory for p in permits]
-    unbounded = any(t.start is None and t.end is None for t in territories)
-    if unbounded or record.schema.kind is Kind.EVENT:
-        return ids
-    kept = set()
-    for key, news in _news(connection, record, revision, ids):
-        if all(any(_holds(t, start, end) for t in territories) for start, end, *_ in news):
-            kept.add(key)
-    return kept
+    """Those of some features of which something changed that no permit there and then is of."""
+    placed = _placed(connection, record, revision, ids, permits)
+    before, after = (read_timelines(connection, record, ids, r) for r in (revision - 1, revision))
+    found = set()
+    for key in ids:
+        for start, end, (was, now) in side_by_side(before.get(key, ()), after.get(key, ())):
+            there = [p for p in placed.get(key, ()) if p.start < end and p.end > start]
+            if was != now and not all(
+                _allows(_holding(permits, p, record, start, end), record, was, now) for p in there
+            ):
+                found.add(key)
+    return found
 
 
-def _holds(territory: Territory, start: Any, end: Any) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A row with its period, as it was before a revision or is after, and in whose territory."""
+
+    start: datetime
+    end: datetime
+    inside: tuple[bool, ...]
+
+
+def _placed(
+    connection: Connection,
+    record: Layer,
+    revision: int,
+    ids: list[str],
+    permits: Sequence[Permit],
+) -> dict[str, list[_Placed]]:
+    rows = _rows(record)
+    c = rows.c
+    # A row that the revision closed went on before; that it did not end is what was changed.
+    closed = sa.and_(c._rev_closed == revision, c._rev_from < revision)
+    end = sa.case((closed, FOREVER), else_=c._valid_to)
+    inside = (sa.func.coalesce(lies_in(record, c, [p.territory]), sa.false()) for p in permits)
+    query = sa.select(
+        c._fid, c._valid_from, sa.func.nullif(end, FOREVER, type_=INSTANT).label("_end"), *inside
+    ).where(c._fid.in_(ids), c._rev_to >= revision)
+    found: dict[str, list[_Placed]] = {}
+    for row in connection.execute(query):
+        start, last = row._valid_from, row._end or FOREVER_SEEN
+        found.setdefault(row._fid, []).append(_Placed(start, last, tuple(row[3:])))
+    return found
+
+
+def _holding(
+    permits: Sequence[Permit], placed: _Placed, record: Layer, start: datetime, end: datetime
+) -> list[Permit]:
+    return [
+        permit
+        for permit, inside in zip(permits, placed.inside, strict=True)
+        if inside and (not _is_timed(permit, record) or _holds(permit.territory, start, end))
+    ]
+
+
+def _allows(
+    permits: Sequence[Permit], record: Layer, was: Values | None, now: Values | None
+) -> bool:
+    """Whether some permits, taken together, are of the step from one content to another."""
+    if was is None or now is None:
+        return any(p.fields is None for p in permits)
+    restricted = {f.id for f in record.schema.restricted}
+    changed = {n for n in {*was, *now} if was.get(n) != now.get(n)}
+    return all(
+        any(
+            (p.fields is None or n in p.fields) and (p.restricted or n not in restricted)
+            for p in permits
+        )
+        for n in changed
+    )
+
+
+def _is_timed(permit: Permit, record: Layer) -> bool:
+    """Whether a permit is of a time only: of events, it is their report that lies in it."""
+    territory = permit.territory
+    timed = territory.start is not None or territory.end is not None
+    return timed and record.schema.kind is Kind.STATE
+
+
+def _holds(territory: Territory, start: datetime, end: datetime) -> bool:
     early = territory.start is not None and start < territory.start
     return not early and (territory.end is None or end <= territory.end)
-
-
-def _keeping_to_fields(
-    connection: Connection, record: Layer, revision: int, ids: set[str], permit: Permit
-) -> set[str]:
-    """Those of some features that are there when they were, with other fields as they were."""
-    allowed = permit.fields or frozenset()
-    kept = set()
-    for key, news in _news(connection, record, revision, ids):
-        pairs = [(was, now) for *_, was, now in news]
-        if all(was is not None and now is not None for was, now in pairs) and all(
-            {n for n in was | now if was.get(n) != now.get(n)} <= allowed for was, now in pairs
-        ):
-            kept.add(key)
-    return kept
-
-
-def _news(
-    connection: Connection, record: Layer, revision: int, ids: set[str]
-) -> Iterable[tuple[str, list[tuple[Any, Any, Any, Any]]]]:
-    """Each feature with the periods in which a revision made another thing of it: was, and is."""
-    for part in _chunks(ids):
-        before, after = (
-            read_timelines(connection, record, part, r) for r in (revision - 1, revision)
-        )
-        for key in part:
-            lines = (before.get(key, ()), after.get(key, ()))
-            yield key, [(s, e, w, n) for s, e, (w, n) in side_by_side(*lines) if w != n]
 
 
 def _may_state(permit: Permit, name: str) -> bool:

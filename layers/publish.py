@@ -109,7 +109,10 @@ def plan(
     absences = None
     if mode is Mode.RELOAD and record.head:
         absences = _find_absences(connection, stage, reload.whole_scope, effective)
-    families = tuple(plan_family(connection, stage, f, absences) for f in stage.tables.families)
+    families = tuple(
+        plan_family(connection, stage, f, absences, stated=_states(reload, f))
+        for f in stage.tables.families
+    )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
@@ -117,6 +120,11 @@ def plan(
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(record, report, now, families)
+
+
+def _states(reload: Reload, family: tables.Family) -> bool:
+    """Whether a source says anything of a family: not where it may state none of its fields."""
+    return family.spatial or not family.fields or not {f.id for f in family.fields} <= reload.kept
 
 
 def mode_of(reload: Reload, kind: Kind) -> Mode:

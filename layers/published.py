@@ -18,9 +18,10 @@ from layers.differences import read_differences
 from layers.errors import BadQuery, UnknownRevision
 from layers.extents import Extent, read_extent
 from layers.features import Moment, Query, select_features
-from layers.model import Change, Layer, Link, Revision, Schema, VersionChange
+from layers.model import Change, Kind, Layer, Link, Revision, Schema, VersionChange
 from layers.snapshots import Reading, Snapshot
 from layers.tallies import Tallies, as_seen
+from layers.territories import Territory
 from spatial.periods import Interval, parse_datetime
 
 
@@ -182,6 +183,9 @@ class PublishedLayer(Reading):
             select = select_features(record, self.reader, moment, Query(ids=ids))
             seen = {row._fid for row in connection.execute(select)}
             links = [link for link in links if {link.ancestor, link.descendant} <= seen]
+            if record.schema.kind is Kind.STATE:
+                time = Territory(None, None, *sight.time)
+                links = [link for link in links if time.holds(link.at)]
         if not sight.internals:
             links = [dataclasses.replace(link, document=None) for link in links]
         return links

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 
 from layers.model import Field, Layer, Schema, Visibility
 from layers.territories import EVERYWHERE, Territory
@@ -86,6 +88,14 @@ class Sight:
         """Whether every row is seen."""
         return any(tier.territory.is_everywhere for tier in self.tiers)
 
+    @property
+    def time(self) -> tuple[datetime | None, datetime | None]:
+        """The time in the world that is seen: from the first start of a tier to the last end."""
+        starts = [tier.territory.start for tier in self.tiers]
+        ends = [tier.territory.end for tier in self.tiers]
+        start = None if None in starts else min((s for s in starts if s), default=None)
+        return start, None if None in ends else max((e for e in ends if e), default=None)
+
     def fields(self, schema: Schema) -> tuple[Field, ...]:
         """Return the open fields that are seen in some row, in schema order."""
         return tuple(f for f in schema.stored if self._sees(f))
@@ -162,12 +172,13 @@ class Reader:
 
     def sight(self, layer: Layer) -> Sight:
         """Return what of a layer, under the schema that its record has, this reader may see."""
-        views = [v for v in self.views if self.unlimited or v.covers(layer)]
-        return Sight(_merged(_tiers(layer, views)), any(v.fields & _CLASSES for v in views))
+        own = (layer.id, layer.department, layer.visibility, layer.pending)
+        return _sight(self, *own, Known(layer.schema))
 
     def may_see_restricted(self, layer: Layer) -> bool:
         """Return whether a view of the layer names more than public and internal fields."""
-        return any(v.fields - {INTERNAL} and v.covers(layer) for v in self.views)
+        views = (v for v in self.views if self.unlimited or v.covers(layer))
+        return any(v.fields - {INTERNAL} for v in views)
 
     def fields(self, layer: Layer) -> tuple[Field, ...]:
         """Return the open fields of a layer that exist for this reader, in schema order."""
@@ -180,6 +191,37 @@ class Reader:
     def knows_internals(self, layer: Layer) -> bool:
         """Return whether authors, messages and documents of a layer's revisions are seen."""
         return self.sight(layer).internals
+
+
+class Known:
+    """A schema as a key of what is kept: itself, rather than all that it says."""
+
+    __slots__ = ("schema",)
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and other.schema is self.schema
+
+
+# Kept: every read asks several times, and schemas stay the same objects while they are in force.
+@lru_cache(maxsize=4096)
+def _sight(
+    reader: Reader,
+    layer_id: str,
+    department: str | None,
+    visibility: Visibility,
+    pending: bool,
+    known: Known,
+) -> Sight:
+    own = (visibility, (), department, pending)
+    layer = Layer(layer_id, known.schema, 0, None, *own)
+    views = [v for v in reader.views if reader.unlimited or v.covers(layer)]
+    return Sight(_merged(_tiers(layer, views)), any(v.fields & _CLASSES for v in views))
 
 
 _CLASSES = frozenset({INTERNAL, RESTRICTED})

@@ -1,7 +1,8 @@
 """A read with restricted fields: open versions split where what is restricted changed.
 
 Both kinds of fields have histories of their own. A version that somebody sees who may see both is
-of a period in which neither changed.
+of a period in which neither changed, as far as they see: where a field changed that is not theirs,
+or in a row where it is not, nothing is split.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def joined(
         The key (id, start) after which the page begins.
     """
     pieces = _pieces(whole.subquery("open_versions"), _closed(layer, what, moment), what)
-    found = pieces.subquery("split")
+    found = _together(pieces.subquery("pieces"), what).subquery("split")
     f, select = found.c, sa.select(*found.c)
     instant = moment.instant_of(layer.schema.kind)
     if instant is not None:
@@ -63,6 +64,7 @@ def _closed(layer: Layer, what: Shown, moment: Moment) -> sa.Subquery:
 
 
 def _pieces(versions: sa.Subquery, closed: sa.Subquery, what: Shown) -> sa.Select[Any]:
+    """What restricted fields say at the start of each open version, and wherever they change."""
     v, c = versions.c, closed.c
 
     def cuts(column: Any) -> sa.Select[Any]:
@@ -74,30 +76,38 @@ def _pieces(versions: sa.Subquery, closed: sa.Subquery, what: Shown) -> sa.Selec
         cuts(c._valid_from),
         cuts(c._valid_to),
     ).lateral("cuts")
-    following = sa.func.lead(at.c.at, 1, v._valid_to).over(
-        partition_by=(v._fid, v._valid_from), order_by=at.c.at
-    )
-    own = [column for column in v if column.name not in ("_valid_from", "_valid_to")]
-    cut = (
-        sa.select(*own, at.c.at.label("_valid_from"), following.label("_valid_to"))
-        .select_from(versions.join(at, sa.true()))
-        .subquery("pieces")
-    )
-    p = cut.c
-    held = sa.and_(c._fid == p._fid, c._valid_from <= p._valid_from, c._valid_to > p._valid_from)
-    return sa.select(*_columns(cut, closed, what)).select_from(cut.outerjoin(closed, held))
+    cut = sa.select(*v, at.c.at.label("_at")).select_from(versions.join(at, sa.true()))
+    pieces = cut.subquery("cut")
+    p = pieces.c
+    held = sa.and_(c._fid == p._fid, c._valid_from <= p._at, c._valid_to > p._at)
+    hidden = (_masked(p, c, what, f.id).label(f.id) for f in what.restricted)
+    return sa.select(*p, *hidden).select_from(pieces.outerjoin(closed, held))
 
 
-def _columns(versions: sa.Subquery, closed: sa.Subquery, what: Shown) -> list[Any]:
-    v = versions.c
-    flags = sorted(set(what.masks.values()))
-    hidden = [_masked(v, closed.c, what, f.id) for f in what.restricted]
-    fields = [v[f.id] for f in what.fields]
-    own = (v._fid, v._valid_from, v._valid_to, v._hash, v._geom)
-    return [*own, *fields, *hidden, *(v[n] for n in flags)]
+def _together(pieces: sa.Subquery, what: Shown) -> sa.Select[Any]:
+    """Pieces of one version as one again, as long as they say the same to whoever sees them."""
+    p = pieces.c
+    ordered: dict[str, Any] = {"partition_by": (p._fid, p._valid_from), "order_by": p._at}
+    differs = (
+        p[f.id].is_distinct_from(sa.func.lag(p[f.id]).over(**ordered)) for f in what.restricted
+    )
+    begins = sa.or_(p._at == p._valid_from, *differs).label("_begins")
+    n = sa.select(*p, begins).subquery("told").c
+    following = sa.func.lead(n._at, 1, n._valid_to).over(
+        partition_by=(n._fid, n._valid_from), order_by=n._at
+    )
+    columns = (
+        n._fid,
+        n._at.label("_valid_from"),
+        following.label("_valid_to"),
+        n._hash,
+        n._geom,
+        *(n[f.id] for f in what.every),
+        *(n[name] for name in sorted(set(what.masks.values()))),
+    )
+    return sa.select(*columns).where(n._begins)
 
 
 def _masked(versions: Any, closed: Any, what: Shown, name: str) -> Any:
     mask = what.masks.get(name)
-    value = closed[name] if mask is None else sa.case((versions[mask], closed[name]))
-    return value.label(name)
+    return closed[name] if mask is None else sa.case((versions[mask], closed[name]))

@@ -71,8 +71,7 @@ def _making() -> Iterator[str]:
     for role in ROLES:
         # Two databases of one server may be made at once; roles are the server's.
         yield (
-            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN "
-            f"CREATE ROLE {role} NOLOGIN; END IF; "
+            f"DO $$ BEGIN IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} NOLOGIN; END IF; "
             "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
         )
     for role in ROLES:
@@ -95,6 +94,12 @@ def _privileges() -> Iterator[str]:
     yield f"GRANT SELECT ON shikong.layer, shikong.layer_schema TO {KEEPER}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {people} TO {KEEPER}"
     yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA shikong TO {WRITER}, {KEEPER}"
+    # The audit is added to by its function, and read by who keeps people; nobody alters it.
+    every = f"PUBLIC, {', '.join(ROLES)}"
+    yield f"REVOKE ALL ON shikong.audit FROM {every}"
+    yield f"REVOKE ALL ON FUNCTION shikong.audit_append, shikong.audit_refuse FROM {every}"
+    yield f"GRANT SELECT ON shikong.audit TO {KEEPER}"
+    yield f"GRANT EXECUTE ON FUNCTION shikong.audit_append TO {WRITER}, {KEEPER}"
     for schemas, readers in ((_OPEN, f"{READER}, {RESTRICTED}"), (_CLOSED, RESTRICTED)):
         yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {_list(schemas)} TO {readers}"
         yield (

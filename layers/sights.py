@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import shapely
@@ -13,15 +13,16 @@ import sqlalchemy as sa
 
 from layers.boxes import lonlat_to
 from layers.model import Field, FieldType, Kind, Layer
-from layers.readers import Sight
+from layers.readers import Known, Sight
 from layers.tables import INSTANT, srid_of
 from layers.territories import Territory
+from spatial.periods import Interval
 
 # Names of columns that say whether a row's masked fields are seen; no field's id begins so.
 FLAG = "_sees_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
     """Which columns a read of a layer has, and which of them only some rows have.
 
@@ -37,6 +38,11 @@ class Shown:
     restricted: tuple[Field, ...]
     masks: Mapping[str, str]
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Ids of all fields, the open ones first."""
+        return tuple(f.id for f in self.every)
+
     @property
     def every(self) -> tuple[Field, ...]:
         """All fields, the open ones first."""
@@ -44,17 +50,21 @@ class Shown:
 
     def properties(self, row: sa.Row[Any]) -> dict[str, Any]:
         """Return the fields that the reader sees of this row, with their values."""
-        values = row._mapping
-        if not self.masks:
-            return {f.id: values[f.id] for f in self.every}
-        masks = self.masks
-        return {f.id: values[f.id] for f in self.every if f.id not in masks or values[masks[f.id]]}
+        values, masks = row._mapping, self.masks
+        if not masks:
+            return {name: values[name] for name in self.names}
+        return {n: values[n] for n in self.names if n not in masks or values[masks[n]]}
 
 
 def shown(layer: Layer, sight: Sight, *, restricted: bool) -> Shown:
     """Return what a sight shows of a layer under the schema that its record has."""
-    fields = sight.fields(layer.schema)
-    closed = sight.restricted(layer.schema) if restricted else ()
+    return _shown(Known(layer.schema), sight, restricted)
+
+
+@lru_cache(maxsize=4096)
+def _shown(known: Known, sight: Sight, restricted: bool) -> Shown:
+    fields = sight.fields(known.schema)
+    closed = sight.restricted(known.schema) if restricted else ()
     flags = {group: f"{FLAG}{n}" for n, group in enumerate(_groups(sight, (*fields, *closed)))}
     masks = {f.id: flags[g] for f in (*fields, *closed) if (g := sight.where(f))}
     return Shown(fields, closed, masks)
@@ -66,13 +76,13 @@ class Eye:
 
     Attributes
     ----------
-    instant : datetime or None
-        Of a snapshot, in which grants for another time have no part.
+    when : datetime or Interval or None
+        Of a snapshot, in which grants for another time have no part; None for every version.
     """
 
     layer: Layer
     sight: Sight
-    instant: datetime | None = None
+    when: datetime | Interval | None = None
 
     def rows(self, columns: Any, end: Any) -> list[sa.ColumnElement[bool]]:
         """Return what must hold for a row to be seen at all; nothing where every row is.
@@ -100,24 +110,24 @@ class Eye:
 
     def start(self, start: Any) -> Any:
         """Return the start of a version as it is seen: not before the time that is seen begins."""
-        bounds = [tier.territory.start for tier in self.sight.tiers]
-        if self._of_events or not bounds or None in bounds:
+        bound = self.sight.time[0]
+        if self._of_events or bound is None:
             return start
-        return sa.func.greatest(start, sa.literal(min(b for b in bounds if b), INSTANT))
+        return sa.func.greatest(start, sa.literal(bound, INSTANT))
 
     def end(self, end: Any) -> Any:
         """Return the end of a version as it is seen: not after the time that is seen ends."""
-        bounds = [tier.territory.end for tier in self.sight.tiers]
-        if self._of_events or not bounds or None in bounds:
+        bound = self.sight.time[1]
+        if self._of_events or bound is None:
             return end
-        return sa.func.least(end, sa.literal(max(b for b in bounds if b), INSTANT))
+        return sa.func.least(end, sa.literal(bound, INSTANT))
 
     @property
     def _of_events(self) -> bool:
         return self.layer.schema.kind is Kind.EVENT
 
     def _inside(self, columns: Any, end: Any, territory: Territory) -> sa.ColumnElement[bool]:
-        if self.instant is not None and not self._of_events and not territory.holds(self.instant):
+        if not self._of_events and not territory.meets(self.when):
             return sa.false()
         conditions: list[sa.ColumnElement[bool]] = []
         if territory.division is not None:
@@ -134,7 +144,7 @@ class Eye:
         first = last = end
         if self._of_events:
             first = last = reported(self.layer, columns)
-        elif self.instant is not None:
+        elif isinstance(self.when, datetime):
             return
         else:
             first = columns._valid_from

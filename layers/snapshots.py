@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
@@ -71,9 +72,9 @@ class Snapshot:
     @property
     def fields(self) -> tuple[str, ...]:
         """Ids of the fields that the reader sees in some row."""
-        return tuple(f.id for f in self.shown.every)
+        return self.shown.names
 
-    @property
+    @cached_property
     def shown(self) -> Shown:
         """Which fields its rows have, and which only some of them have."""
         return self._shown(self.layer.record)

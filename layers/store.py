@@ -19,11 +19,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers import catalog, commits, erasures, tables, tags
+from layers.access import audit
+from layers.access.audit import Watch
 from layers.access.register import Register
 from layers.clock import Clock, system_clock
 from layers.commits import Change, Committed, Statement
 from layers.database import Database, connect, reachable
 from layers.edits import Revert
+from layers.errors import Forbidden, UnknownLayer
 from layers.extents import Extent
 from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
@@ -31,7 +34,7 @@ from layers.published import PublishedLayer
 from layers.readers import Reader
 from layers.snapshots import Snapshot
 from layers.tallies import Tallies, as_seen
-from layers.writers import Writer
+from layers.writers import Verb, Writer
 
 __all__ = ["PublishedLayer", "Snapshot", "Store", "open_store"]
 
@@ -63,10 +66,17 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
 
 @dataclass(frozen=True)
 class Store:
-    """Every layer, as of any moment."""
+    """Every layer, as of any moment.
+
+    Attributes
+    ----------
+    watch : Watch
+        To be told of each read of a restricted layer, before it is answered.
+    """
 
     database: Database
     clock: Clock = system_clock
+    watch: Watch = field(default_factory=Watch, repr=False)
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
 
@@ -161,6 +171,25 @@ class Store:
             records = catalog.list_layers(connection, reader)
             known = any(reader.knows_internals(record) for record in records)
             return tags.read_tags(connection) if known else []
+
+    def approve(self, layer_id: str, writer: Writer) -> None:
+        """Let a pending layer be seen by those who may see it.
+
+        Raises
+        ------
+        UnknownLayer
+            Where there is none that waits.
+        Forbidden
+            Where the writer does not review it.
+        """
+        with self.database.write() as connection:
+            record = catalog.lock_layer(connection, layer_id)
+            if record is None or not record.pending:
+                raise UnknownLayer(f"no layer {layer_id!r} waits for a reviewer")
+            if not writer.may(layer_id, record.department, Verb.REVIEW):
+                raise Forbidden(f"{writer.name} does not review {layer_id}")
+            catalog.set_belongings(connection, layer_id, {"pending": False})
+            audit.append(connection, audit.by_writer(writer, "approve", layer=layer_id))
 
     def erase(self, layer_id: str, feature_id: str, writer: Writer, reason: str) -> Erasure:
         """Remove one feature's restricted fields from all history; the log says so.

@@ -191,6 +191,26 @@ erasure = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("versions", sa.Integer, nullable=False),
 )
+# Only added to, by the function shikong.audit_append (migration 0004); nothing refers to it, and it
+# refers to nothing: what is gone elsewhere stays here.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", INSTANT, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("layer", sa.Text),
+    sa.Column("commit_id", sa.BigInteger),
+    sa.Column("request", sa.Text),
+    sa.Column("detail", JSONB, nullable=False),
+    sa.Column("previous", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Index("ix_shikong_audit_at", "at", "seq"),
+    sa.Index("ix_shikong_audit_actor", "actor", "seq"),
+    sa.Index("ix_shikong_audit_layer", "layer", "seq"),
+)
 
 # 2: NULL fields contribute nothing to a row's hash (1: they did).
 STORE_FORMAT = 2

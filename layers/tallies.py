@@ -62,7 +62,9 @@ def as_seen(
     told = revision if reader.knows_internals(record) else _without_internals(revision)
     if _sees_all(record, reader, revision.number):
         return told
-    key = (record.id, revision.number, reader.sight(record).fingerprint)
+    # A later schema may say anew what is internal, or which field names the division.
+    sight = f"{reader.sight(record).fingerprint} {len(record.schemas)}"
+    key = (record.id, revision.number, sight)
     tally = kept.get(key)
     if tally is None:
         counts = (revision.n_created, revision.n_changed, revision.n_retired)

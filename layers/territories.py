@@ -9,6 +9,7 @@ from datetime import datetime
 import shapely
 
 from layers.errors import BadTerritory
+from spatial.periods import Interval
 
 _MOST_VERTICES = 10_000
 _LONGEST_DIVISION = 40
@@ -53,6 +54,15 @@ class Territory:
         """Return whether an instant is of its time."""
         after = self.start is None or self.start <= instant
         return after and (self.end is None or instant < self.end)
+
+    def meets(self, when: datetime | Interval | None) -> bool:
+        """Return whether anything of an instant, or of a closed interval, is of its time."""
+        if when is None:
+            return True
+        if isinstance(when, datetime):
+            return self.holds(when)
+        after = self.start is None or when.end is None or self.start <= when.end
+        return after and (self.end is None or when.start is None or when.start < self.end)
 
     def covers(self, other: Territory) -> bool:
         """Return whether all that lies in another lies in this one too."""

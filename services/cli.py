@@ -10,14 +10,16 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import commands, history, keeping
+from services import audit_trail, commands, history, keeping, people
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from tiles.errors import TilesError
 
 _MOST_DAYS = 36_500
+_MOST_ENTRIES = 100_000
 _SCHEMA_HELP = "a schema file (docs/schema-files.md), or a profile's layer such as cn:parcels"
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -57,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _reading(chosen)
     _changing(chosen)
     _keeping(chosen)
+    _people(chosen)
+    _audit(chosen)
     return parser
 
 
@@ -168,28 +172,95 @@ def _keeping(chosen: Any) -> None:
         layers,
         "set",
         commands.set_layer,
-        "set titles, description or visibility",
+        "set titles, description, visibility, department; approve",
     )
     setting.add_argument("layer", metavar="LAYER")
     setting.add_argument("--title", nargs=2, metavar=("EN", "ZH"))
     setting.add_argument("--description", nargs=2, metavar=("EN", "ZH"))
     setting.add_argument("--visibility", choices=("public", "internal", "private"))
+    setting.add_argument("--department", metavar="NAME", help="whose it is; - for nobody's")
+    pending = setting.add_mutually_exclusive_group()
+    pending.add_argument("--pending", action="store_true", help="hide it until it is approved")
+    pending.add_argument("--approve", action="store_true", help="let a pending layer be seen")
     verify = _add(chosen, "verify", keeping.verify, "check that the store can be so · 检查")
     verify.add_argument("layers", metavar="LAYER", nargs="*", help="only these; all if absent")
+    head = "what shikong audit --head said once: nothing up to it may be gone"
+    verify.add_argument("--audit-head", metavar="SEQ:HASH", help=head)
     backup = _add(chosen, "backup", keeping.backup, "the whole store as one file · 备份")
     backup.add_argument("file", metavar="FILE", help="a new file; it holds restricted fields")
     restore = _add(chosen, "restore", keeping.restore, "fill an empty store from a backup · 恢复")
     restore.add_argument("file", metavar="FILE", help="what shikong backup wrote")
-    keys = chosen.add_parser("keys", help="API keys · 密钥")
-    create = _add(
-        keys.add_subparsers(required=True, metavar="COMMAND"),
-        "create",
-        commands.create_key,
-        "make an API key; it is shown this once",
-    )
+
+
+def _people(chosen: Any) -> None:
+    keys = _group(chosen, "keys", "API keys · 密钥")
+    create = _add(keys, "create", people.create_key, "make an API key; it is shown this once")
     create.add_argument("--name", default="unnamed")
-    create.add_argument("--role", choices=("reader", "publisher"), default="reader")
     create.add_argument("--days", type=_days, metavar="N", help="expires after so many days")
+    _add(keys, "list", people.list_keys, "every key that ever was, and when it was last used")
+    revoke = _add(keys, "revoke", people.revoke_key, "let a key open nothing any more")
+    revoke.add_argument("key", metavar="ID")
+    grants = _group(chosen, "grants", "who may do what · 授权")
+    listed = _add(grants, "list", people.list_grants, "the grants there are")
+    listed.add_argument("grantee", metavar="WHOM", nargs="?", help="only of person:ID, key:ID ...")
+    give = _add(grants, "give", people.give, "give a grant")
+    give.add_argument("grantee", metavar="WHOM", help="person:ID, key:ID or department:NAME")
+    take = _add(grants, "take", people.take, "take a grant back")
+    take.add_argument("grant", metavar="N", type=int)
+    waiting = _add(grants, "applications", people.list_applications, "what people apply for")
+    for parser in (listed, waiting):
+        parser.add_argument("--all", action="store_true", help="what is over and decided too")
+    for name, decision in (("approve", "approved"), ("refuse", "refused")):
+        decide = _add(grants, name, people.decide, f"{name} an application")
+        decide.add_argument("application", metavar="N", type=int)
+        decide.add_argument("--answer", default="", metavar="TEXT")
+        decide.set_defaults(decision=decision)
+    for parser in (create, give):
+        _terms(parser, default="reader" if parser is create else None)
+    known = _group(chosen, "people", "who has signed in · 人员")
+    _add(known, "list", people.list_people, "everybody who ever signed in")
+    for name, closed in (("close", True), ("open", False)):
+        door = _add(known, name, people.close, f"{name} the door to a person")
+        door.add_argument("person", metavar="ID")
+        door.set_defaults(closed=closed)
+
+
+def _group(chosen: Any, name: str, text: str) -> Any:
+    return chosen.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND")
+
+
+def _terms(parser: argparse.ArgumentParser, default: str | None) -> None:
+    add = parser.add_argument
+    add("--role", choices=[role.value for role in Role], default=default, required=default is None)
+    add("--layers", metavar="WHICH", default="*", help="*, layer:ID or department:NAME")
+    add("--division", metavar="CODE", help="only where codes begin so: 330106")
+    add("--area", metavar="SHAPE", help="only within: WKT or GeoJSON in CRS84, or @FILE of it")
+    add("--fields", metavar="NAMES", help="public, internal, restricted, or ids: internal,owner")
+    add("--seen-from", metavar="TIME", help="only of the world from then on")
+    add("--seen-to", metavar="TIME", help="only of the world until then")
+    add("--begins", metavar="TIME", help="when the grant begins")
+    add("--ends", metavar="TIME", help="when the grant ends")
+    add("--reason", metavar="TEXT", default="")
+
+
+def _audit(chosen: Any) -> None:
+    audit = _add(chosen, "audit", audit_trail.audit, "who changed and who read what · 审计")
+    add = audit.add_argument
+    add("--since", metavar="TIME", help="from then on; a date is its 00:00 in Asia/Shanghai")
+    add("--until", metavar="TIME", help="before then")
+    add("--actor", metavar="ID", help="key:ID, person:ID, shell:NAME or anonymous")
+    add("--layer", metavar="LAYER")
+    add("--action", metavar="WORD", help="read, commit, erase, grant, login ...")
+    add("--limit", type=_count, default=100, metavar="N", help="the newest so many; 100 if absent")
+    whole = audit.add_mutually_exclusive_group()
+    whole.add_argument("--out", metavar="FILE", help="all of it, to a new file .jsonl or .csv")
+    whole.add_argument("--head", action="store_true", help="print SEQ:HASH, to be kept elsewhere")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_ENTRIES:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_ENTRIES}; --out writes all")
+    return int(text)
 
 
 def _port(text: str) -> int:

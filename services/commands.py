@@ -7,19 +7,17 @@ import csv
 import hashlib
 import itertools
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from layers import catalog
-from layers.access.grants import Role, Terms, give
-from layers.access.keys import create_key as make_key
-from layers.clock import system_clock
+from layers.access import audit
+from layers.access.policy import Caller
 from layers.errors import BadPeriod, BadScope, BadSource
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
 from layers.publish import Reload
@@ -74,6 +72,7 @@ def demo(options: Options) -> None:
         if options.load_only:
             return
         base = f"http://{options.host}:{options.port}"
+        key = _demo_key(store, options)
         print(
             f"\n  {base}/    一张图 · One Map\n\n"
             "Three things to try · 试一试:\n"
@@ -81,10 +80,28 @@ def demo(options: Options) -> None:
             f"  2. {base}/collections/parcels/items/169-100/versions?f=html    a parcel's history\n"
             f"  3. {base}/collections/parcels/items/169-100?datetime=2014-05-20&revision=3\n"
             "     whose deed on 20 May, as known before the sale was recorded; then revision=4\n\n"
+            "管线图层在本演示中公开，平时为内部数据。 Pipes are open to everybody in this demo;\n"
+            "elsewhere they are internal unless a schema opens them.\n"
+            f"{key}\n"
             "Ctrl-C stops the server and the database.",
             flush=True,
         )
         _run_server(store, options)
+
+
+def _demo_key(store: Store, options: Options) -> str:
+    """Say what the demo's key is; beyond this machine there is none."""
+    from services.access.listening import is_loopback
+    from services.demo.key import demo_key
+
+    if not is_loopback(options.host):
+        return ""
+    who = writer()
+    path = settings_of(options).data / "demo.key"
+    text = demo_key(store, path, Caller(who.caller, who.name))
+    if text is None:
+        return ""
+    return f"演示密钥（可发布） The demo's key, which publishes: {text}\n"
 
 
 def publish(options: Options) -> int:
@@ -155,9 +172,12 @@ def export(options: Options) -> None:
     """Write a snapshot to a file, by the ending of its name."""
     out = Path(options.out)
     with opened_store(settings_of(options)) as store:
-        snapshot = store.layer(options.layer, READER).at(
-            options.datetime, revision=options.revision
-        )
+        layer = store.layer(options.layer, READER)
+        snapshot = layer.at(options.datetime, revision=options.revision)
+        if layer.record.visibility is not Visibility.PUBLIC:
+            who = writer()
+            own = (who.caller, who.origin, layer.record.id, "export")
+            store.watch.note_read(store.database, *own)
         rows = _write_file(snapshot, out)
         print(f"{rows} features of {options.layer} r{snapshot.moment.revision} -> {out}")
 
@@ -196,35 +216,41 @@ def set_layer(options: Options) -> None:
             for name, pair in (("title", options.title), ("description", options.description))
             if pair
         }
-        if not texts and not options.visibility:
-            raise BadParameter("nothing to set; give --title, --description or --visibility")
+        belongs = _belongings(options)
+        if not texts and not options.visibility and not belongs:
+            raise BadParameter(
+                "nothing to set; give --title, --description, --visibility, --department, "
+                "--pending or --approve"
+            )
         with store.database.write() as connection:
             if texts:
                 catalog.set_titles(connection, record, texts)
             if options.visibility:
                 catalog.set_visibility(connection, record.id, Visibility(options.visibility))
-        print(
-            f"{record.id}: {', '.join([*texts, *(['visibility'] if options.visibility else [])])}"
-        )
+            if belongs:
+                catalog.set_belongings(connection, record.id, belongs)
+            told = [*texts, *(["visibility"] if options.visibility else []), *belongs]
+            done = audit.by_writer(writer(), "layer", layer=record.id, detail={"set": told})
+            audit.append(connection, done)
+        print(f"{record.id}: {', '.join(told)}")
 
 
-def create_key(options: Options) -> None:
-    """Make an API key and show it."""
-    now = system_clock()
-    expires = now + timedelta(days=options.days) if options.days else None
-    by = writer().caller
-    with opened_store(settings_of(options)) as store, store.database.keep() as connection:
-        key, text = make_key(connection, options.name, now, expires_at=expires, by=by)
-        give(connection, key.caller, Terms(Role(options.role)), by, now)
-    print(f"key {key.id} ({options.role}); it is not shown again:", file=sys.stderr)
-    print(text)
+def _belongings(options: Options) -> dict[str, str | bool | None]:
+    found: dict[str, str | bool | None] = {}
+    if options.department:
+        found["department"] = None if options.department == "-" else options.department
+    if options.pending or options.approve:
+        found["pending"] = bool(options.pending)
+    return found
 
 
 def _run_server(store: Store, options: Options) -> None:
     import uvicorn
 
+    from services.access.listening import refuse_open_door
     from services.app import create_app
 
+    refuse_open_door(options.host, [key.id for key in store.register.demo_keys()])
     app = create_app(store, settings_of(options))
     config = uvicorn.Config(
         app, host=options.host, port=options.port, log_level="warning", server_header=False

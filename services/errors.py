@@ -8,6 +8,7 @@
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
     ├── BodyTooLarge     more than a request may carry
+    ├── BodyTooSlow      a body that comes drop by drop
     ├── BadSettings      an environment that says something impossible
     ├── LoginFailed      a sign-in that the provider did not vouch for
     ├── BadToken         a provider's token that proves nothing, or something else
@@ -55,6 +56,10 @@ class AddressTooLong(ServicesError):
 
 class HeadersTooLarge(ServicesError):
     """Headers larger than any request here needs."""
+
+
+class BodyTooSlow(ServicesError):
+    """A body that comes drop by drop."""
 
 
 class BadBody(ServicesError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from layers.access.audit import parse_head
 from layers.database import Database, connect, reachable
 from layers.keeping import archives
 from layers.keeping.archive_files import Manifest
@@ -21,8 +22,10 @@ Options = argparse.Namespace
 
 def verify(options: Options) -> int:
     """Print what is wrong with the store, one line a fault; 1 where anything is."""
+    head = parse_head(options.audit_head) if options.audit_head else None
     with opened_store(settings_of(options)) as store:
-        faults = find_faults(store.database, _says("verify · 检查"), layers=options.layers)
+        say = _says("verify · 检查")
+        faults = find_faults(store.database, say, layers=options.layers, audit_head=head)
     for fault in faults:
         print(fault)
     if faults:

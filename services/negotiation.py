@@ -16,7 +16,7 @@ JSON = "application/json"
 GEOJSON = "application/geo+json"
 HTML = "text/html"
 _JSON_TYPES = ("application/json", "application/geo+json", "application/*", "*/*")
-VARY = "Accept, Authorization, X-API-Key"
+VARY = "Accept, Authorization, Cookie, X-API-Key"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -78,9 +78,11 @@ def answer_bytes(
         What there is of the body that says nothing of the present instant: the ETag is made of it,
         and is a weak one.
     """
-    digest = hashlib.sha256((body if stable is None else stable) + media_type.encode()).hexdigest()
+    # Answers of different scope never stand for each other, though they may be the same just now.
+    scope = f"{media_type} {request.state.reader.fingerprint}".encode()
+    digest = hashlib.sha256((body if stable is None else stable) + scope).hexdigest()
     etag = f'"{digest[:32]}"' if stable is None else f'W/"{digest[:32]}"'
-    anonymous = request.state.reader.name == "anonymous"
+    anonymous = request.state.reader.is_anonymous
     cache = IMMUTABLE if pinned else "no-cache"
     if not anonymous:
         cache = cache.replace("public", "private") if pinned else "private, no-cache"

@@ -69,6 +69,36 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "What was known: the newest revision as of a commit, or its tag · 提交",
         "schema": {"type": "string"},
     },
+    "since": {
+        "name": "since",
+        "in": "query",
+        "description": "From this instant on · 起",
+        "schema": {"type": "string"},
+    },
+    "until": {
+        "name": "until",
+        "in": "query",
+        "description": "Before this instant · 止",
+        "schema": {"type": "string"},
+    },
+    "actor": {
+        "name": "actor",
+        "in": "query",
+        "description": "Who: person:ID, key:ID, shell:NAME or anonymous · 何人",
+        "schema": {"type": "string"},
+    },
+    "layer": {
+        "name": "layer",
+        "in": "query",
+        "description": "Id of a layer · 图层",
+        "schema": {"type": "string"},
+    },
+    "action": {
+        "name": "action",
+        "in": "query",
+        "description": "What was done: read, commit, grant ... · 何事",
+        "schema": {"type": "string"},
+    },
     "number": {
         "name": "number",
         "in": "path",

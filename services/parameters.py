@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import math
@@ -15,13 +16,14 @@ from starlette.requests import Request
 
 from layers.features import Box
 from layers.model import Layer
-from services.errors import BadParameter, BodyTooLarge
+from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
 _LONGEST = 2_000
+LONGEST_BODY_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,21 @@ async def read_body(request: Request, largest: int, remedy: str) -> bytes:
     ------
     BodyTooLarge
         With the remedy.
+    BodyTooSlow
+        Where it has not come whole within two minutes: who sends drop by drop holds a place.
     """
     stated = request.headers.get("content-length", "")
     if len(stated) < 19 and stated.isascii() and stated.isdigit() and int(stated) > largest:
         raise BodyTooLarge(remedy)
+    try:
+        async with asyncio.timeout(LONGEST_BODY_S):
+            return await _read_parts(request, largest, remedy)
+    except TimeoutError:
+        told = f"the body did not come whole within {LONGEST_BODY_S:.0f} s"
+        raise BodyTooSlow(f"{told}; send it faster, or less of it") from None
+
+
+async def _read_parts(request: Request, largest: int, remedy: str) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

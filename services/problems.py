@@ -37,6 +37,7 @@ STATUS: Mapping[type[Exception], int] = {
     services.NotAcceptable: 406,
     services.Unauthorized: 401,
     services.BodyTooLarge: 413,
+    services.BodyTooSlow: 408,
     services.BadBody: 400,
     services.LoginFailed: 401,
     services.FetchRefused: 502,

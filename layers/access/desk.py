@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from layers import catalog
-from layers.access import applications, grants, keys, people
+from layers.access import applications, audit, grants, keys, people
 from layers.access.applications import Application, Decision
+from layers.access.audit import Entry, KeptEntry
 from layers.access.grants import Grant, Terms
 from layers.access.keys import Key
 from layers.access.people import Person
@@ -34,12 +36,15 @@ class Desk:
         Whether they may do anything, without being an administrator: whoever has the machine.
     origin : str
         From where, for the audit.
+    request : str, optional
+        In which request, for the audit.
     """
 
     register: Register
     caller: Caller
     unbounded: bool = False
     origin: str = ""
+    request: str | None = None
 
     def make_key(
         self,
@@ -63,8 +68,11 @@ class Desk:
             made = keys.create_key(
                 connection, name, now, expires_at=expires_at, by=self.caller.id, demo=demo
             )
+            given = {}
             if terms is not None:
-                grants.give(connection, made[0].caller, terms, self.caller.id, now)
+                grant = grants.give(connection, made[0].caller, terms, self.caller.id, now)
+                given = {"grant": grant.id, "role": terms.role.value}
+            self._note(connection, "key", key=made[0].id, **given)
             return made
 
     def revoke_key(self, key_id: str) -> Key:
@@ -72,7 +80,9 @@ class Desk:
         self._check_everything()
         with self._changing() as (connection, now):
             people.end_sessions(connection, f"key:{key_id}")
-            return keys.revoke(connection, key_id, now)
+            revoked = keys.revoke(connection, key_id, now)
+            self._note(connection, "revoke", key=key_id)
+            return revoked
 
     def give(self, grantee: str, terms: Terms) -> Grant:
         """Give a grant.
@@ -88,7 +98,9 @@ class Desk:
         self._check_other(grantee)
         with self._changing() as (connection, now):
             _check_there(connection, grantee)
-            return grants.give(connection, grantee, terms, self.caller.id, now)
+            grant = grants.give(connection, grantee, terms, self.caller.id, now)
+            self._note(connection, "grant", grant=grant.id, grantee=grantee, role=terms.role.value)
+            return grant
 
     def take(self, grant_id: int) -> Grant:
         """Take a grant back.
@@ -99,16 +111,19 @@ class Desk:
             Where there is none of that number that the caller could have given.
         """
         with self._changing() as (connection, now):
-            found = grants.find_grant(connection, grant_id)
-            if not self._may(found.terms):
-                # Numbers are easily guessed, and whose grants are of what is not everybody's.
+            if not self._may(grants.find_grant(connection, grant_id).terms):
+                # Numbers are easily guessed, and what they are of is not everybody's to know.
                 raise UnknownCaller(f"there is no grant {grant_id}")
-            return grants.take(connection, grant_id, self.caller.id, now)
+            grant = grants.take(connection, grant_id, self.caller.id, now)
+            self._note(connection, "take", grant=grant.id, grantee=grant.grantee)
+            return grant
 
     def apply(self, terms: Terms) -> Application:
         """Apply for access, for oneself."""
         with self._changing() as (connection, now):
-            return applications.apply(connection, self.caller.id, terms, now)
+            made = applications.apply(connection, self.caller.id, terms, now)
+            self._note(connection, "application", application=made.id, role=terms.role.value)
+            return made
 
     def decide(
         self, application_id: int, decision: Decision, answer: str = ""
@@ -124,18 +139,22 @@ class Desk:
         """
         with self._changing() as (connection, now):
             found = applications.find_application(connection, application_id)
-            own = found.applicant == self.caller.id
-            if not own and (decision is Decision.WITHDRAWN or not self._may(found.terms)):
+            may = decision is not Decision.WITHDRAWN and self._may(found.terms)
+            if not may and found.applicant != self.caller.id:
                 raise UnknownCaller(f"there is no application {application_id}")
-            said = (application_id, decision, self.caller.id, now, answer)
-            return applications.decide(connection, *said)
+            own = (application_id, decision, self.caller.id, now, answer)
+            made, grant = applications.decide(connection, *own)
+            self._note(connection, "decision", application=made.id, decision=decision.value)
+            return made, grant
 
     def close(self, person_id: str, *, closed: bool = True) -> Person:
         """Close the door to a person, or open it again."""
         self._check_everything()
         self._check_other(f"person:{person_id}")
         with self._changing() as (connection, now):
-            return people.close(connection, person_id, now, closed=closed)
+            person = people.close(connection, person_id, now, closed=closed)
+            self._note(connection, "close" if closed else "open", person=person_id)
+            return person
 
     def people(self) -> list[Person]:
         """Return everybody who ever came."""
@@ -174,6 +193,12 @@ class Desk:
         with self.register.database.keep() as connection:
             return applications.read_applications(connection, self.caller.id)
 
+    def audit(self, **asked: Any) -> list[KeptEntry]:
+        """Return entries of the audit; see `layers.access.audit.read_entries`."""
+        self._check_everything()
+        with self.register.database.keep() as connection:
+            return audit.read_entries(connection, **asked)
+
     def layers(self) -> list[Layer]:
         """Return the records of the layers that the caller could grant access to."""
         with self.register.database.read() as connection:
@@ -209,6 +234,10 @@ class Desk:
     def _check_other(self, grantee: str) -> None:
         if not self.unbounded and grantee == self.caller.id:
             raise Forbidden("nobody grants or closes anything to themselves; ask another one")
+
+    def _note(self, connection: Connection, action: str, **detail: str | int) -> None:
+        entry = Entry(self.caller.id, action, self.origin, request=self.request, detail=detail)
+        audit.append(connection, entry)
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[Connection, datetime]]:

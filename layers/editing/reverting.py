@@ -102,9 +102,14 @@ def _without_change(before: Values | None, after: Values | None, now: Values | N
     return {**now, **undone}
 
 
+def is_of_schema(record: Layer, revision: int) -> bool:
+    """Return whether a revision gave the layer another schema, which its revert takes back."""
+    return revision > 1 and revision in (since for since, _ in record.schemas)
+
+
 def _schema_before(record: Layer, revision: int) -> Schema | None:
     since = [s for s, _ in record.schemas]
-    if revision == 1 or revision not in since:
+    if not is_of_schema(record, revision):
         return None
     if since[-1] != revision:
         raise RevertConflict(

@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from layers.access.audit import Head
 from layers.database import Database, statement
 from layers.errors import UnknownLayer
-from layers.keeping.checks import belongings, catalogue, counts, relations, versions
+from layers.keeping.checks import audit, belongings, catalogue, counts, relations, versions
 from layers.keeping.faults import Fault, abridged
 from layers.model import Layer
 from layers.tables import tables_of
@@ -27,7 +28,13 @@ def _silent(layer_id: str) -> None:
     """Progress that nobody watches."""
 
 
-def verify(database: Database, say: Say = _silent, *, layers: Collection[str] = ()) -> list[Fault]:
+def verify(
+    database: Database,
+    say: Say = _silent,
+    *,
+    layers: Collection[str] = (),
+    audit_head: Head | None = None,
+) -> list[Fault]:
     """Return what is wrong with a store; nothing where all its invariants hold.
 
     Parameters
@@ -38,6 +45,8 @@ def verify(database: Database, say: Say = _silent, *, layers: Collection[str] = 
         Told the id of each layer when its turn comes.
     layers : collection of str
         Only these, and nothing of the store as a whole; everything where empty.
+    audit_head : Head, optional
+        What the audit's head was once: nothing up to it may be gone.
 
     Returns
     -------
@@ -58,11 +67,16 @@ def verify(database: Database, say: Say = _silent, *, layers: Collection[str] = 
     with database.inspect() as connection:
         # No page waits for this, and a whole layer takes longer than one may.
         connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-        return list(abridged(find_faults(connection, say, layers=layers)))
+        found = find_faults(connection, say, layers=layers, audit_head=audit_head)
+        return list(abridged(found))
 
 
 def find_faults(
-    connection: Connection, say: Say = _silent, *, layers: Collection[str] = ()
+    connection: Connection,
+    say: Say = _silent,
+    *,
+    layers: Collection[str] = (),
+    audit_head: Head | None = None,
 ) -> Iterator[Fault]:
     """Yield all that is wrong with a store, as a transaction sees it; see `verify`."""
     rows = connection.execute(statement("checks/layers")).all()
@@ -74,6 +88,8 @@ def find_faults(
     if not layers:
         yield from catalogue.check_store(connection)
         yield from (f for f in misplaced if not f.layer)
+    if not layers or audit_head is not None:
+        yield from audit.check_audit(connection, audit_head)
     for row in rows:
         if not layers or row.id in layers:
             say(row.id)

@@ -19,7 +19,7 @@ from layers.errors import StoreUnavailable
 from layers.sameness import row_hash
 from layers.tables import CATALOGUE, LAYER_SCHEMAS, STORE_FORMAT, layer, tables_of
 
-HEAD = "0003"
+HEAD = "0004"
 # One number for the whole platform: two first starts on one database take turns.
 _LOCK = 0x5348494B
 

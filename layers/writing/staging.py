@@ -280,11 +280,15 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Scope) -> No
         return
     names = ("_fid", "_valid_from", "_valid_to", *scope.names(stage.record))
     elsewhere = believed(stage.tables.open, names).subquery("elsewhere")
-    inside = scope.condition(elsewhere.c, stage.record)
+    outside = sa.not_(Scope(scope.equal).condition(elsewhere.c, stage.record))
+    # A feature may have come from elsewhere: what it was there is not what the rows speak of.
+    own = Scope({}, scope.territories).condition(elsewhere.c, stage.record)
+    ready, e = stage.ready.c, elsewhere.c
+    abroad = sa.and_(sa.not_(own), ready._s < e._valid_to, ready._e > e._valid_from)
     strangers = (
         sa.select(stage.ready.c._fid)
         .join(elsewhere, elsewhere.c._fid == stage.ready.c._fid)
-        .where(sa.not_(inside))
+        .where(sa.or_(outside, abroad))
         .distinct()
         .limit(NAMED)
     )

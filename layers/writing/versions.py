@@ -55,6 +55,8 @@ def plan_family(
     stage: Stage,
     family: Family,
     absences: sa.Select[tuple[str, datetime, datetime]] | None = None,
+    *,
+    stated: bool = True,
 ) -> Assertions:
     """Work out what a family's tables must become; nothing of the layer is written yet.
 
@@ -64,11 +66,14 @@ def plan_family(
         Whose ``ready`` table says what is asserted.
     absences : Select, optional
         Ids, starts and ends of what is asserted not to be there.
+    stated : bool
+        Whether the staged rows say anything of this family; what is there stays, where they do not.
     """
     plan = _create_tables(connection, stage, family)
     if stage.fresh:
         return plan
-    _fill_wanted(connection, stage, plan)
+    if stated:
+        _fill_wanted(connection, stage, plan)
     if absences is not None:
         _add_voids(connection, plan, absences)
     if stage.record.head:

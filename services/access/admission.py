@@ -94,7 +94,7 @@ class Admitted:
 
     def desk(self) -> Desk:
         """Return the desk at which people, keys and grants are looked after, as the caller."""
-        return Desk(self._store.register, self.caller, origin=self.origin)
+        return Desk(self._store.register, self.caller, origin=self.origin, request=self.request)
 
     def commit(
         self,
@@ -108,6 +108,11 @@ class Admitted:
         writer = self.caller.writer(self.origin)
         return self._store.commit(edits, writer, message, document=document, dry_run=dry_run)
 
+    def approve(self, layer_id: str) -> None:
+        """Let a pending layer be seen; see `Store.approve`."""
+        self.layer(layer_id)
+        self._store.approve(layer_id, self.caller.writer(self.origin))
+
     def note(self, layer: PublishedLayer, what: str) -> None:
         """Note in the audit that a layer is read which is not everybody's, before it is answered.
 
@@ -120,8 +125,9 @@ class Admitted:
         everybodys = record.visibility is Visibility.PUBLIC and not record.pending
         if everybodys and not self.reader.may_see_restricted(record):
             return
-        # noted by the audit
-        return
+        self._store.watch.note_read(
+            self._store.database, self.caller.id, self.origin, record.id, what, self.request
+        )
 
 
 async def identify(

@@ -18,6 +18,7 @@ MOST_PROPERTIES = 1_000
 DEEPEST = 4
 DEEPEST_VALUE = 16
 _END = object()
+_BRANCHES = frozenset((dict, list))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +228,17 @@ def _check_properties(properties: Any, where: str, names: set[str]) -> None:
             f"{where}: more than {MOST_PROPERTIES} names of properties in one body; "
             "a layer has fewer fields"
         )
+    if _BRANCHES.isdisjoint(map(type, properties.values())):
+        return
     levels: list[Iterator[Any]] = [iter(properties.values())]
     while levels:
-        value = next(levels[-1], _END)
+        value: Any = next(levels[-1], _END)
         if value is _END:
             levels.pop()
-        elif isinstance(value, Mapping | list):
+        elif type(value) in _BRANCHES:
             if len(levels) >= DEEPEST_VALUE:
                 raise BadBody(f"{where}: values stand more than {DEEPEST_VALUE} deep in each other")
-            levels.append(iter(value.values() if isinstance(value, Mapping) else value))
+            levels.append(iter(value.values() if isinstance(value, dict) else value))
 
 
 def _exceeds(digits: bytes, most: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from ipaddress import AddressValueError, IPv6Address, IPv6Network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +20,7 @@ EXEMPT = ("/health", "/static/")
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 # Of a body that arrives while its request waits; the rest stays with the server.
 _KEPT_BYTES = 64 << 10
+_MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Guarding:
@@ -167,13 +168,13 @@ def address_of(scope: Scope) -> str:
     if ":" not in host:
         return f"address:{host}"
     try:
-        address = IPv6Address(host.partition("%")[0])
-    except AddressValueError:
+        packed = inet_pton(AF_INET6, host.partition("%")[0])
+    except (OSError, ValueError):
         return f"address:{host}"
     # IPv4 through a socket of IPv6: all of IPv4 would be one network.
-    if address.ipv4_mapped:
-        return f"address:{address.ipv4_mapped}"
-    return f"address:{IPv6Network((int(address) >> 64 << 64, 64))}"
+    if packed.startswith(_MAPPED):
+        return f"address:{inet_ntop(AF_INET, packed[12:])}"
+    return f"address:{inet_ntop(AF_INET6, packed[:8] + bytes(8))}/64"
 
 
 async def _listen(receive: Receive, heard: deque[Message]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -11,23 +11,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.access.applications import Decision
+from layers.access.audit import KeptEntry
 from layers.access.desk import Desk
 from layers.access.keys import Key
 from layers.access.people import Person
 from services.access.desks import desk_of, done, number
 from services.access.forms import read_form
 from services.access.rules import Rule
-from services.access.terms import application_document, grant_document, read_terms
+from services.access.terms import ZONE, application_document, grant_document, read_terms
 from services.doors import Door
 from services.errors import BadParameter
-from services.links import self_links
+from services.links import address, link, self_links
 from services.negotiation import JSON, check_format, wants_html
 from services.openapi import TERMS, form, operation
 from services.pages import respond
-from services.parameters import check_names
-from spatial.periods import format_instant
+from services.parameters import check_names, read_limit
+from spatial.errors import SpatialError
+from spatial.periods import format_instant, parse_instant
 
 _MOST_DAYS = 36_500
+_MOST_ENTRIES = 1_000
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -103,6 +106,64 @@ async def close(request: Request) -> Response:
     desk, person_id = desk_of(request), request.path_params["personId"]
     person = await run_in_threadpool(lambda: desk.close(person_id, closed=closed == "true"))
     return done(request, person_document(person), "admin")
+
+
+async def audit(request: Request) -> Response:
+    """Answer a page of the audit, the newest first."""
+    check_format(request)
+    check_names(request, ("since", "until", "actor", "layer", "action", "limit", "token", "f"))
+    asked = {n: request.query_params.get(n) or None for n in ("actor", "layer", "action")}
+    limit, _ = read_limit(request)
+    found = await run_in_threadpool(
+        lambda: desk_of(request).audit(
+            **asked,
+            since=_instant(request, "since"),
+            until=_instant(request, "until"),
+            limit=min(limit, _MOST_ENTRIES),
+            after=_after(request),
+        )
+    )
+    entries = [entry_document(kept) for kept in found]
+    links = self_links(request, JSON, "admin", "audit")
+    if len(found) == min(limit, _MOST_ENTRIES):
+        query = dict(request.query_params) | {"token": str(found[-1].seq)}
+        links.append(link(address(request, "admin", "audit", **query), "next", JSON, "Older ones"))
+    document = {"entries": entries, "links": links}
+    return respond(request, document, "audit.html", headers=_NO_STORE)
+
+
+def entry_document(kept: KeptEntry) -> dict[str, Any]:
+    """Return an entry of the audit as JSON has it."""
+    entry = kept.entry
+    return {
+        "seq": kept.seq,
+        "at": format_instant(kept.at),
+        "actor": entry.actor,
+        "origin": entry.origin,
+        "action": entry.action,
+        "layer": entry.layer,
+        "commit": entry.commit,
+        "request": entry.request,
+        "detail": dict(entry.detail),
+        "hash": kept.hash,
+    }
+
+
+def _instant(request: Request, name: str) -> datetime | None:
+    text = request.query_params.get(name)
+    try:
+        return parse_instant(text, ZONE) if text else None
+    except SpatialError as error:
+        raise BadParameter(f"{name}: {error}") from None
+
+
+def _after(request: Request) -> int | None:
+    text = request.query_params.get("token")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadParameter("token is none of ours; follow a next link as it is")
+    return int(text)
 
 
 def key_document(key: Key) -> dict[str, Any]:
@@ -186,6 +247,19 @@ DOORS = (
             "People, keys, grants, applications · 管理",
             "administration",
             parameters=("f",),
+            errors=(400, 401, 403, 406),
+        ),
+        rule=Rule.ADMINISTER,
+    ),
+    Door(
+        "/admin/audit",
+        "GET",
+        audit,
+        operation(
+            "getAudit",
+            "Who read and changed what · 审计",
+            "administration",
+            parameters=("since", "until", "actor", "layer", "action", "limit", "token", "f"),
             errors=(400, 401, 403, 406),
         ),
         rule=Rule.ADMINISTER,

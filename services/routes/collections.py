@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -59,6 +60,16 @@ async def collection(request: Request) -> Response:
         # Clients take it for a promise that features can be had in it (Part 2); people may know.
         document["storageCrs"] = crs_uri(layer.record.schema.crs)
     return respond(request, document, "collection.html", layer=layer.record)
+
+
+async def approve(request: Request) -> Response:
+    """Let a pending layer be seen by those who may see it."""
+    check_names(request, ())
+    admitted: Admitted = request.state.admitted
+    layer_id = request.path_params["collectionId"]
+    await run_in_threadpool(admitted.approve, layer_id)
+    answer = {"collection": layer_id, "pending": False}
+    return Response(orjson.dumps(answer), 200, {"Cache-Control": "no-store"}, JSON)
 
 
 def collection_document(request: Request, layer: PublishedLayer) -> dict[str, Any]:
@@ -149,5 +160,18 @@ DOORS = (
             parameters=("collectionId", "f"),
         ),
         rule=Rule.LAYER,
+    ),
+    Door(
+        "/collections/{collectionId}/approval",
+        "POST",
+        approve,
+        operation(
+            "approve",
+            "Let a pending layer be seen · 审核通过",
+            "collections",
+            parameters=("collectionId",),
+            errors=(400, 401, 403, 404),
+        ),
+        rule=Rule.WRITE,
     ),
 )

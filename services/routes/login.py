@@ -10,11 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from layers.access import people
-from layers.access.policy import Caller
+from layers.access import audit, people
+from layers.access.audit import Entry
+from layers.access.policy import ANONYMOUS, Caller
 from layers.errors import BadCredential, Forbidden
 from layers.store import Store
 from services.access import cookies
+from services.access.admission import Admitted
 from services.access.forms import csrf_token, read_form
 from services.access.limiting import address_of
 from services.access.oidc import Begun, Provider
@@ -53,6 +55,7 @@ async def login_with_key(request: Request) -> Response:
         who = await run_in_threadpool(store.register.by_key, sent.get("key", "").strip())
     except BadCredential:
         rates.penalise(here)
+        await run_in_threadpool(_note_failure, store, request)
         return _page(request, after, failed=True)
     return await _begin(request, who, after)
 
@@ -89,7 +92,7 @@ async def logout(request: Request) -> Response:
     check_names(request, ())
     secret: str | None = request.state.session
     if secret is not None:
-        await run_in_threadpool(_end, request.app.state.store, secret, request.state.who)
+        await run_in_threadpool(_end, request.app.state.store, secret, request)
     answer = RedirectResponse(address(request), 303, _NO_STORE)
     cookies.drop(answer, cookies.SESSION)
     return answer
@@ -112,7 +115,7 @@ def _page(request: Request, after: str, *, failed: bool = False) -> Response:
 
 
 async def _begin(request: Request, who: Caller, after: str) -> Response:
-    secret = await run_in_threadpool(_begin_session, request.app.state.store, who)
+    secret = await run_in_threadpool(_begin_session, request.app.state.store, who, request)
     answer = RedirectResponse(base_url(request) + after, 303, _NO_STORE)
     longest = int(people.LONGEST_SESSION.total_seconds())
     cookies.keep(request, answer, cookies.SESSION, secret, longest)
@@ -120,14 +123,27 @@ async def _begin(request: Request, who: Caller, after: str) -> Response:
     return answer
 
 
-def _begin_session(store: Store, who: Caller) -> str:
+def _begin_session(store: Store, who: Caller, request: Request) -> str:
     with store.database.keep() as connection:
-        return people.begin_session(connection, who.id, store.clock())
+        secret = people.begin_session(connection, who.id, store.clock())
+        audit.append(connection, _entry(request, who, "login"))
+        return secret
 
 
-def _end(store: Store, secret: str, who: Caller) -> None:
+def _note_failure(store: Store, request: Request) -> None:
+    with store.database.keep() as connection:
+        audit.append(connection, _entry(request, ANONYMOUS, "login-failed"))
+
+
+def _entry(request: Request, who: Caller, action: str) -> Entry:
+    admitted: Admitted = request.state.admitted
+    return Entry(who.id, action, admitted.origin, request=admitted.request)
+
+
+def _end(store: Store, secret: str, request: Request) -> None:
     with store.database.keep() as connection:
         people.end_session(connection, secret)
+        audit.append(connection, _entry(request, request.state.who, "logout"))
     store.register.forget()
 
 
@@ -139,7 +155,7 @@ def _provider(request: Request) -> Provider:
 
 
 def _callback(request: Request) -> str:
-    return address(request, "login", "callback")
+    return address(request, "login", "back")
 
 
 def _next(text: str | None) -> str:
@@ -190,7 +206,7 @@ DOORS = (
         rule=Rule.OPEN,
     ),
     Door(
-        "/login/callback",
+        "/login/back",
         "GET",
         login_callback,
         _operation("loginCallback", "Back from the provider · 认证返回", errors=(400, 401, 502)),

@@ -57,6 +57,17 @@ def test_files_and_functions_keep_their_shape(path: Path) -> None:
             assert lines <= FUNCTION_LINES, f"{node.name} has {lines} lines"
 
 
+def test_routes_reach_the_store_through_who_asks_alone() -> None:
+    """`Admitted` is the one way; sessions are begun and ended before there is anybody."""
+    doors = [*(ROOT / "services/routes").rglob("*.py"), *(ROOT / "services/guest").rglob("*.py")]
+    assert len(doors) > 10
+    for path in doors:
+        if path.name != "login.py":
+            text = path.read_text(encoding="utf-8")
+            for way in ("app.state.store", "Reader.everything", "open_store", ".database"):
+                assert way not in text, f"{path.name} reaches the store by {way}"
+
+
 @pytest.mark.parametrize("floor", FLOORS[1:])
 def test_nothing_is_read_at_import(floor: str) -> None:
     """The environment is read by `services.settings` and nowhere else."""

@@ -74,12 +74,15 @@ class Machine(RuleBasedStateMachine):
     """One layer of many worlds."""
 
     store: Store
+    documents: tuple[Mapping[str, Any], Mapping[str, Any]] = (
+        pairs.STATE_SCHEMA,
+        pairs.EVENT_SCHEMA,
+    )
 
     @initialize(event=st.booleans(), worlds=st.integers(1, WORLDS))
     def begin(self, event: bool, worlds: int) -> None:
         pairs.forget_all(self.store.database)
-        document = pairs.EVENT_SCHEMA if event else pairs.STATE_SCHEMA
-        self.document = {**document, "time_zone": ZONE.key}
+        self.document = {**self.documents[event], "time_zone": ZONE.key}
         self.event, self.worlds = event, range(worlds)
         self.pair = Pair(self.store, f"machine_{event:d}", History((), event, "last"))
         self.pair.schema = schema_with(self.document, frozenset())[0]

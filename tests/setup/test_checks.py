@@ -66,6 +66,12 @@ def test_a_secret_in_a_tracked_file_is_found(clone: Path) -> None:
     assert red.returncode != 0
     assert "services/module.py:1" in red.stdout
     assert PLANTED not in red.stdout + red.stderr
+    # What was found stays found; what was clean once may have become another.
+    assert run(clone, *command).returncode != 0
+    (clone / "services/module.py").write_text("KEY = None\n")
+    assert run(clone, *command).returncode == 0
+    (clone / "tiles/module.py").write_text(f'KEY = "{PLANTED}"\n')
+    assert "tiles/module.py:1" in run(clone, *command).stdout
 
 
 def test_what_is_no_secret_is_said_on_its_line(clone: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +14,10 @@ from playwright.sync_api import Page
 from starlette.responses import HTMLResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from layers.store import Store
+from layers.access.grants import Role, Terms, give
+from layers.access.keys import create_key
+from layers.clock import system_clock
+from layers.store import Store, open_store
 from services.app import create_app
 from services.settings import Settings
 from tests.web.conftest import running
@@ -117,6 +121,30 @@ def test_the_map_opens_again_from_what_the_browser_has(
         tab.open("/#map=17/42.3741/-71.1197")
         assert {"", "map.js", "maplibre-gl-worker.mjs"} <= set(unchanged)
         tab.page.goto("about:blank")
+
+
+def test_who_signs_in_meets_no_policy_of_ours(
+    needed: None,
+    demo_template: str,
+    make_database: Callable[..., str],
+    tmp_path: Path,
+    open_tab: OpenTab,
+) -> None:
+    with closing(open_store(make_database(demo_template))) as store:
+        with store.database.keep() as connection:
+            key, text = create_key(connection, "a clerk", system_clock())
+            give(connection, key.caller, Terms(Role.ADMINISTRATOR), "tests", system_clock())
+        app = create_app(store, Settings(tmp_path))
+        with socket.create_server(("127.0.0.1", 0)) as listener, running(app, listener):
+            tab = open_tab(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            tab.open("/login")
+            tab.page.get_by_label("密钥 Key").fill(text)
+            tab.page.locator("main form").get_by_role("button").click()
+            tab.page.wait_for_url("**/account")
+            for path in ("/account", "/admin"):
+                tab.open(path)
+                assert tab.page.get_by_role("heading", level=1).inner_text().strip(), path
+            tab.page.goto("about:blank")
 
 
 def read_from(page: Page, address: str) -> object:

@@ -63,6 +63,7 @@ def test_a_form_and_a_name_arrive_as_they_were(run: Run, liar: Liar, fetcher: Fe
         ("https://evil.example?@city.example/", "add it to SHIKONG_FETCH_HOSTS"),
         ("https://city.example@evil.example/", "a name or a password"),
         ("https://evil.example\\@city.example/", "a name or a password"),
+        # pragma: allowlist nextline secret - of nobody, nowhere
         ("https://user:secret@city.example/", "a name or a password"),
         ("http://city.example/", "write https://"),
         ("http://169.254.169.254/latest/meta-data", "write https://"),

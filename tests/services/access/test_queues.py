@@ -94,8 +94,8 @@ class Crowd:
             self.left.append(request)
             return
         self.at_work.append(request)
-        self.check()
         try:
+            self.check()
             await self.finish[request].wait()
             self.worked.append(request)
         finally:

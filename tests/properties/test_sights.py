@@ -1,0 +1,356 @@
+"""What readers see of random layers, against the naive sight: every read that the store has.
+
+A world is a layer with a random history of every kind of commit (`test_store_machine`), made once.
+An example is a reader with random views, and random questions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import naive_model as naive
+import pairs
+import pytest
+import shapely
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from naive_sights import GEOMETRY, Layer, NaiveSight, Seen, When
+from pairs import MICROSECOND, POINTS, Pair, day, plain, shape_number
+from test_store_machine import Machine
+
+from layers import catalog
+from layers.errors import BadQuery
+from layers.model import Visibility
+from layers.published import PublishedLayer
+from layers.readers import Reader, View
+from layers.snapshots import Snapshot
+from layers.store import Store, open_store
+from layers.territories import Territory
+from spatial.periods import Interval
+
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+EXAMPLES = int(os.environ.get("SIGHTS", 3000 if LONG else 40))
+SEEDS = range(20 if LONG else 2)
+COMMITS = 9
+# Who may see which field; a field of another type is another one.
+VISIBILITY = {
+    "b": "internal",
+    "n": "internal",
+    "secret": "restricted",
+    "phone": "restricted",
+    "note": "restricted",
+}
+EDGES = [-1, 0, 0.5, 1, 1.5, 2, 3]
+
+
+def with_visibility(document: Any) -> dict[str, Any]:
+    """The division is a field that changes, so that features move, and is lacking now and then."""
+    shown = [f | {"visibility": VISIBILITY.get(f["id"], "public")} for f in document["fields"]]
+    return {**document, "fields": shown, "division": "a"}
+
+
+class WorldOfSights(Machine):
+    documents = (with_visibility(pairs.STATE_SCHEMA), with_visibility(pairs.EVENT_SCHEMA))
+
+
+@dataclass
+class World:
+    """A layer with a history, to be read by many."""
+
+    pair: Pair
+    public: bool = False
+
+    def show(self, public: bool) -> None:
+        """Make the layer public, or internal."""
+        if public is not self.public:
+            visibility = Visibility.PUBLIC if public else Visibility.INTERNAL
+            with self.pair.store.database.own() as connection:
+                catalog.set_visibility(connection, self.pair.id, visibility)
+            self.public = public
+
+
+def make_world(store: Store, seed: int, event: bool) -> World:
+    """A layer after some random commits of each kind."""
+    dice = random.Random(seed)
+    machine = WorldOfSights()
+    machine.store = store
+    machine.begin(event=event, worlds=5)  # type: ignore[call-arg]
+    for _ in range(COMMITS):
+        what = dice.choice(["publish", "publish", "edit", "edit", "edit", "revert", "schema"])
+        if what == "publish":
+            machine.publish(dice.randrange(10**6), dice.random() < 0.4, None)
+        elif what == "edit":
+            machine.edit(dice.randrange(10**6), 1)
+        elif what == "revert":
+            machine.revert(dice.randrange(3), dice.random() < 0.7)
+        elif machine.pair.model.head > 1:
+            machine.change_schema(dice.choice(["c", "no n", "n as text", "note", "no phone"]))
+        machine.pass_time(dice.choice([0.0, 0.5, 1.0]))
+    return World(machine.pair)
+
+
+@pytest.fixture(scope="module")
+def worlds(empty_template: str, make_database: Callable[..., str]) -> Iterator[list[World]]:
+    with ExitStack() as stack:
+        made = []
+        for seed, event in itertools.product(SEEDS, (False, True)):
+            store = stack.enter_context(closing(open_store(make_database(empty_template))))
+            made.append(make_world(store, seed, event))
+        yield made
+
+
+# What is drawn
+
+days = st.integers(-1, 9)
+instants = st.builds(lambda d, n: day(d) + n * MICROSECOND, days, st.sampled_from([-1, 0, 0, 0, 1]))
+
+
+@st.composite
+def territories(draw: st.DrawFn) -> Territory:
+    division = draw(st.sampled_from([None, None, "x", "y", "xy", "%", "_"]))
+    box = None
+    if draw(st.integers(0, 2)) == 0:
+        west, east = sorted(
+            draw(st.lists(st.sampled_from(EDGES), min_size=2, max_size=2, unique=True))
+        )
+        box = bytes(shapely.to_wkb(shapely.box(west, draw(st.sampled_from([0, 1])), east, 2)))
+    start, end = None, None
+    if draw(st.integers(0, 2)) == 0:
+        start, end = draw(st.none() | instants), draw(st.none() | instants)
+        if start and end and start >= end:
+            start, end = end - MICROSECOND, start
+    return Territory(division, box, start, end)
+
+
+classes = st.sampled_from(
+    ["internal", "internal", "restricted", "secret", "phone", "note", "b", "n"]
+)
+views = st.builds(
+    lambda territory, fields: View(territory=territory, fields=fields),
+    territories() | st.just(Territory()),
+    st.frozensets(classes, max_size=2),
+)
+whens = st.one_of(
+    instants,
+    instants,
+    st.none(),
+    st.tuples(instants, instants).map(sorted).map(tuple),
+    st.tuples(instants, st.none()),
+    st.tuples(st.none(), instants),
+)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> dict[str, Any]:
+    """Parts of a Query."""
+    found: dict[str, Any] = {}
+    if draw(st.integers(0, 2)) == 0:
+        west, east = draw(st.tuples(st.sampled_from(EDGES), st.sampled_from(EDGES)).map(sorted))
+        found["bbox"] = (west, 0.0, east, draw(st.sampled_from([0.5, 1.0, 2.0])))
+        found["placeless"] = draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        found["equal"] = {draw(st.sampled_from("abc")): draw(st.sampled_from("xy"))}
+    if draw(st.integers(0, 2)) == 0:
+        values = st.sampled_from(["x", "y", None, ["x", None], ["y"], ("!=", "x"), (">", "x")])
+        name = draw(st.sampled_from(["a", "b", "b", "c", "secret"]))
+        found["where"] = {name: draw(values)}
+    if draw(st.integers(0, 4)) == 0:
+        names = [f"{zone}{n}-{no}" for zone in "ew" for n in range(3) for no in "123"]
+        found["ids"] = draw(st.lists(st.sampled_from(names), max_size=6, unique=True))
+    return found
+
+
+# What the naive sight makes of a query
+
+
+def narrowed(rows: list[Seen], query: dict[str, Any]) -> list[Seen]:
+    return [
+        s
+        for s in rows
+        if ("ids" not in query or s.key in query["ids"])
+        and ("bbox" not in query or in_box(s, query))
+        and all(s.values.get(n) == v for n, v in query.get("equal", {}).items())
+        and all(n in s.values and fits(s.values[n], c) for n, c in query.get("where", {}).items())
+    ]
+
+
+def in_box(s: Seen, query: dict[str, Any]) -> bool:
+    shape = POINTS[s.values[GEOMETRY] or 0]
+    return query["placeless"] if shape is None else shapely.box(*query["bbox"]).intersects(shape)
+
+
+def fits(value: Any, condition: Any) -> bool:
+    if isinstance(condition, list):
+        return value in condition
+    if isinstance(condition, tuple):
+        sign, other = condition
+        return value is not None and (value != other if sign == "!=" else value > other)
+    return bool(value == condition)
+
+
+# What the store says
+
+
+def told_by(snapshot: Snapshot) -> list[Any]:
+    """What the rows of a snapshot tell, in their order."""
+    shown = snapshot.shown
+    found = []
+    for row in snapshot.rows():
+        shape = None if row._geom is None else shapely.from_geojson(row._geom)
+        values = shown.properties(row) | {GEOMETRY: shape_number(shape)}
+        end = row._valid_to or naive.FOREVER
+        found.append((row._fid, row._valid_from, end, tuple(sorted(values.items()))))
+    return found
+
+
+def by_id(s: Seen) -> Any:
+    """What a naive version tells, with fields by their ids."""
+    values = sorted((n.partition(":")[0], v) for n, v in s.values.items())
+    return s.key, s.start, s.end, tuple(values)
+
+
+def snapshot_of(layer: PublishedLayer, when: When, revision: int) -> Snapshot:
+    if when is None:
+        return layer.history(revision=revision)
+    asked = Interval(*when) if isinstance(when, tuple) else when
+    return layer.at(asked, revision=revision)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_a_reader_sees_what_the_naive_sight_sees(worlds: list[World], data: st.DataObject) -> None:
+    world = data.draw(st.sampled_from(range(len(worlds))).map(worlds.__getitem__), "world")
+    public = data.draw(st.booleans(), "public")
+    seen_with = data.draw(st.lists(views, max_size=3), "views")
+    assume(public or seen_with)
+    world.show(public)
+    pair = world.pair
+    model = Layer(pair.model, POINTS, VISIBILITY, "a", public)
+    sight = NaiveSight(model, seen_with)
+    reader = Reader("key:test", tuple(seen_with))
+    layer = pair.store.with_clock(lambda: pair.now).layer(pair.id, reader)
+    for _ in range(3):
+        check_rows(data, sight, layer, pair)
+    check_differences(data, sight, layer)
+    check_log(data, sight, layer)
+    check_extent(sight, layer)
+
+
+def check_rows(data: st.DataObject, sight: NaiveSight, layer: PublishedLayer, pair: Pair) -> None:
+    """A snapshot with a filter: its fields, rows, count, frame, table and pages."""
+    head = sight.model.head
+    revision = data.draw(st.integers(1, head) | st.just(head), "revision")
+    when, query = data.draw(whens, "when"), data.draw(queries(), "query")
+    rows = sight.rows(revision, when, restricted=True, now=pair.now)
+    snapshot = snapshot_of(layer, when, revision).where(**query)
+    opens = [n.partition(":")[0] for n in sight.fields(revision)]
+    hidden = [n.partition(":")[0] for n in sight.restricted(revision)]
+    assert sorted(snapshot.fields) == sorted(opens + hidden)
+    if {*query.get("equal", {}), *query.get("where", {})} - {*opens}:
+        with pytest.raises(BadQuery):
+            snapshot.rows()
+        return
+    expected = [by_id(s) for s in narrowed(rows, query)]
+    assert told_by(snapshot) == expected
+    assert snapshot.count() == len(expected)
+    check_frame(snapshot, expected)
+    limit = data.draw(st.integers(1, 4), "limit")
+    assert list(paged(snapshot, limit)) == expected
+    open_only = snapshot_of(layer, when, revision).where(restricted=False, **query)
+    plainly = sight.rows(revision, when, now=pair.now)
+    assert told_by(open_only) == [by_id(s) for s in narrowed(plainly, query)]
+
+
+def check_frame(snapshot: Snapshot, expected: list[Any]) -> None:
+    """In a frame, and in an Arrow table, what is absent has no value."""
+    frame, table = snapshot.read(), snapshot.table().to_pylist()
+    assert len(frame) == len(table) == len(expected)
+    for (key, row), plainly, (fid, start, end, values) in zip(
+        frame.iterrows(), table, expected, strict=True
+    ):
+        assert (key, plain(row["valid_from"])) == (plainly["id"], plainly["valid_from"])
+        assert (key, plain(row["valid_from"])) == (fid, start)
+        assert (plain(row["valid_to"]) or naive.FOREVER) == end
+        told = dict(values)
+        assert shape_number(row["geometry"]) == told.pop(GEOMETRY)
+        assert {n: plain(row[n]) for n in snapshot.fields} == dict.fromkeys(snapshot.fields) | told
+        assert {n: plainly[n] for n in snapshot.fields} == dict.fromkeys(snapshot.fields) | told
+
+
+def paged(snapshot: Snapshot, limit: int) -> Iterator[Any]:
+    """All rows, page by page; the last page is empty."""
+    after: tuple[str, datetime] | None = None
+    for _ in range(1000):
+        page = told_by(snapshot.where(after=after, limit=limit))
+        assert len(page) <= limit
+        yield from page
+        if not page:
+            return
+        after = page[-1][:2]
+
+
+def check_differences(data: st.DataObject, sight: NaiveSight, layer: PublishedLayer) -> None:
+    revisions = st.integers(1, sight.model.head)
+    for same in (False, True):
+        old, new = (data.draw(st.tuples(revisions, instants), "moment") for _ in range(2))
+        new = (new[0], old[1]) if same else new
+        before, after = (layer.at(when, revision=r) for r, when in (old, new))
+        found = {c.id: (c.kind, c.fields) for c in layer.diff(before, after)}
+        expected = {
+            k: (how, tuple(n.partition(":")[0] for n in names))
+            for k, (how, names) in sight.differences(old, new).items()
+        }
+        assert found == expected
+
+
+def check_log(data: st.DataObject, sight: NaiveSight, layer: PublishedLayer) -> None:
+    """What a revision did, version by version and feature by feature, and its counts."""
+    number = data.draw(st.integers(1, sight.model.head), "revision of the log")
+    told = sight.touched(number)
+    assert dict(layer.touched(number)) == told
+    gone, come = sight.changes(number)
+    changes = list(layer.changes(number - 1, number))
+    for kind, expected in (("retracted", gone), ("asserted", come)):
+        found = Counter(told_of(c.version) for c in changes if c.kind == kind)
+        assert found == Counter({by_name(t): n for t, n in expected.items()})
+    order = [(c.version.id, c.version.valid_from) for c in changes]
+    assert order == sorted(order)
+    revision, at = layer.revision(number), layer.revision(number).commit.recorded_at
+    kinds = Counter(told.values())
+    counted = (revision.n_created, revision.n_changed, revision.n_retired)
+    assert counted == (kinds["created"], kinds["changed"], kinds["retired"])
+    assert revision.n_live == len(sight.rows(number, at))
+    assert next(r for r in layer.revisions() if r.number == number) == revision
+
+
+def told_of(version: Any) -> Any:
+    shape = None if version.geometry is None else shapely.from_wkb(version.geometry)
+    values = {**version.properties, GEOMETRY: shape_number(shape)}
+    end = version.valid_to or naive.FOREVER
+    return version.id, version.valid_from, end, tuple(sorted(values.items()))
+
+
+def by_name(told: Any) -> Any:
+    key, start, end, values = told
+    return key, start, end, tuple(sorted((n.partition(":")[0], v) for n, v in values))
+
+
+def check_extent(sight: NaiveSight, layer: PublishedLayer) -> None:
+    start, end, bounds = sight.extent()
+    found = layer.extent()
+    assert (found.start, found.end) == (start, end)
+    assert (found.bounds is None) == (bounds is None)
+    if bounds is not None:
+        assert found.bounds == pytest.approx(bounds)
