@@ -201,7 +201,7 @@ def _check_cases(layer: PublishedLayer) -> str:
         raise UnsuitableLayer(f"cases={name!r} has {schema.geometry} geometry; name one of points")
     start = schema.event_start().id
     if start not in {f.id for f in layer.reader.fields(record)}:
-        raise UnsuitableLayer(f"cases={name!r}: {start!r} is not open to you; use a key of staff")
+        raise UnsuitableLayer(f"cases={name!r}: their time is not open to you; use a key of staff")
     return start
 
 
@@ -215,7 +215,7 @@ def _check_grids(layer: PublishedLayer, grid_types: Sequence[str] | None) -> str
         )
     system = schema.scope[0] if len(schema.scope) == 1 else None
     if system and system not in {f.id for f in layer.reader.fields(layer.record)}:
-        raise UnsuitableLayer(f"grids={name!r}: {system!r} is not open to you; use a key of staff")
+        raise UnsuitableLayer(f"grids={name!r}: their types are not open to you; use a key of staff")
     if grid_types is not None and system is None:
         raise BadParameter(f"grids={name!r} is one system of grids; leave out grid_types")
     return system
@@ -267,6 +267,9 @@ def _read_cells(
     snapshot: Snapshot, system: str | None, wanted: Sequence[str] | None, reach: Interval
 ) -> gpd.GeoDataFrame:
     frame, name = snapshot.read(restricted=False), snapshot.layer.record.id
+    if system is not None and system in snapshot.shown.masks:
+        # To whom a grid's type is not open, it is a grid of no system.
+        frame = frame[frame[system].notna()]
     during = f"of {name} r{snapshot.moment.revision} between {_written(reach)}"
     if frame.empty:
         raise UnsuitableLayer(f"there are no grids {during}; choose another datetime or revision")

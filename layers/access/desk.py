@@ -19,7 +19,7 @@ from layers.access.keys import Key
 from layers.access.people import Person
 from layers.access.policy import Caller
 from layers.access.register import Register
-from layers.errors import Forbidden
+from layers.errors import Forbidden, UnknownCaller
 from layers.model import Layer
 from layers.readers import ALL_LAYERS, Reader
 
@@ -103,9 +103,17 @@ class Desk:
             return grant
 
     def take(self, grant_id: int) -> Grant:
-        """Take a grant back."""
+        """Take a grant back.
+
+        Raises
+        ------
+        UnknownCaller
+            Where there is none of that number that the caller could have given.
+        """
         with self._changing() as (connection, now):
-            self._check_may(grants.find_grant(connection, grant_id).terms)
+            if not self._may(grants.find_grant(connection, grant_id).terms):
+                # Numbers are easily guessed, and what they are of is not everybody's to know.
+                raise UnknownCaller(f"there is no grant {grant_id}")
             grant = grants.take(connection, grant_id, self.caller.id, now)
             self._note(connection, "take", grant=grant.id, grantee=grant.grantee)
             return grant
@@ -120,10 +128,20 @@ class Desk:
     def decide(
         self, application_id: int, decision: Decision, answer: str = ""
     ) -> tuple[Application, Grant | None]:
-        """Approve, refuse or withdraw an application."""
+        """Approve, refuse or withdraw an application.
+
+        Raises
+        ------
+        UnknownCaller
+            Where there is none of that number that waits for the caller.
+        Forbidden
+            Where it is their own, and they would approve or refuse it.
+        """
         with self._changing() as (connection, now):
-            if decision is not Decision.WITHDRAWN:
-                self._check_may(applications.find_application(connection, application_id).terms)
+            found = applications.find_application(connection, application_id)
+            may = decision is not Decision.WITHDRAWN and self._may(found.terms)
+            if not may and found.applicant != self.caller.id:
+                raise UnknownCaller(f"there is no application {application_id}")
             own = (application_id, decision, self.caller.id, now, answer)
             made, grant = applications.decide(connection, *own)
             self._note(connection, "decision", application=made.id, decision=decision.value)

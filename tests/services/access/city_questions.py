@@ -1,0 +1,190 @@
+"""Every question that can be put to the application: made of its routes, and what they say.
+
+Nothing that is sent changes the city: what is to be ended, revoked or decided is not there, and
+uploads are dry runs. A path parameter, query parameter or rule that is not known here fails the tests, so that a new
+route is asked with values that could make it tell too much.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from secret_city import A_CODE, FIELDS, LAYERS, PLACES, ZONES
+from starlette.routing import Route
+
+from services.access.rules import Rule, rule_of
+from services.app import routes_of
+from services.assembly import openapi_document
+
+ASKED_LAYERS = (*LAYERS, "nowhere")
+# Of these the first feature is asked for with every parameter; the others only with these.
+ASKED_IN_FULL = ("openland", "innerland", "calls", "")
+ASKED_EVERYWHERE = ("", "?datetime=..%2F..", "?revision=1")
+# Values for path parameters of which the layer makes no difference.
+PATHS: Mapping[str, Sequence[str]] = {
+    "number": ["1", "2", "4", "999999"],
+    "tileMatrixSetId": ["WebMercatorQuad"],
+    "processID": ["assign-cases-to-grids", "no-such-process"],
+    "jobID": ["no-such-job"],
+    "keyId": ["00000000"],
+    "personId": ["00000000"],
+    # 10.5 50.5 and 12.5 50.5 lie in these; a tile is asked for as a whole.
+    "tileMatrix/tileRow/tileCol": ["0/0/0", "5/10/16"],
+}
+# Values for query parameters, each asked alone; what must go together stands in TOGETHER.
+QUERIES: Mapping[str, Sequence[str]] = {
+    "f": ["html"],
+    "datetime": ["2021-06-01", "2023-06-01T00:00:00Z", "../.."],
+    "revision": ["1", "2", "3", "6"],
+    "recorded": ["2100-01-01T00:00:00Z"],
+    "commit": ["1", "TAG-openland"],
+    "bbox": ["9,49,14,52"],
+    "limit": ["1"],
+    "token": [],
+    "document": [f"DOCUMENT-{layer}" for layer in LAYERS],
+    "lang": ["zh"],
+    "next": ["/collections"],
+    "mode": ["reload"],
+    "valid-from": ["2024-01-01"],
+    "message": ["a message"],
+    "dry-run": ["true"],
+    "consent": ["true"],
+}
+TOGETHER = [("datetime", "../..", "revision"), ("revision", "1", "f")]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request."""
+
+    route: str
+    rule: Rule
+    method: str
+    address: str
+    layer: str = ""
+    sent: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def wants_html(self) -> bool:
+        """Whether a page is asked for."""
+        return "f=html" in self.address or "text/html" in str(self.sent.get("headers"))
+
+
+def questions(app: FastAPI) -> list[Question]:
+    """Return every question, route by route."""
+    described = openapi_document(app, "http://testserver")
+    found: list[Question] = []
+    for route in sorted(routes_of(app), key=lambda r: r.path):
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            found += _questions(route, method, described)
+    assert found
+    return found
+
+
+def _questions(route: Route, method: str, described: Mapping[str, Any]) -> Iterator[Question]:
+    rule = rule_of(route.endpoint)
+    assert rule is not None, f"{route.path} has no rule; see services/access/rules.py"
+    told = set()
+    for path, layer in _paths(route.path):
+        asked = ["", *_queries(route, method, described)] if method == "GET" else [""]
+        if layer in told or layer not in ASKED_IN_FULL:
+            asked = [query for query in asked if query in ASKED_EVERYWHERE]
+        told.add(layer)
+        for query in asked:
+            yield Question(route.path, rule, method, f"{path}{query}", layer)
+        if method == "GET":
+            page = {"headers": {"Accept": "text/html"}}
+            yield Question(route.path, rule, method, path, layer, page)
+        for query, sent in _bodies(route.path, method, layer):
+            yield Question(route.path, rule, method, f"{path}{query}", layer, sent)
+
+
+def _paths(template: str) -> Iterator[tuple[str, str]]:
+    plain = template.replace(":path}", "}")
+    layers = ASKED_LAYERS if "{collectionId}" in plain else ("",)
+    for layer in layers:
+        path = plain.replace("{collectionId}", layer)
+        path = path.replace("{tileMatrix}/{tileRow}/{tileCol}", "{tileMatrix/tileRow/tileCol}")
+        names = [part.partition("}")[0] for part in path.split("{")[1:]]
+        values = [_values(name, layer, template) for name in names]
+        for chosen in itertools.product(*values):
+            found = path
+            for name, value in zip(names, chosen, strict=True):
+                found = found.replace(f"{{{name}}}", value, 1)
+            yield found, layer
+
+
+def _values(name: str, layer: str, template: str) -> Sequence[str]:
+    if name == "featureId":
+        ids = dict.fromkeys(p.id for p in PLACES if p.layer == layer)
+        ids |= dict.fromkeys(z.text for z in ZONES if z.layer == layer and not z.field)
+        moved = next((i for i in ids if i.endswith("-m")), None)
+        versions = [f"{moved}.20200101T000000.000000Z", f"{moved}.20220101T000000.000000Z"]
+        first = [moved] if moved else []
+        return list(dict.fromkeys([*first, *ids, *(versions if moved else []), "no-such-thing"]))
+    if name == "number" and not layer:
+        return ["999999"]
+    assert name in PATHS, (
+        f"{template} has a path parameter {name!r} that the access tests can't ask with: add values "
+        "for it to PATHS in tests/services/access/city_questions.py, among them some of layers "
+        "that are not everybody's"
+    )
+    return PATHS[name]
+
+
+def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterator[str]:
+    path = route.path.replace(":path}", "}")
+    said = described["paths"].get(path, {}).get(method.lower(), {}).get("parameters", [])
+    kept = described["components"]["parameters"]
+    every = [kept[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in said]
+    names = [p["name"] for p in every if p["in"] == "query"]
+    for name in names:
+        assert name in QUERIES, (
+            f"{path} has a parameter {name!r} that the access tests can't ask with: add values for "
+            "it to QUERIES in tests/services/access/city_questions.py"
+        )
+        yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
+    for first, value, second in TOGETHER:
+        if first in names and second in names:
+            yield from (f"?{first}={quote(value, safe='')}&{second}={other}" for other in QUERIES[second])
+
+
+def _bodies(path: str, method: str, layer: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What is sent: nothing that would change anything, as everybody asks the same city."""
+    if method != "POST":
+        return
+    if path.endswith("/execution"):
+        pairs = {("calls", grids) for grids in ASKED_LAYERS}
+        for cases, grids in sorted(pairs | {(cases, "zones") for cases in ASKED_LAYERS}):
+            yield "", {"json": {"inputs": {"cases": cases, "grids": grids}}}
+        return
+    if path.endswith("/revisions"):
+        yield from (("?dry-run=true", {"content": body}) for body in uploads(layer))
+        return
+    form = {"decision": "refused", "closed": "true", "key": "sk_00000000_wrong", "days": "1"}
+    yield "", {"data": form}
+    yield "", {"json": form}
+
+
+def uploads(layer: str) -> Iterator[bytes]:
+    """Yield bodies of uploads that state every field of every feature of a layer."""
+    for place in (p for p in PLACES if p.layer == layer):
+        names = [n for n in FIELDS[layer] if not n.endswith(("_code", "_at"))]
+        for stated in ([], names[:1], names):
+            yield upload(place.id, place.longitude, {n: "a guess" for n in stated})
+
+
+def upload(feature: str, longitude: float, properties: Mapping[str, str]) -> bytes:
+    """Return the body of an upload of one feature."""
+    geometry = {"type": "Point", "coordinates": [longitude, 50.5]}
+    own = {"no": feature, **properties}
+    return json.dumps({"type": "Feature", "geometry": geometry, "properties": own}).encode()
+
+
+__all__ = ["A_CODE", "Question", "questions", "upload", "uploads"]
