@@ -55,7 +55,14 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "message": ["a message"],
     "dry-run": ["true"],
     "consent": ["true"],
+    "since": ["2020-01-01T00:00:00Z"],
+    "until": ["2100-01-01T00:00:00Z"],
+    "actor": ["anonymous"],
+    "action": ["read"],
+    "layer": list(LAYERS),
 }
+# Routes by which a right caller changes the city for all; whoever that is does not ask there.
+CHANGING = ("/collections/{collectionId}/approval",)
 TOGETHER = [("datetime", "../..", "revision"), ("revision", "1", "f")]
 
 
@@ -152,7 +159,9 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
         yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
     for first, value, second in TOGETHER:
         if first in names and second in names:
-            yield from (f"?{first}={quote(value, safe='')}&{second}={other}" for other in QUERIES[second])
+            yield from (
+                f"?{first}={quote(value, safe='')}&{second}={other}" for other in QUERIES[second]
+            )
 
 
 def _bodies(path: str, method: str, layer: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

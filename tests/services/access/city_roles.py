@@ -107,6 +107,7 @@ class Person:
     lives: str = "now"
     anonymous: bool = False
     writes: bool = False
+    reviews: frozenset[str] = field(default_factory=frozenset)
     administers: frozenset[str] = field(default_factory=frozenset)
 
     def may_see(self, marker: Marker) -> bool:
@@ -198,7 +199,13 @@ PEOPLE = (
         writes=True,
     ),
     Person("publisher", (_terms(Role.PUBLISHER),), (Sees(WITH_PENDING),), writes=True),
-    Person("reviewer", (_terms(Role.REVIEWER),), (Sees(WITH_PENDING),), writes=True),
+    Person(
+        "reviewer",
+        (_terms(Role.REVIEWER),),
+        (Sees(WITH_PENDING),),
+        writes=True,
+        reviews=WITH_PENDING,
+    ),
     Person(
         "administrator of all",
         (_terms(Role.ADMINISTRATOR),),

@@ -257,4 +257,3 @@ def _zones() -> gpd.GeoDataFrame:
     }
     shapes = [shapely.box(10, 50, 11, 51), shapely.box(12, 50, 13, 51)]
     return gpd.GeoDataFrame(columns, geometry=shapes, crs="OGC:CRS84")
-

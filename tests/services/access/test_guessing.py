@@ -21,7 +21,11 @@ HERE = next(p for p in PLACES if p.id == "ID-innerland-a1")
 
 
 def send(
-    doors: SecretDoors, headers: Mapping[str, str], place: Place, stated: Mapping[str, Any], **how: Any
+    doors: SecretDoors,
+    headers: Mapping[str, str],
+    place: Place,
+    stated: Mapping[str, Any],
+    **how: Any,
 ) -> httpx.Response:
     """Upload one feature as it is, with some fields as stated."""
     longitude = how.pop("longitude", place.longitude)

@@ -63,7 +63,9 @@ def ids_of(layer: str, county: str) -> list[str]:
 
 @pytest.mark.parametrize("who", READERS)
 def test_a_hidden_field_is_a_name_that_never_was(secret_doors: SecretDoors, who: str) -> None:
-    asked = [q for q in questions(secret_doors.app) if q.rule is Rule.LAYER and "?" not in q.address]
+    asked = [
+        q for q in questions(secret_doors.app) if q.rule is Rule.LAYER and "?" not in q.address
+    ]
     count = 0
     for layer, name in hidden_fields(who):
         paths = {q.address for q in asked if q.layer == layer and q.method == "GET"}
