@@ -115,9 +115,9 @@ instants = st.builds(lambda d, n: day(d) + n * MICROSECOND, days, st.sampled_fro
 
 @st.composite
 def territories(draw: st.DrawFn) -> Territory:
-    division = draw(st.sampled_from([None, None, "x", "y", "xy", "%", "_"]))
+    division = draw(st.sampled_from([None, None, None, "x", "x", "y", "y", "xy", "%", "_"]))
     box = None
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.integers(0, 3)) == 0:
         west, east = sorted(
             draw(st.lists(st.sampled_from(EDGES), min_size=2, max_size=2, unique=True))
         )
@@ -241,11 +241,20 @@ def test_a_reader_sees_what_the_naive_sight_sees(worlds: list[World], data: st.D
     sight = NaiveSight(model, seen_with)
     reader = Reader("key:test", tuple(seen_with))
     layer = pair.store.with_clock(lambda: pair.now).layer(pair.id, reader)
-    for _ in range(3):
+    for when in data.draw(st.lists(whens, min_size=6, max_size=6), "whens"):
+        check_time(sight, layer, pair, when)
+    for _ in range(2):
         check_rows(data, sight, layer, pair)
     check_differences(data, sight, layer)
     check_log(data, sight, layer)
     check_extent(sight, layer)
+
+
+def check_time(sight: NaiveSight, layer: PublishedLayer, pair: Pair, when: When) -> None:
+    """All that is seen of an instant, an interval or every time, now and halfway back."""
+    for revision in {sight.model.head, (sight.model.head + 1) // 2}:
+        expected = sight.rows(revision, when, restricted=True, now=pair.now)
+        assert told_by(snapshot_of(layer, when, revision)) == [by_id(s) for s in expected]
 
 
 def check_rows(data: st.DataObject, sight: NaiveSight, layer: PublishedLayer, pair: Pair) -> None:
