@@ -186,7 +186,7 @@ def uploads(layer: str) -> Iterator[bytes]:
     for place in (p for p in PLACES if p.layer == layer):
         names = [n for n in FIELDS[layer] if not n.endswith(("_code", "_at"))]
         for stated in ([], names[:1], names):
-            yield upload(place.id, place.longitude, {n: "a guess" for n in stated})
+            yield upload(place.id, place.longitude, dict.fromkeys(stated, "a guess"))
 
 
 def upload(feature: str, longitude: float, properties: Mapping[str, str]) -> bytes:

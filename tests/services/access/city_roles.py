@@ -28,7 +28,6 @@ from secret_city import (
     WATER,
     Marker,
 )
-
 from sqlalchemy.engine import Connection
 
 from layers.access import people
