@@ -1,4 +1,4 @@
-"""Sessions of people who browse: begun with a key, kept by a cookie, guarded against other sites."""
+"""Sessions of people who browse: begun with a key, kept by a cookie, theirs alone."""
 
 from __future__ import annotations
 
@@ -89,9 +89,8 @@ def test_over_https_cookies_are_for_https_alone(site: Site, settings: Settings) 
     app = create_app(site.store, replace(settings, base_url="https://map.city.example"))
     with TestClient(app, base_url="https://map.city.example") as client:
         assert "secure" in client.get("/login").headers["set-cookie"].lower()
-        assert (
-            "secure" in Site(site.store, client).sign_in(site.key()).headers["set-cookie"].lower()
-        )
+        began = Site(site.store, client).sign_in(site.key())
+        assert "secure" in began.headers["set-cookie"].lower()
 
 
 def test_the_secret_of_a_session_is_not_kept(site: Site) -> None:
