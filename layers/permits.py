@@ -19,7 +19,7 @@ from layers.editing.restating import read_timelines
 from layers.editing.timelines import FOREVER as FOREVER_SEEN
 from layers.editing.timelines import Values, side_by_side
 from layers.errors import Forbidden
-from layers.model import OPEN_REVISION, Kind, Layer
+from layers.model import OPEN_REVISION, Field, Kind, Layer, Role, Visibility
 from layers.sights import columns_for, lies_in
 from layers.tables import FOREVER, INSTANT, Family, tables_of
 from layers.territories import EVERYWHERE, Territory
@@ -63,15 +63,18 @@ def bounds_of(
 
 
 def fields_kept(bounds: Bounds | None, record: Layer) -> frozenset[str]:
-    """Return the restricted fields that a writer may not state, and so leaves as they are."""
+    """Return the fields that a writer may not state, and so leaves as they are.
+
+    Whoever could state a field that they do not see would learn from a dry run what is in it.
+    """
     if bounds is None:
         return frozenset()
-    restricted = (f.id for f in record.schema.restricted)
-    return frozenset(n for n in restricted if not any(_may_state(p, n) for p in bounds.permits))
+    stated = (*record.schema.stored, *record.schema.restricted)
+    return frozenset(f.id for f in stated if not any(_may_state(p, f) for p in bounds.permits))
 
 
 def check_fields(bounds: Bounds, record: Layer, stated: Iterable[str]) -> None:
-    """Refuse a statement about restricted fields that nobody granted.
+    """Refuse a statement about fields that nobody granted.
 
     Raises
     ------
@@ -286,8 +289,14 @@ def _holds(territory: Territory, start: datetime, end: datetime) -> bool:
     return not early and (territory.end is None or end <= territory.end)
 
 
-def _may_state(permit: Permit, name: str) -> bool:
-    return permit.restricted and (permit.fields is None or name in permit.fields)
+def _may_state(permit: Permit, f: Field) -> bool:
+    # Ids are made of keys, and of an event its time is told: whoever sees it knows them.
+    if f.visibility is Visibility.PUBLIC or f.role in (Role.KEY, Role.EVENT_START):
+        return True
+    if f.id in permit.named:
+        return True
+    granted = permit.restricted if f.is_restricted else permit.internal
+    return granted and (permit.fields is None or f.id in permit.fields)
 
 
 def _chunks(ids: set[str]) -> Iterable[list[str]]:

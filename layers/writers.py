@@ -32,8 +32,10 @@ class Permit:
         Features of which, before and after.
     fields : frozenset of str or None
         Ids of the only fields that may be changed; None for all but restricted ones.
-    restricted : bool
-        Whether restricted fields may be stated, all of them or those among `fields`.
+    restricted, internal : bool
+        Whether restricted and internal fields may be stated, all of them or those among `fields`.
+    named : frozenset of str
+        Ids of single fields that may be stated, of whatever class they are.
     """
 
     verbs: frozenset[Verb]
@@ -41,6 +43,8 @@ class Permit:
     territory: Territory = EVERYWHERE
     fields: frozenset[str] | None = None
     restricted: bool = False
+    internal: bool = True
+    named: frozenset[str] = frozenset()
 
     @property
     def is_unbounded(self) -> bool:

@@ -89,11 +89,13 @@ def _view(terms: Terms) -> View:
 
 def _permit(terms: Terms) -> Permit:
     named = frozenset(terms.fields) - _CLASSES
-    unbounded = bool(_CLASSES & set(terms.fields))
+    classes = _CLASSES & set(terms.fields)
     return Permit(
         terms.role.verbs,
         terms.layers,
         terms.territory,
-        None if unbounded else named,
-        RESTRICTED in terms.fields or bool(named),
+        fields=None if classes else named,
+        restricted=RESTRICTED in classes,
+        internal=bool(classes & {INTERNAL, RESTRICTED}),
+        named=named,
     )

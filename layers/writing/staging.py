@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
 from layers.beliefs import Scope, believed
-from layers.errors import BadPeriod, BadScope, BadValue
+from layers.errors import BadPeriod, BadScope, BadValue, Forbidden
 from layers.model import Kind, Layer, Schema
 from layers.rows import binary_copy
 from layers.rows.columns import Conversion
@@ -273,8 +273,8 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Scope) -> No
 
     Raises
     ------
-    BadScope
-        With the ids.
+    BadScope, Forbidden
+        With the ids; forbidden where the scope is that of a writer's territories.
     """
     if not scope or not stage.record.head:
         return
@@ -284,6 +284,8 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Scope) -> No
     # A feature may have come from elsewhere: what it was there is not what the rows speak of.
     own = Scope({}, scope.territories).condition(elsewhere.c, stage.record)
     ready, e = stage.ready.c, elsewhere.c
+    # What has no code or no shape lies in no territory.
+    own = sa.func.coalesce(own, sa.false())
     abroad = sa.and_(sa.not_(own), ready._s < e._valid_to, ready._e > e._valid_from)
     strangers = (
         sa.select(stage.ready.c._fid)
@@ -293,6 +295,11 @@ def check_ids_in_scope(connection: Connection, stage: Stage, scope: Scope) -> No
         .limit(NAMED)
     )
     ids = connection.scalars(strangers).all()
+    if ids and scope.territories:
+        raise Forbidden(
+            f"{', '.join(map(repr, ids))} of {stage.record.id}: not yours to write, or outside the "
+            "scope; nothing was written. Leave them out, or apply for their area"
+        )
     if ids:
         raise BadScope(
             f"ids {', '.join(map(repr, ids))} live in the layer outside the scope; "

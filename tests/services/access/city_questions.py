@@ -1,8 +1,8 @@
 """Every question that can be put to the application: made of its routes, and what they say.
 
 Nothing that is sent changes the city: what is to be ended, revoked or decided is not there, and
-uploads are dry runs. A path parameter, query parameter or rule that is not known here fails the tests, so that a new
-route is asked with values that could make it tell too much.
+uploads are dry runs. A path parameter or query parameter that is not known here fails the tests, so
+that a new route is asked with values that could make it tell too much.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def _values(name: str, layer: str, template: str) -> Sequence[str]:
     if name == "number" and not layer:
         return ["999999"]
     assert name in PATHS, (
-        f"{template} has a path parameter {name!r} that the access tests can't ask with: add values "
-        "for it to PATHS in tests/services/access/city_questions.py, among them some of layers "
+        f"{template} has a path parameter {name!r} that the access tests can't ask with: add "
+        "values for it to PATHS in tests/services/access/city_questions.py, some of them of layers "
         "that are not everybody's"
     )
     return PATHS[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from secret_city import (
     A_AREA,
@@ -24,7 +24,6 @@ from secret_city import (
     PUBLIC,
     REPORTED,
     RESTRICTED,
-    START,
     WATER,
     Marker,
 )
@@ -37,6 +36,7 @@ from layers.clock import system_clock
 from layers.store import Store
 from layers.territories import Territory, read_area
 
+EVER = datetime.min.replace(tzinfo=UTC)
 NOT_PRIVATE = frozenset({"openland", "innerland", "calls", "zones"})
 WITH_PENDING = NOT_PRIVATE | {"pendland"}
 OF_WATER = frozenset({"innerland", "privland"})
@@ -62,7 +62,7 @@ class Sees:
     fields: frozenset[str] = UP_TO_INTERNAL
     county: str = ""
     by: str = "code"
-    start: datetime = datetime.min.replace(tzinfo=START.tzinfo)
+    start: datetime = EVER
     end: datetime = FOREVER
 
     def shows(self, marker: Marker) -> bool:

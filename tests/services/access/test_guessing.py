@@ -9,10 +9,13 @@ import httpx
 import pytest
 from city_doors import SecretDoors
 from city_questions import upload
-from secret_city import A_CODE, PLACES, RESTRICTED, Place
+from secret_city import A_CODE, PLACES, RESTRICTED, START, Place
+from shapely import Point
 
 from layers.access.grants import Role, Terms
+from layers.edits import Insert
 from layers.territories import Territory
+from layers.writers import Writer
 
 IN_A = Territory(division=A_CODE)
 _PASSING = {"x-request-id", "date"}
@@ -65,12 +68,43 @@ def test_features_of_another_county_are_refused_unread(
         answers.add(told(moved)[:2])
         assert len(answers) == 1, answers
         status, text = answers.pop()
-        assert status == 403
+        assert status == 403, text
         assert not [v for v in ELSEWHERE.values.values() if v in text]
     everybody = doors.granted(Terms(Role.READER, "*"))
     asked = "/collections/innerland/items/ID-innerland-b1/versions"
     (version,) = doors.client.get(asked, headers=everybody).json()["features"]
     assert version["properties"]["i_label"] == ELSEWHERE.values["i_label"]
+
+
+def test_features_of_no_county_are_refused_unread(own_secret_doors: SecretDoors) -> None:
+    """What has no code lies in nobody's county: it is not to be guessed at either."""
+    doors = own_secret_doors
+    key = doors.granted(Terms(Role.EDITOR, "*", IN_A))
+    nowhere = Place("innerland", "ID-innerland-n1", "", 10.7, {"i_label": "nobody's label"})
+    stated = [Insert({"no": nowhere.id, **nowhere.values}, Point(10.7, 50.5), valid_from=START)]
+    doors.store.commit({"innerland": stated}, Writer("tests"), "a place of no county")
+    for how in ({"dry-run": "true"}, {}):
+        right, wrong = (
+            told(send(doors, key, nowhere, {"i_label": v}, **how))[:2]
+            for v in ("nobody's label", "another's label")
+        )
+        assert right == wrong
+        assert right[0] == 403
+
+
+@pytest.mark.parametrize("fields", [("internal",), ("internal", "o_owner"), ("o_owner",)])
+def test_a_restricted_field_that_was_granted_lets_no_other_be_guessed(
+    own_secret_doors: SecretDoors, fields: tuple[str, ...]
+) -> None:
+    doors = own_secret_doors
+    place = next(p for p in PLACES if p.id == "ID-openland-b1")
+    key = doors.granted(Terms(Role.EDITOR, "layer:openland", fields=fields))
+    right, wrong = (
+        told(send(doors, key, place, {"o_phone": v}, **{"dry-run": "true"}))[:2]
+        for v in (place.values["o_phone"], "another phone")
+    )
+    assert right == wrong
+    assert right[0] == 403
 
 
 def test_restricted_values_cannot_be_guessed_by_whom_they_are_not_open_to(
