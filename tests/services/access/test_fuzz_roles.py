@@ -24,7 +24,8 @@ NASTY = (
     "'", '"', "'; DROP TABLE live.openland; --", "${7*7}", "{{7*7}}", "<script>", "nan", "inf",
     "1e400", "-1", "0", "1", "2", "3", "99999999999999999999", "2147483648", "true", "null", "[]",
     "0001-01-01", "9999-12-31", "../..", "2021-01-01/..", "-180,-90,180,90", "10,50,11,51",
-    "x" * 3000,     "html", "json", "mvt", "WebMercatorQuad", "approved", "refused", "*", "layer:openland",
+    "x" * 3000,
+    "html", "json", "mvt", "WebMercatorQuad", "approved", "refused", "*", "layer:openland",
     "layer:privland", "department:water", "reader", "administrator", "330106", "restricted",
     "POLYGON ((0 0, 1 0, 1 1, 0 0))", "person:0000", "key:0000",
 )  # fmt: skip
