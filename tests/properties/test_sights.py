@@ -44,7 +44,7 @@ COMMITS = 9
 VISIBILITY = {
     "b": "internal",
     "n": "internal",
-# pragma: allowlist nextline secret - letters that values are made of
+    # pragma: allowlist nextline secret - letters that values are made of
     "secret": "restricted",
     "phone": "restricted",
     "note": "restricted",
