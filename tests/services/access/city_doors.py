@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 from city_roles import Person, enter
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -49,7 +49,7 @@ class SecretDoors:
                 give(connection, made.caller, given, "tests", now)
         return {"Authorization": f"Bearer {text}"}
 
-    def ask(self, who: str, address: str, method: str = "GET", **more: Any) -> httpx.Response:
+    def ask(self, who: str, address: str, method: str = "GET", **more: Any) -> httpx2.Response:
         """Ask as somebody of the table."""
         headers = {**self.headers[who], **more.pop("headers", {})}
         options = {"headers": headers, "follow_redirects": False}

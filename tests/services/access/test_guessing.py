@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from city_doors import SecretDoors
 from city_questions import upload
@@ -29,7 +29,7 @@ def send(
     place: Place,
     stated: Mapping[str, Any],
     **how: Any,
-) -> httpx.Response:
+) -> httpx2.Response:
     """Upload one feature as it is, with some fields as stated."""
     longitude = how.pop("longitude", place.longitude)
     query = "&".join(f"{k}={v}" for k, v in how.items())
@@ -38,7 +38,7 @@ def send(
     return doors.client.post(address, content=body, headers=dict(headers))
 
 
-def told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
+def told(answer: httpx2.Response) -> tuple[int, str, dict[str, str]]:
     heads = {k: v for k, v in answer.headers.items() if k not in _PASSING}
     return answer.status_code, answer.text, heads
 

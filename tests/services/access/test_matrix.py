@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from urllib.parse import unquote
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from city_doors import SecretDoors
@@ -69,14 +69,14 @@ def told_administrators(who: Person) -> frozenset[str]:
     return who.administers | said | {"o_owner"}
 
 
-def found_in(answer: httpx.Response) -> set[str]:
+def found_in(answer: httpx2.Response) -> set[str]:
     """The texts of the city that an answer has anywhere in it."""
     told = answer.content.decode("utf-8", "replace")
     heads = "\n".join(f"{name}: {value}" for name, value in answer.headers.multi_items())
     return set(known_texts().findall(f"{heads}\n{told}"))
 
 
-def leaks(who: Person, asked: Question, answer: httpx.Response) -> set[str]:
+def leaks(who: Person, asked: Question, answer: httpx2.Response) -> set[str]:
     """The texts in an answer that should not be there."""
     found = found_in(answer) - allowed(who)
     if asked.route in ("/admin", "/admin/audit"):
@@ -88,7 +88,7 @@ def leaks(who: Person, asked: Question, answer: httpx.Response) -> set[str]:
     return found - {text for text in found if text in unquote(sent)}
 
 
-def check_status(who: Person, asked: Question, answer: httpx.Response) -> str | None:
+def check_status(who: Person, asked: Question, answer: httpx2.Response) -> str | None:
     """Return what is wrong with the status of an answer, if anything is."""
     status = answer.status_code
     stranger = 303 if asked.wants_html and asked.method == "GET" else 401

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from city_doors import SecretDoors
@@ -32,7 +32,7 @@ TIMES = ["", "?datetime=2021-06-01", "?revision=1", "?revision=2&datetime=2023-0
 
 def same(
     doors: SecretDoors, who: str, address: str, hidden: str, absent: str, **sent: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     """Ask for something hidden and for something that never was, and see no difference."""
     assert len(hidden) == len(absent)
     answers = [doors.ask(who, address.replace("NAME", n), **sent) for n in (hidden, absent)]
