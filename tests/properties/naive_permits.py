@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import naive_model as naive
@@ -41,7 +41,10 @@ class BoundedLayer(naive.NaiveLayer):
     # The permits that count for the commit that is under way.
     counting: tuple[Permit, ...] | None = None
     # When versions that were over were last put away: others are in force.
-    swept: datetime = datetime.min
+    swept: datetime = datetime.min.replace(tzinfo=UTC)
+    # The present, for what no source or edit says.
+    now: datetime = swept
+    _publishing = False
 
     @classmethod
     def of(cls, layer: naive.NaiveLayer, shapes: Sequence[Any], division: str) -> BoundedLayer:
@@ -54,8 +57,12 @@ class BoundedLayer(naive.NaiveLayer):
     # Commits
 
     def commit(self, publish: naive.Publish) -> naive.Counts | None:
+        def change(trial: BoundedLayer) -> naive.Counts | None:
+            trial._publishing = True
+            return naive.NaiveLayer.commit(trial, publish)
+
         verb = Verb.PUBLISH if publish.reload else Verb.EDIT
-        return self._try(verb, publish.now, lambda trial: naive.NaiveLayer.commit(trial, publish))
+        return self._try(verb, publish.now, change)
 
     def edit(self, edits: Sequence[naive.Edit], now: datetime) -> naive.Counts | None:
         def change(trial: BoundedLayer) -> naive.Counts | None:
@@ -64,14 +71,14 @@ class BoundedLayer(naive.NaiveLayer):
 
         return self._try(Verb.EDIT, now, change)
 
-    def revert(self, revision: int, *, force: bool, now: datetime | None = None) -> Any:
+    def revert(self, revision: int, *, force: bool) -> naive.Counts | None:
         def change(trial: BoundedLayer) -> naive.Counts | None:
             trial._check_named(trial._changed_in(revision))
             return naive.NaiveLayer.revert(trial, revision, force=force)
 
         of_schema = revision > 1 and revision in [since for since, *_ in self.schemas]
         verb = Verb.PUBLISH if of_schema else Verb.EDIT
-        return self._try(verb, now or self.swept, change, whole=of_schema)
+        return self._try(verb, self.now, change, whole=of_schema)
 
     def change_schema(self, open_fields: Iterable[str], restricted: Iterable[str]) -> bool:
         self._count(Verb.PUBLISH, whole=True)
@@ -93,7 +100,7 @@ class BoundedLayer(naive.NaiveLayer):
         if counts is not None:
             trial.swept = now
             trial._check_effect(self)
-            self.__dict__.update(trial.__dict__)
+            self.__dict__.update(trial.__dict__, _publishing=False)
         return counts
 
     def _count(self, verb: Verb, *, whole: bool) -> None:
@@ -237,5 +244,14 @@ class BoundedLayer(naive.NaiveLayer):
         }
         return super()._voids(inside, *others)
 
-    def _restricted(self, values: Mapping[str, Any]) -> naive.Content:
-        return super()._restricted(values)
+    def _assert(self, stated: Any, voids: naive.Belief) -> naive.Counts | None:
+        # Where nothing restricted may be stated, only absences say anything of it.
+        if self._publishing and self.kept and self.kept == set(self.restricted_fields):
+            wanted = self._news(self.opens[-1], naive._assertions(stated, self._open), voids)
+            hidden = self._news(self.restricteds[-1], voids)
+            if not wanted and not hidden:
+                return None
+            counts = naive._counts(self.opens[-1], wanted)
+            self._append(wanted, hidden)
+            return counts
+        return super()._assert(stated, voids)
