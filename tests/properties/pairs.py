@@ -115,6 +115,7 @@ class Pair:
         )
         self.store, self.id = store, layer_id
         self.now = day(2)
+        self.writer = WRITER
         self.recorded: list[datetime] = []
 
     def publish(self, step: Step) -> None:
@@ -169,12 +170,17 @@ class Pair:
 
     def change_schema(
         self, schema: Schema, open_fields: Sequence[str], restricted: Sequence[str]
-    ) -> None:
-        """Give both other fields."""
+    ) -> bool:
+        """Give both other fields; False where both refused."""
         report = self._commit(SchemaChange(schema))
-        changed = self.model.change_schema(open_fields, restricted)
+        try:
+            changed = self.model.change_schema(open_fields, restricted)
+        except naive.Refused as refusal:
+            self._refused(refusal, report)
+            return False
         self._compare(naive.Counts() if changed else None, report)
         self.schema = schema
+        return True
 
     def _refused(self, refusal: naive.Refused, report: Report | LayersError) -> None:
         if not isinstance(report, LayersError):
@@ -198,7 +204,8 @@ class Pair:
     ) -> Report | LayersError:
         reload = Reload(
             FrameSource(frame_of(step.rows, columns)),
-            schema=self.schema,
+            # Who may not publish the whole of a layer can't state what it is.
+            schema=self.schema if self.writer.permits is None else None,
             mode=Mode.RELOAD if step.reload else Mode.UPSERT,
             scope=scope,
             valid_from=valid_from,
@@ -209,7 +216,7 @@ class Pair:
     def _commit(self, change: Change) -> Report | LayersError:
         clock = self.store.with_clock(lambda: self.now)
         try:
-            done = clock.commit({self.id: change}, WRITER, "step")
+            done = clock.commit({self.id: change}, self.writer, "step")
         except LayersError as error:
             return error
         if done.recorded_at is not None:

@@ -79,12 +79,14 @@ class Machine(RuleBasedStateMachine):
         pairs.EVENT_SCHEMA,
     )
 
+    pair_type = Pair
+
     @initialize(event=st.booleans(), worlds=st.integers(1, WORLDS))
     def begin(self, event: bool, worlds: int) -> None:
         pairs.forget_all(self.store.database)
         self.document = {**self.documents[event], "time_zone": ZONE.key}
         self.event, self.worlds = event, range(worlds)
-        self.pair = Pair(self.store, f"machine_{event:d}", History((), event, "last"))
+        self.pair = self.pair_type(self.store, f"machine_{event:d}", History((), event, "last"))
         self.pair.schema = schema_with(self.document, frozenset())[0]
         self.traits: frozenset[str] = frozenset()
         self.pins: list[tuple[int, datetime, bytes]] = []
