@@ -139,8 +139,7 @@ class Desk:
         """
         with self._changing() as (connection, now):
             found = applications.find_application(connection, application_id)
-            may = decision is not Decision.WITHDRAWN and self._may(found.terms)
-            if not may and found.applicant != self.caller.id:
+            if found.applicant != self.caller.id and not self._may(found.terms):
                 raise UnknownCaller(f"there is no application {application_id}")
             own = (application_id, decision, self.caller.id, now, answer)
             made, grant = applications.decide(connection, *own)
