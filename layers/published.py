@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers import catalog, tags
@@ -180,8 +181,8 @@ class PublishedLayer(Reading):
         if not sight.whole and links:
             ids = sorted({i for link in links for i in (link.ancestor, link.descendant)})
             moment = Moment(revision, None, self.clock())
-            select = select_features(record, self.reader, moment, Query(ids=ids))
-            seen = {row._fid for row in connection.execute(select)}
+            rows = select_features(record, self.reader, moment, Query(ids=ids)).subquery()
+            seen = set(connection.scalars(sa.select(rows.c._fid)))
             links = [link for link in links if {link.ancestor, link.descendant} <= seen]
             if record.schema.kind is Kind.STATE:
                 time = Territory(None, None, *sight.time)

@@ -16,6 +16,7 @@ from layers.model import Field, FieldType, Kind, Layer
 from layers.readers import Known, Sight
 from layers.tables import INSTANT, srid_of
 from layers.territories import Territory
+from spatial.crs import parse_crs
 from spatial.periods import Interval
 
 # Names of columns that say whether a row's masked fields are seen; no field's id begins so.
@@ -197,11 +198,25 @@ def stored_area(layer: Layer, area: bytes) -> sa.ColumnElement[Any]:
 # Kept: an area is asked of every read of whoever is granted it.
 @lru_cache(maxsize=256)
 def _transformed(crs: str, area: bytes) -> bytes:
-    shape = shapely.segmentize(shapely.from_wkb(area), _STEP_DEGREES)
+    shape = shapely.from_wkb(area)
+    if not parse_crs(crs).is_geographic:
+        shape = shapely.segmentize(_near(crs, shape), _STEP_DEGREES)
     moved = shapely.transform(shape, lonlat_to(crs), interleaved=False)
     return bytes(shapely.to_wkb(moved))
 
 
+def _near(crs: str, shape: Any) -> Any:
+    """The part of an area that a projection can have: half the world away it folds over."""
+    use = parse_crs(crs).area_of_use
+    if use is None or use.west > use.east:
+        return shape
+    west, east = max(use.west - _MARGIN_DEGREES, -180), min(use.east + _MARGIN_DEGREES, 180)
+    south, north = max(use.south - _MARGIN_DEGREES, -89), min(use.north + _MARGIN_DEGREES, 89)
+    return shape.intersection(shapely.box(west, south, east, north))
+
+
+# How far beyond where a projection is meant to be used what lies there is still looked for.
+_MARGIN_DEGREES = 10.0
 # An edge of an area is straight in longitude and latitude: about a kilometre a piece.
 _STEP_DEGREES = 0.01
 

@@ -164,6 +164,7 @@ class Store:
         with self.database.write() as connection:
             number = tags.find_commit(connection, str(commit))
             tags.write_tag(connection, name, number, writer, note, self.clock())
+            audit.append(connection, audit.by_writer(writer, "tag", commit=number))
 
     def tags(self, reader: Reader) -> list[Tag]:
         """Return the tags, in the order of their commits; none to whom knows no internals."""

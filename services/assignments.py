@@ -215,7 +215,9 @@ def _check_grids(layer: PublishedLayer, grid_types: Sequence[str] | None) -> str
         )
     system = schema.scope[0] if len(schema.scope) == 1 else None
     if system and system not in {f.id for f in layer.reader.fields(layer.record)}:
-        raise UnsuitableLayer(f"grids={name!r}: their types are not open to you")
+        raise UnsuitableLayer(
+            f"grids={name!r}: their types are not open to you; use a key of staff"
+        )
     if grid_types is not None and system is None:
         raise BadParameter(f"grids={name!r} is one system of grids; leave out grid_types")
     return system

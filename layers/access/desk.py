@@ -231,7 +231,10 @@ class Desk:
             self._check_may(terms)
 
     def _check_other(self, grantee: str) -> None:
-        if not self.unbounded and grantee == self.caller.id:
+        own = {self.caller.id}
+        if self.caller.department is not None:
+            own.add(f"department:{self.caller.department}")
+        if not self.unbounded and grantee in own:
             raise Forbidden("nobody grants or closes anything to themselves; ask another one")
 
     def _note(self, connection: Connection, action: str, **detail: str | int) -> None:

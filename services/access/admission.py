@@ -145,7 +145,7 @@ async def identify(
         response = await call_next(request)
     except (LayersError, ServicesError) as error:
         response = await answer_error(request, error)
-    if isinstance(request.state.failure, BadCredential) and cookies.SESSION in request.cookies:
+    if request.state.is_over:
         cookies.drop(response, cookies.SESSION)
     response.headers["X-Request-ID"] = request.state.request_id
     return response
@@ -153,15 +153,15 @@ async def identify(
 
 async def _find_out(request: Request) -> None:
     store: Store = request.app.state.store
-    try:
-        credential = _credential(request)
-        if credential is not None:
-            _admit(request, await _by_credential(request, store, credential))
-        elif (secret := request.cookies.get(cookies.SESSION)) and not _without_session(request):
+    credential = _credential(request)
+    if credential is not None:
+        _admit(request, await _by_credential(request, store, credential))
+    elif (secret := request.cookies.get(cookies.SESSION)) and not _without_session(request):
+        try:
             _admit(request, await run_in_threadpool(store.register.by_session, secret), secret)
-    except BadCredential as error:
-        request.state.failure = error
-        raise
+        except BadCredential:
+            request.state.is_over = True
+            raise
 
 
 async def _by_credential(request: Request, store: Store, credential: str) -> Caller:
@@ -175,7 +175,7 @@ async def _by_credential(request: Request, store: Store, credential: str) -> Cal
 
 def _admit(request: Request, who: Caller, session: str | None = None) -> None:
     state, reader = request.state, who.reader()
-    state.who, state.reader, state.session, state.failure = who, reader, session, None
+    state.who, state.reader, state.session, state.is_over = who, reader, session, False
     state.csrf = "" if session is None else csrf_token(session)
     asked = request.headers.get("x-request-id", "")
     known = getattr(state, "request_id", None)

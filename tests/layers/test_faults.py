@@ -334,7 +334,7 @@ def _end_writer(store: Store) -> None:
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database AS d"
         " ON d.oid = database WHERE datname = current_database() AND locktype = 'advisory'"
     )
-    with store.database.read() as connection:
+    with store.database.inspect() as connection:
         assert set(connection.scalars(ask)) == {True}
 
 

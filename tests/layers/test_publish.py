@@ -48,7 +48,7 @@ def test_a_dry_run_reports_and_writes_nothing(store: Store) -> None:
     assert (counts(report), report.revision, report.dry_run) == ((1, 0, 0), None, True)
     with pytest.raises(UnknownLayer):
         layer(store, "t")
-    with store.database.read(restricted=True) as connection:
+    with store.database.inspect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(tables.layer)) == 0
 
 
@@ -341,7 +341,7 @@ def test_restricted_values_stand_in_the_side_tables_only(store: Store) -> None:
     found_layer = layer(store, "t")
     assert not list(found_layer.diff(found_layer.at(revision=1), found_layer.at()))
     found: dict[str, bool] = {}
-    with store.database.read(restricted=True) as connection:
+    with store.database.inspect() as connection:
         names = connection.execute(
             sa.text(
                 "SELECT schemaname, tablename FROM pg_tables"

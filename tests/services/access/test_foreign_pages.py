@@ -1,4 +1,4 @@
-"""Sessions over HTTP: begun with a key through the page, kept from other sites, and ended."""
+"""What pages of other sites can't do with a session: begin one, use it, lead it astray."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def doors(
     secret_template: str, make_database: Callable[..., str], settings: Settings
 ) -> Iterator[SecretDoors]:
     with open_doors(make_database(secret_template), settings, base_url=SITE) as opened:
-        opened.client.base_url = httpx.URL(SITE)
+        opened.client.base_url = SITE
         yield opened
 
 
@@ -144,9 +144,9 @@ def test_a_wrong_key_begins_nothing(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("after", [
-    "//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "evil.example",
+    "//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "evil",
     "javascript:alert(1)", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", "/\x7f/x",
-    "/%0d%0aSet-Cookie: a=b", "/\r\nSet-Cookie: a=b", "///evil.example", "/login", "", "@evil.example",
+    "/%0d%0aSet-Cookie: a=b", "/\r\nSet-Cookie: a=b", "///evil.example", "/login", "", "@evil",
     "/\u2028evil", "http:/evil.example",
 ])  # fmt: skip
 def test_nobody_is_sent_to_another_site(tab: Tab, after: str) -> None:
@@ -249,9 +249,7 @@ def test_a_key_in_a_header_needs_no_token(tab: Tab) -> None:
     assert tab.post("/account/applications", APPLY, headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "secret", ["broken", "x" * 43, "é".encode().decode("latin-1"), "a b", "%00"]
-)
+@pytest.mark.parametrize("secret", ["broken", "x" * 43, "\u00e9", "a b", "%00"])
 def test_a_broken_session_is_401_and_dropped(tab: Tab, secret: str) -> None:
     cookie = {"Cookie": f"shikong_session={secret}".encode("latin-1")}
     for path in (
@@ -267,7 +265,7 @@ def test_a_broken_session_is_401_and_dropped(tab: Tab, secret: str) -> None:
         dropped = cookies_of(answer)["shikong_session"]
         assert "max-age=0" in dropped.lower()
     assert tab.get("/login", headers=cookie).status_code == 200
-    assert tab.get("/static/vendor/maplibre-gl/LICENSE.txt", headers=cookie).status_code == 200
+    assert tab.get("/static/map.css", headers=cookie).status_code == 200
 
 
 def test_one_can_sign_in_again_with_a_broken_cookie(tab: Tab) -> None:
