@@ -79,8 +79,11 @@ def answer_bytes(
         and is a weak one.
     """
     # Answers of different scope never stand for each other, though they may be the same just now.
-    scope = f"{media_type} {request.state.reader.fingerprint}".encode()
-    digest = hashlib.sha256((body if stable is None else stable) + scope).hexdigest()
+    scope = f"{media_type} {request.state.reader.fingerprint}"
+    if media_type.startswith(HTML):
+        # A page names who is signed in, and has the token of their session in its forms.
+        scope += f" {request.state.who.id} {request.state.csrf}"
+    digest = hashlib.sha256((body if stable is None else stable) + scope.encode()).hexdigest()
     etag = f'"{digest[:32]}"' if stable is None else f'W/"{digest[:32]}"'
     anonymous = request.state.reader.is_anonymous
     cache = IMMUTABLE if pinned else "no-cache"

@@ -44,7 +44,8 @@ async def login_with_key(request: Request) -> Response:
     check_names(request, ())
     sent = await read_form(request)
     kept = request.cookies.get(cookies.SIGN_IN, "")
-    if not kept or not hmac.compare_digest(sent.get("csrf", ""), csrf_token(kept)):
+    given = sent.get("csrf", "").encode()
+    if not kept or not hmac.compare_digest(given, csrf_token(kept).encode()):
         raise Forbidden("this form is not from our page, or is an old one; load the page again")
     after = _next(sent.get("next"))
     store: Store = request.app.state.store
