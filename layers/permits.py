@@ -137,6 +137,8 @@ def check_effect(
             i for ancestor, other, _ in (*links.told, *links.taken_back) for i in (ancestor, other)
         }
     hidden = () if families.restricted is None else (families.restricted,)
+    if _has_internal(record) and not any(p.is_unbounded and p.internal for p in permits):
+        hidden = families.families
     looked_at = _touched(connection, hidden, revision)
     if not any(p.is_unbounded for p in permits):
         every = _touched(connection, families.families, revision)
@@ -266,15 +268,21 @@ def _allows(
     """Whether some permits, taken together, are of the step from one content to another."""
     if was is None or now is None:
         return any(p.fields is None for p in permits)
-    restricted = {f.id for f in record.schema.restricted}
+    classes = {f.id: f.visibility for f in (*record.schema.stored, *record.schema.restricted)}
     changed = {n for n in {*was, *now} if was.get(n) != now.get(n)}
-    return all(
-        any(
-            (p.fields is None or n in p.fields) and (p.restricted or n not in restricted)
-            for p in permits
-        )
-        for n in changed
-    )
+    return all(any(_may_change(p, n, classes.get(n)) for p in permits) for n in changed)
+
+
+def _has_internal(record: Layer) -> bool:
+    return any(f.visibility is Visibility.INTERNAL for f in record.schema.stored)
+
+
+def _may_change(permit: Permit, name: str, visibility: Visibility | None) -> bool:
+    if name in permit.named:
+        return True
+    granted = {Visibility.RESTRICTED: permit.restricted, Visibility.INTERNAL: permit.internal}
+    among = permit.fields is None or name in permit.fields
+    return among and (visibility is None or granted.get(visibility, True))
 
 
 def _is_timed(permit: Permit, record: Layer) -> bool:

@@ -33,7 +33,7 @@ def test_an_upload_becomes_a_revision(own_doors: Any) -> None:
     body = collection(feature("NEW-1", title_deed="Book 1"), feature(title_deed="Book 2"))
     asked = f"{HERE}?valid-from=2020-01-01&message=hello&document=D-1"
     answer = own_doors.client.post(asked, json=body, headers=own_doors.key("publisher"))
-    assert answer.status_code == 201
+    assert answer.status_code == 201, answer.text
     said = answer.json()
     assert (said["revision"], said["created"], said["changed"], said["retired"]) == (5, 1, 1, 0)
     assert said["dry_run"] is False
@@ -206,7 +206,7 @@ def test_restricted_fields_can_be_written_and_not_read(own_doors: Any) -> None:
     assert "right_holder" in refused.json()["detail"]
     assert head(own_doors) == 4
     answer = own_doors.client.post(HERE, json=kept, headers=trusted)
-    assert answer.status_code == 201
+    assert answer.status_code == 201, answer.text
     assert (answer.json()["created"], answer.json()["changed"]) == (0, 0)
     for address in ("/collections/parcels/items/169-100", "/collections/parcels/revisions/5"):
         assert "Ofthisname" not in own_doors.client.get(address, headers=key).text
