@@ -28,12 +28,12 @@ from reading import Read, make_boxes, measure_reads
 from layers.access.desk import Desk
 from layers.access.grants import Role, Terms
 from layers.access.policy import Caller
-from layers.features import Box, as_wkb
 from layers.publish import Reload
 from layers.readers import Reader
+from layers.reading.features import Box, as_wkb
+from layers.reading.sights import shown
 from layers.schemas.documents import read_schema
 from layers.servers.embedded import running_cluster
-from layers.sights import shown
 from layers.sources import FrameSource
 from layers.store import Store, open_store
 from layers.territories import Territory

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from city.parcels import parcels
 from measuring import backend_seconds
 
-from layers.features import Box, as_wkb
 from layers.model import Schema
 from layers.publish import Reload
 from layers.readers import Reader
+from layers.reading.features import Box, as_wkb
 from layers.sources import FrameSource
 from layers.store import PublishedLayer, Store
 from layers.writers import Writer

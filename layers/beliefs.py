@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import OPEN_REVISION, Layer
+from layers.reading.sights import columns_for, lies_in
 from layers.sameness import content_hash
-from layers.sights import columns_for, lies_in
 from layers.tables import FOREVER, Family, column_type
 from layers.territories import Territory
 

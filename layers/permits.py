@@ -20,7 +20,7 @@ from layers.editing.timelines import FOREVER as FOREVER_SEEN
 from layers.editing.timelines import Values, side_by_side
 from layers.errors import Forbidden
 from layers.model import OPEN_REVISION, Field, Kind, Layer, Role, Visibility
-from layers.sights import columns_for, lies_in
+from layers.reading.sights import columns_for, lies_in
 from layers.tables import FOREVER, INSTANT, Family, tables_of
 from layers.territories import EVERYWHERE, Territory
 from layers.writers import Bounds, Permit, Verb, Writer

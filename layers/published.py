@@ -12,16 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers import catalog, tags
-from layers.changes import read_changes, read_feature_changes
 from layers.clock import Clock, system_clock
 from layers.descent import read_lineage
-from layers.differences import read_differences
 from layers.errors import BadQuery, UnknownRevision
-from layers.extents import Extent, read_extent
-from layers.features import Moment, Query, select_features
 from layers.model import Change, Kind, Layer, Link, Revision, Schema, VersionChange
-from layers.snapshots import Reading, Snapshot
-from layers.tallies import Tallies, as_seen
+from layers.reading.changes import read_changes, read_feature_changes
+from layers.reading.differences import read_differences
+from layers.reading.extents import Extent, read_extent
+from layers.reading.features import Moment, Query, select_features
+from layers.reading.snapshots import Reading, Snapshot
+from layers.reading.tallies import Tallies, as_seen
 from layers.territories import Territory
 from spatial.periods import Interval, parse_datetime
 

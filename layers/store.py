@@ -27,13 +27,13 @@ from layers.commits import Change, Committed, Statement
 from layers.database import Database, connect, reachable
 from layers.edits import Revert
 from layers.errors import Forbidden, UnknownLayer
-from layers.extents import Extent
 from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
 from layers.readers import Reader
-from layers.snapshots import Snapshot
-from layers.tallies import Tallies, as_seen
+from layers.reading.extents import Extent
+from layers.reading.snapshots import Snapshot
+from layers.reading.tallies import Tallies, as_seen
 from layers.writers import Verb, Writer
 
 __all__ = ["PublishedLayer", "Snapshot", "Store", "open_store"]

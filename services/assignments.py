@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layers.features import Box
 from layers.model import Kind
 from layers.readers import Reader
+from layers.reading.features import Box
 from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter, ServicesError
 from spatial.assignment import assign, summarise

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from layers.features import Box
 from layers.model import Layer
+from layers.reading.features import Box
 from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant

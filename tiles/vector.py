@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from layers.features import finite
 from layers.model import Layer
-from layers.sights import FLAG
+from layers.reading.features import finite
+from layers.reading.sights import FLAG
 from layers.store import Snapshot
 from tiles.errors import NotAnInstant
 from tiles.grids import Place

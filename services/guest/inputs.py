@@ -14,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from layers.features import Box
+from layers.reading.features import Box
 from services.errors import BadParameter
 from services.guest.execution import explain
 

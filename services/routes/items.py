@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.errors import UnknownFeature
-from layers.features import Query
 from layers.model import Kind
+from layers.reading.features import Query
 from layers.store import PublishedLayer, Snapshot
 from services.access.admission import Admitted
 from services.access.rules import Rule

@@ -20,11 +20,11 @@ from layers.commits import Change
 from layers.database import Database
 from layers.edits import Edit, Revert
 from layers.errors import LayersError
-from layers.features import Moment, Query, as_wkb, select_features
 from layers.keeping.verify import verify
 from layers.model import Mode, Schema
 from layers.publish import Reload
 from layers.readers import Reader
+from layers.reading.features import Moment, Query, as_wkb, select_features
 from layers.report import Report
 from layers.schema_changes import SchemaChange
 from layers.schemas.documents import parse_schema

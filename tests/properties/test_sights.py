@@ -32,7 +32,7 @@ from layers.errors import BadQuery
 from layers.model import Visibility
 from layers.published import PublishedLayer
 from layers.readers import Reader, View
-from layers.snapshots import Snapshot
+from layers.reading.snapshots import Snapshot
 from layers.store import Store, open_store
 from layers.territories import Territory
 from spatial.periods import Interval

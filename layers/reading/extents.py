@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from pyproj import Transformer
 from sqlalchemy.engine import Connection
 
-from layers.boxes import Box
-from layers.features import finite
 from layers.model import OPEN_REVISION, Layer
 from layers.readers import Reader
-from layers.sights import Eye
+from layers.reading.boxes import Box
+from layers.reading.features import finite
+from layers.reading.sights import Eye
 from layers.tables import tables_of
 from spatial.crs import CRS84, parse_crs
 

@@ -14,13 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from pyproj import CRS
 
-from layers import restricted
-from layers.boxes import LONLAT, Box, meets_box
-from layers.filters import equals, holds
 from layers.model import Layer
-from layers.moments import Moment, branches, written
 from layers.readers import Reader
-from layers.sights import Eye, Shown, shown
+from layers.reading import restricted
+from layers.reading.boxes import LONLAT, Box, meets_box
+from layers.reading.filters import equals, holds
+from layers.reading.moments import Moment, branches, written
+from layers.reading.sights import Eye, Shown, shown
 from layers.tables import FOREVER, INSTANT, srid_of
 
 __all__ = ["Box", "Moment", "Query", "select_features"]
@@ -87,7 +87,7 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     Select
         Columns ``_fid``, ``_valid_from``, ``_valid_to`` (infinity while open), ``_hash``,
         ``_geom``, then one a field, then those that say in which rows masked fields are seen
-        (`layers.sights.Shown`); ordered by id and start where a page is wanted.
+        (`layers.reading.sights.Shown`); ordered by id and start where a page is wanted.
 
     Raises
     ------

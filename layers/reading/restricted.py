@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import Layer
-from layers.moments import Moment, restricted_branches
-from layers.sights import Shown
+from layers.reading.moments import Moment, restricted_branches
+from layers.reading.sights import Shown
 from layers.tables import INSTANT
 
 
@@ -31,7 +31,7 @@ def joined(
     Parameters
     ----------
     whole : Select
-        Of open versions, as `layers.features.select_features` puts it together.
+        Of open versions, as `layers.reading.features.select_features` puts it together.
     after : tuple of str and datetime, optional
         The key (id, start) after which the page begins.
     """

@@ -17,7 +17,9 @@ from sqlalchemy.engine import Connection
 from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
-from layers.features import (
+from layers.model import Field, Layer, Schema
+from layers.readers import Reader
+from layers.reading.features import (
     Moment,
     Query,
     as_geojson,
@@ -26,10 +28,8 @@ from layers.features import (
     select_features,
     shown_to,
 )
-from layers.frames import as_frame, as_table
-from layers.model import Field, Layer, Schema
-from layers.readers import Reader
-from layers.sights import Shown
+from layers.reading.frames import as_frame, as_table
+from layers.reading.sights import Shown
 
 _STREAMED = 5000
 

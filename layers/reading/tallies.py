@@ -9,11 +9,11 @@ from threading import Lock
 
 from sqlalchemy.engine import Connection
 
-from layers.changes import read_feature_changes
-from layers.features import Query, count_features, select_features
 from layers.model import Commit, Layer, Revision
-from layers.moments import Moment
 from layers.readers import Reader
+from layers.reading.changes import read_feature_changes
+from layers.reading.features import Query, count_features, select_features
+from layers.reading.moments import Moment
 
 # To count a revision anew takes as long as to read what it touched.
 _MOST_COUNTED = 5_000

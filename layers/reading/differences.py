@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers.features import Moment, Query, finite, select_features, shown_to
 from layers.model import Change, Layer, Version
 from layers.readers import Reader
-from layers.sights import FLAG
+from layers.reading.features import Moment, Query, finite, select_features, shown_to
+from layers.reading.sights import FLAG
 
 _STREAMED = 1000
 Masks = Mapping[str, str]

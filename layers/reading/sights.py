@@ -11,9 +11,9 @@ from typing import Any
 import shapely
 import sqlalchemy as sa
 
-from layers.boxes import lonlat_to
 from layers.model import Field, FieldType, Kind, Layer
 from layers.readers import Known, Sight
+from layers.reading.boxes import lonlat_to
 from layers.tables import INSTANT, srid_of
 from layers.territories import Territory
 from spatial.crs import parse_crs
