@@ -136,7 +136,7 @@ def check_effect(
         left = {
             i for ancestor, other, _ in (*links.told, *links.taken_back) for i in (ancestor, other)
         }
-    hidden = () if families.restricted is None else (families.restricted,)
+    hidden: tuple[Family, ...] = () if families.restricted is None else (families.restricted,)
     if _has_internal(record) and not any(p.is_unbounded and p.internal for p in permits):
         hidden = families.families
     looked_at = _touched(connection, hidden, revision)
