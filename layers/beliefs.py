@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from layers.model import OPEN_REVISION, Layer
 from layers.reading.sights import columns_for, lies_in
 from layers.sameness import content_hash
-from layers.tables import FOREVER, Family, column_type
+from layers.tables import Family, column_type
 from layers.territories import Territory
 
 
@@ -41,26 +41,6 @@ def believed_contents(family: Family) -> sa.CompoundSelect[Any]:
         return sa.select(c._fid, c._valid_from, c._valid_to, content, says.label("_says"))
 
     return sa.union_all(select(live), select(history).where(history._rev_to == OPEN_REVISION))
-
-
-def touched_between(families: Iterable[Family], low: int, high: int) -> sa.CompoundSelect[Any]:
-    """Select the features of which revisions after one, up to another, wrote anything."""
-    parts = []
-    for family in families:
-        live, history = family.live.c, family.history.c
-        parts += [
-            sa.select(live._fid).where(live._rev_from > low, live._rev_from <= high),
-            # Of the live rows few have an end, and an index leads to them.
-            sa.select(live._fid)
-            .where(live._valid_to != FOREVER)
-            .where(live._rev_closed > low, live._rev_closed <= high),
-            sa.select(history._fid).where(history._rev_from > low, history._rev_from <= high),
-            sa.select(history._fid).where(history._rev_closed > low, history._rev_closed <= high),
-            sa.select(history._fid)
-            .where(history._rev_to < OPEN_REVISION)
-            .where(history._rev_to > low, history._rev_to <= high),
-        ]
-    return sa.union(*parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers.beliefs import touched_between
 from layers.descent import NO_LINKS, Links
 from layers.editing.restating import read_timelines
-from layers.editing.timelines import FOREVER as FOREVER_SEEN
-from layers.editing.timelines import Values, side_by_side
 from layers.errors import Forbidden
 from layers.model import OPEN_REVISION, Field, Kind, Layer, Role, Visibility
+from layers.reading.moments import touched_between
 from layers.reading.sights import columns_for, lies_in
+from layers.reading.timelines import FOREVER as FOREVER_SEEN
+from layers.reading.timelines import Values, side_by_side
 from layers.tables import FOREVER, INSTANT, Family, tables_of
 from layers.territories import EVERYWHERE, Territory
 from layers.writers import Bounds, Permit, Verb, Writer

@@ -21,10 +21,10 @@ from layers.editing.statements import (
     read_statements,
     unkeyed_id,
 )
-from layers.editing.timelines import FOREVER, Span, Timeline, put, within, without
 from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, When
 from layers.errors import BadPeriod, EditConflict, Forbidden, UnknownFeature
 from layers.model import Kind, Layer
+from layers.reading.timelines import FOREVER, Span, Timeline, put, within, without
 from layers.report import Findings, Report
 from layers.writing.plans import Planned, count
 from spatial.errors import SpatialError

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers.editing.timelines import FOREVER, Span, Timeline, side_by_side
 from layers.model import OPEN_REVISION, Layer
+from layers.reading.timelines import FOREVER, Span, Timeline, side_by_side
 from layers.tables import FOREVER as INFINITY
 from layers.tables import INSTANT, Family, tables_of, temporary_table
 from layers.writing.staging import Stage, create_stage, hashes

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers import descent
-from layers.beliefs import touched_between
 from layers.descent import Links
 from layers.editing import restating
-from layers.editing.timelines import Span, Timeline, Values, side_by_side
 from layers.edits import Revert
 from layers.errors import RevertConflict
 from layers.model import Layer, Schema
+from layers.reading.moments import touched_between
+from layers.reading.timelines import Span, Timeline, Values, side_by_side
 from layers.report import Findings, Report
 from layers.tables import tables_of
 from layers.writing.plans import Planned, count

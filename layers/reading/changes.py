@@ -13,14 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers.beliefs import touched_between
-from layers.editing.timelines import FOREVER as FOREVER_SEEN
-from layers.editing.timelines import Span, Timeline, side_by_side
 from layers.model import OPEN_REVISION, Layer, Version, VersionChange
 from layers.readers import Reader
 from layers.reading.features import Query, as_wkb, finite, select_features, shown_to
-from layers.reading.moments import Moment
+from layers.reading.moments import Moment, touched_between
 from layers.reading.sights import Eye, Shown, masked, shown
+from layers.reading.timelines import FOREVER as FOREVER_SEEN
+from layers.reading.timelines import Span, Timeline, side_by_side
 from layers.tables import FOREVER, tables_of
 
 ASSERTED, RETRACTED = "asserted", "retracted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -150,3 +151,23 @@ def written(table: sa.Table, low: int, high: int) -> sa.ColumnElement[bool]:
         # Few live rows have an end, and an index leads to them; none is taken back.
         return sa.or_(begun, sa.and_(c._valid_to != FOREVER, ended))
     return sa.or_(begun, ended, sa.and_(c._rev_to < OPEN_REVISION, taken_back))
+
+
+def touched_between(families: Iterable[Family], low: int, high: int) -> sa.CompoundSelect[Any]:
+    """Select the features of which revisions after one, up to another, wrote anything."""
+    parts = []
+    for family in families:
+        live, history = family.live.c, family.history.c
+        parts += [
+            sa.select(live._fid).where(live._rev_from > low, live._rev_from <= high),
+            # Of the live rows few have an end, and an index leads to them.
+            sa.select(live._fid)
+            .where(live._valid_to != FOREVER)
+            .where(live._rev_closed > low, live._rev_closed <= high),
+            sa.select(history._fid).where(history._rev_from > low, history._rev_from <= high),
+            sa.select(history._fid).where(history._rev_closed > low, history._rev_closed <= high),
+            sa.select(history._fid)
+            .where(history._rev_to < OPEN_REVISION)
+            .where(history._rev_to > low, history._rev_to <= high),
+        ]
+    return sa.union(*parts)
