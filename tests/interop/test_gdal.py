@@ -60,7 +60,7 @@ def server(demo_template: str, make_database: Callable[..., str]) -> Iterator[st
 
 
 def matched(server: str, query: str) -> int:
-    with urllib.request.urlopen(f"{server}/collections/parcels/items?limit=1{query}") as answer:
+    with urllib.request.urlopen(f"{server}/collections/parcels/items?limit=1&count=exact{query}") as answer:
         return int(orjson.loads(answer.read())["numberMatched"])
 
 
