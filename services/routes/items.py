@@ -117,7 +117,7 @@ def _validator(request: Request, asked: Asked) -> str | None:
         layer.record.id,
         str(moment.revision),
         write_datetime(moment.when),
-        format_instant(moment.now),
+        "" if asked.pinned else format_instant(moment.now),
         sight.fingerprint,
         base_url(request),
         request.app.version,

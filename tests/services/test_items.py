@@ -538,7 +538,7 @@ def test_properties_filter(client: TestClient, data: Path) -> None:
     [
         ("colour=red", "colour"),
         ("BBOX=1,2,3,4", "BBOX"),
-        ("offset=1", "offset"),
+        ("offset=-1", "offset"),
         ("limit=1&limit=2", "limit"),
         ("datetime=2014-01-01&datetime=2015-01-01", "datetime"),
         ("map=1&map=2", "map"),
