@@ -131,7 +131,8 @@ def _read_page(asked: Asked) -> Page:
     rows = asked.snapshot.where(limit=limit + 1).rows(asked.crs)
     matched = None
     if asked.count:
-        matched = asked.snapshot.count()
+        whole = asked.snapshot.where(after=None, backwards=False, sort=(), offset=0)
+        matched = whole.count()
     elif not asked.paged and len(rows) <= limit:
         matched = len(rows)
     elif asked.is_whole:
