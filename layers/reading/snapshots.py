@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
 import pyarrow as pa
 import sqlalchemy as sa
+from pyproj import CRS
 from sqlalchemy.engine import Connection
 
 from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
-from layers.model import Field, Layer, Schema
+from layers.model import Field, Kind, Layer, Schema
 from layers.readers import Reader
 from layers.reading.features import (
     Moment,
@@ -28,10 +30,15 @@ from layers.reading.features import (
     select_features,
     shown_to,
 )
+from layers.reading.forms import Form, written_as
 from layers.reading.frames import as_frame, as_table
 from layers.reading.sights import Shown
+from layers.reading.streams import Part, Patience, read_parts
+from spatial.crs import parse_crs
 
 _STREAMED = 5000
+# Rows of a part: large enough that what is done once a part is nothing to what is done with it.
+_PART = 8192
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Snapshot:
     layer: Reading
     moment: Moment
     query: Query = field(default_factory=Query)
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def schema(self) -> Schema:
@@ -73,6 +81,12 @@ class Snapshot:
     def fields(self) -> tuple[str, ...]:
         """Ids of the fields that the reader sees in some row."""
         return self.shown.names
+
+    @property
+    def has_several(self) -> bool:
+        """Whether one feature may stand here in several versions."""
+        state = self.layer.record.schema.kind is Kind.STATE
+        return state and not isinstance(self.moment.when, datetime)
 
     @cached_property
     def shown(self) -> Shown:
@@ -91,6 +105,14 @@ class Snapshot:
         """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields."""
         with self._reading() as (connection, record):
             return list(connection.execute(as_geojson(self.select(record), record)))
+
+    def placed_rows(self, crs: CRS) -> list[sa.Row[Any]]:
+        """Return `rows` with `_place`: the geometry as GeoJSON of another system."""
+        with self._reading() as (connection, record):
+            select = self.select(record)
+            rows = as_geojson(select, record)
+            place = written_as(Form.GEOJSON, rows.froms[0].c._geom, record, crs)
+            return list(connection.execute(rows.add_columns(place.label("_place"))))
 
     def scalar(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> Any:
         """Return the one value of a select that is built around that of its features."""
@@ -113,6 +135,29 @@ class Snapshot:
         with self._reading() as (connection, record):
             for rows in self._partitions(connection, record, size):
                 yield as_table(rows, record.schema, self._fields(record))
+
+    def parts(self, form: Form = Form.WKB, crs: CRS | None = None) -> Generator[Part, None, None]:
+        """Yield all of its features, fast, in bounded memory, for as long as `patience` lasts.
+
+        Parameters
+        ----------
+        form : Form
+            Of the geometries: WKB, GeoJSON or WKT.
+        crs : CRS, optional
+            Of the geometries; the storage system where absent.
+
+        Raises
+        ------
+        StreamStopped
+            Where nobody reads any more.
+        """
+        with self._reading() as (connection, record):
+            record = record.as_of(self.moment.revision)
+            target = parse_crs(record.schema.crs) if crs is None else crs
+            what, select = self._shown(record), self.select(record)
+            yield from read_parts(
+                connection, select, record, what, form, target, self.patience, _PART
+            )
 
     def read(self, **narrowed: Any) -> gpd.GeoDataFrame:
         """Read its features into a GeoDataFrame in the layer's reference system.
