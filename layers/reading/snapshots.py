@@ -38,7 +38,7 @@ from spatial.crs import parse_crs
 
 _STREAMED = 5000
 # Rows of a part: large enough that what is done once a part is nothing to what is done with it.
-_PART = 8192
+_PART = 4096
 
 
 @dataclass(frozen=True)

@@ -140,38 +140,39 @@ def _messages(
     """Yield the rows of a select as COPY sends them, some at a time; once at least."""
     text, parameters = _composed(connection, select)
     driver: Any = connection.connection.driver_connection
-    # The first part is small: who waits for the first byte waits for it.
-    found, wanted, first = [], min(size, _FIRST_ROWS), True
     with driver.cursor() as cursor, cursor.copy(text, parameters):
-        for message in _received(driver.pgconn, patience):
-            row = without_frame(message, first=first)
-            first = False
-            if row:
-                found.append(row)
-            if len(found) >= wanted:
-                yield found
-                found, wanted = [], size
-                _check(patience)
-    if found or wanted != size:
-        yield found
+        yield from without_frame(_received(driver.pgconn, patience, size))
 
 
-def _received(pgconn: Any, patience: Patience) -> Iterator[Any]:
-    """Yield the messages of a COPY that has begun.
+def _received(pgconn: Any, patience: Patience, size: int) -> Iterator[list[Any]]:
+    """Yield the messages of a COPY that has begun, some at a time.
 
     The driver's own way waits for each row anew, which takes twice as long as to receive it, and
     can't be told to stop while it waits.
     """
+    # The first part is small: who waits for the first byte waits for it.
+    found: list[Any] = []
+    wanted = min(size, _FIRST_ROWS)
     while True:
         length, message = pgconn.get_copy_data(1)
         if length > 0:
-            yield message
+            found.append(message)
+            if len(found) == wanted:
+                yield found
+                found, wanted = [], size
+                _check(patience)
         elif length < 0:
             break
         else:
             _check(patience)
             waiting.select([pgconn.socket], [], [], _LOOK_S)
             pgconn.consume_input()
+    _finish(pgconn)
+    yield found
+
+
+def _finish(pgconn: Any) -> None:
+    """Raise what the database says, where it ended the COPY because something was wrong."""
     while result := pgconn.get_result():
         if result.status != ExecStatus.COMMAND_OK:
             state = (result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b"").decode()

@@ -6,7 +6,7 @@ length of a value stands before it, so where the next column begins is a sum ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,23 @@ def decode(rows: Sequence[bytes | memoryview], kinds: Sequence[pa.DataType]) -> 
     return arrays
 
 
-def without_frame(row: bytes | memoryview, *, first: bool) -> bytes | memoryview:
-    """Return a message without the header that the first one begins with; the trailer is empty."""
-    bare = row[_HEAD:] if first else row
-    return b"" if bare == TRAILER else bare
+def without_frame(parts: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    """Yield the rows among the messages of a COPY: what stands before and after them is left out.
+
+    One part at least is yielded, though it may be empty.
+
+    >>> list(without_frame(iter([[HEADER + b"row", b"row"], [TRAILER]])))
+    [[b'row', b'row'], []]
+    """
+    first = True
+    for messages in parts:
+        if first and messages:
+            # In the same message as the first row, or as the end where there is none.
+            messages[0] = messages[0][_HEAD:]
+            first = False
+        if messages and messages[-1] == TRAILER:
+            messages.pop()
+        yield messages
 
 
 def _column(
