@@ -74,6 +74,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     )
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
+    # Whoever waits for one of these holds a place of the other queue: few may, and not for long.
+    app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
     nouns = (assembly, collections, items, tiles, login, account, administration)

@@ -199,13 +199,18 @@ def answer_bytes(
     if not anonymous:
         cache = cache.replace("public", "private") if pinned else "private, no-cache"
     common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY} | dict(headers or {})
-    if status == 200 and _has(request.headers.get("if-none-match"), etag):
+    if status == 200 and has_tag(request.headers.get("if-none-match"), etag):
         return Response(None, 304, common)
     return Response(body, status, common, media_type)
 
 
-def _has(header: str | None, etag: str) -> bool:
-    if header is None:
+def has_tag(header: str | None, etag: str | None) -> bool:
+    """Return whether a list of tags, as ``If-None-Match`` has it, names one; weak ones count.
+
+    >>> has_tag('"a", W/"b"', '"b"'), has_tag("*", '"a"'), has_tag(None, '"a"'), has_tag("*", None)
+    (True, True, False, False)
+    """
+    if header is None or etag is None:
         return False
     tags = [t.strip().removeprefix("W/") for t in header.split(",")]
     return "*" in tags or etag.removeprefix("W/") in tags

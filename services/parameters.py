@@ -146,6 +146,17 @@ def read_limit(request: Request) -> tuple[int, str | None]:
     return limit, None
 
 
+def read_stream_limit(request: Request) -> int | None:
+    """Read ``limit`` of a stream, which has none where none is asked.
+
+    Raises
+    ------
+    BadParameter
+    """
+    asked = request.query_params.get("limit")
+    return None if asked is None else _whole_number("limit", asked, smallest=1)
+
+
 def read_bbox(request: Request) -> Box | None:
     """Read ``bbox``: four numbers, or six of which the heights are passed over, in CRS84.
 

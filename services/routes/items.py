@@ -23,8 +23,9 @@ from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
-from services.links import address, link, self_links
-from services.negotiation import GEOJSON, JSON, check_format
+from services.formats import ITEM, ITEMS, Format, json_fg
+from services.links import address, format_links, link, self_links
+from services.negotiation import GEOJSON, JSON, check_format, choose_format
 from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import (
@@ -33,11 +34,13 @@ from services.parameters import (
     read_bbox,
     read_limit,
     read_pins,
+    read_stream_limit,
     read_token,
     write_datetime,
     write_token,
 )
 from services.routes.collections import find_layer
+from services.routes.exports import export
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
 
@@ -67,10 +70,8 @@ class Page:
 
     @property
     def pinned(self) -> bool:
-        """Whether this answer can never change; events of a day to come can still happen."""
-        when, now = self.pins.when, self.snapshot.moment.now
-        ended = not isinstance(when, Interval) or when.end is None or when.end <= now
-        return self.pins.complete and ended
+        """Whether this answer can never change."""
+        return is_pinned(self.pins, self.snapshot)
 
     @property
     def shown(self) -> Sequence[sa.Row[Any]]:
@@ -79,23 +80,28 @@ class Page:
 
 
 async def items(request: Request) -> Response:
-    """Answer a page of features."""
-    check_format(request)
-    page = await run_in_threadpool(_read_page, request)
+    """Answer a page of features, or all of them as a stream."""
+    chosen = choose_format(request, ITEMS)
+    if chosen.write is not None:
+        found, pinned = await run_in_threadpool(_read_export, request)
+        return await export(request, found, chosen, None, found.layer.record.id, pinned=pinned)
+    page = await run_in_threadpool(_read_page, request, chosen)
     layer_id = page.layer.record.id
     document = {
         "type": "FeatureCollection",
-        "features": [feature_document(page.snapshot, r, page.several) for r in page.shown],
+        "features": [_feature(page, row, chosen) for row in page.shown],
         "numberMatched": page.matched,
         "numberReturned": len(page.shown),
         "collection": layer_id,
         "revision": page.snapshot.moment.revision,
         "datetime": write_datetime(page.snapshot.moment.when),
         "synthetic": page.layer.record.schema.synthetic,
-        "links": _page_links(request, page),
+        "links": _page_links(request, page, chosen),
     }
     if page.note:
         document["notes"] = [page.note]
+    if chosen.name == "jsonfg":
+        document = json_fg.root(document, page.snapshot, None)
     stable = None
     if page.pins.when is None:
         # The answer says which instant was now; that alone makes it no other answer.
@@ -108,7 +114,7 @@ async def items(request: Request) -> Response:
         request,
         document,
         "items.html",
-        media_type=GEOJSON,
+        media_type=chosen.media_type,
         headers=headers,
         pinned=page.pinned,
         stable=stable,
@@ -119,7 +125,7 @@ async def items(request: Request) -> Response:
 
 async def item(request: Request) -> Response:
     """Answer one feature at an instant, or one version by its own id."""
-    check_format(request)
+    chosen = choose_format(request, ITEM)
     check_names(request, (*TIME, "f"))
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
@@ -127,19 +133,21 @@ async def item(request: Request) -> Response:
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
     await run_in_threadpool(request.state.admitted.note, layer, "item")
-    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
+    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins, chosen)
     document = feature_document(snapshot, row, unique)
     document |= {
         "revision": snapshot.moment.revision,
         "links": _item_links(request, layer, row, snapshot),
     }
+    if chosen.name == "jsonfg":
+        document = json_fg.root(json_fg.feature(document, row), snapshot, None)
     headers = _headers(snapshot)
     headers["Memento-Datetime"] = _http_date(row._valid_from)
     return respond(
         request,
         document,
         "item.html",
-        media_type=GEOJSON,
+        media_type=chosen.media_type,
         headers=headers,
         pinned=pins.complete,
         layer=layer.record,
@@ -219,7 +227,12 @@ def version_id(row: sa.Row[Any]) -> str:
     return f"{row._fid}.{format_version_instant(row._valid_from)}"
 
 
-def _read_page(request: Request) -> Page:
+def _feature(page: Page, row: sa.Row[Any], chosen: Format) -> dict[str, Any]:
+    document = feature_document(page.snapshot, row, page.several)
+    return json_fg.feature(document, row) if chosen.name == "jsonfg" else document
+
+
+def _read_page(request: Request, chosen: Format) -> Page:
     admitted: Admitted = request.state.admitted
     layer = admitted.layer(request.path_params["collectionId"])
     admitted.note(layer, "items")
@@ -231,30 +244,63 @@ def _read_page(request: Request) -> Page:
     query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
     matching = dataclasses.replace(snapshot, query=query)
     paged = matching.where(after=read_token(request), limit=limit + 1)
-    return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)
+    rows = json_fg.read_rows(paged, None) if chosen.name == "jsonfg" else paged.rows()
+    return Page(layer, snapshot, rows, matching.count(), limit, note, pins)
+
+
+def _read_export(request: Request) -> tuple[Snapshot, bool]:
+    """What a stream is made of: all that there is, unless a limit is asked."""
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, "export")
+    pins = read_pins(request, layer.record)
+    snapshot = layer.at(pins.when, **pins.known)
+    check_names(request, (*_OWN, *snapshot.fields))
+    equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
+    query = Query(
+        bbox=read_bbox(request),
+        placeless=True,
+        equal=equal,
+        after=read_token(request),
+        limit=read_stream_limit(request),
+        restricted=True,
+    )
+    return dataclasses.replace(snapshot, query=query), is_pinned(pins, snapshot)
+
+
+def is_pinned(pins: Pins, snapshot: Snapshot) -> bool:
+    """Return whether an answer can never change; events of a day to come can still happen."""
+    when, now = pins.when, snapshot.moment.now
+    ended = not isinstance(when, Interval) or when.end is None or when.end <= now
+    return pins.complete and ended
 
 
 def _read_one(
-    layer: PublishedLayer, feature_id: str, pins: Pins
+    layer: PublishedLayer, feature_id: str, pins: Pins, chosen: Format
 ) -> tuple[Snapshot, sa.Row[Any], bool]:
     """Return the feature's row; of a version id, the row of that version."""
     snapshot = layer.at(pins.when, **pins.known)
     match = _VERSION_ID.fullmatch(feature_id)
     if match is not None:
-        row = _read_version(layer, match[1], match[2], snapshot.moment.revision)
+        row = _read_version(layer, match[1], match[2], snapshot.moment.revision, chosen)
         if row is not None:
             return snapshot, row, True
+    if chosen.name == "jsonfg":
+        rows = json_fg.read_rows(snapshot.where(ids=[feature_id], limit=1), None)
+        if rows:
+            return snapshot, rows[0], False
     return snapshot, snapshot.one(feature_id), False
 
 
 def _read_version(
-    layer: PublishedLayer, feature_id: str, start: str, revision: int
+    layer: PublishedLayer, feature_id: str, start: str, revision: int, chosen: Format
 ) -> sa.Row[Any] | None:
     try:
         wanted = parse_version_instant(start)
     except SpatialError:
         return None
-    rows = layer.versions(feature_id, revision=revision).rows()
+    every = layer.versions(feature_id, revision=revision)
+    rows = json_fg.read_rows(every, None) if chosen.name == "jsonfg" else every.rows()
     return next((row for row in rows if row._valid_from == wanted), None)
 
 
@@ -269,9 +315,9 @@ def _read_versions(
     return snapshot, rows
 
 
-def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
+def _page_links(request: Request, page: Page, chosen: Format) -> list[dict[str, str]]:
     segments = ("collections", page.layer.record.id, "items")
-    links = self_links(request, GEOJSON, *segments)
+    links = format_links(request, ITEMS, chosen, *segments)
     links.append(link(address(request, *segments[:2]), "collection", JSON, "The collection"))
     if len(page.rows) > page.limit:
         last, moment = page.shown[-1], page.snapshot.moment
@@ -283,7 +329,7 @@ def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
         given = request.query_params.multi_items()
         query = {k: v for k, v in given if k not in ("recorded", "commit")}
         href = address(request, *segments, **(query | following))
-        links.append(link(href, "next", GEOJSON, "The next page"))
+        links.append(link(href, "next", chosen.media_type, "The next page"))
     return links
 
 
@@ -330,6 +376,7 @@ def _http_date(instant: datetime) -> str:
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
 _SCHEMA: Mapping[str, Any] = {"$ref": "#/components/schemas/FeatureCollection"}
 _TYPES = (GEOJSON, "text/html")
+_MEDIA_TYPES = tuple(dict.fromkeys(found.media_type.partition(";")[0] for found in ITEMS))
 DOORS = (
     Door(
         "/collections/{collectionId}/items",
@@ -339,8 +386,8 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f"),
-            media_types=_TYPES,
+            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f-items"),
+            media_types=_MEDIA_TYPES,
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
@@ -369,7 +416,7 @@ DOORS = (
             "getFeature",
             "One feature · 单个要素",
             "features",
-            parameters=("collectionId", "featureId", *TIME, "f"),
+            parameters=("collectionId", "featureId", *TIME, "f-item"),
             media_types=_TYPES,
             errors=(400, 401, 404, 406, 410, 422),
         ),
