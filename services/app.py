@@ -13,7 +13,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -29,6 +28,7 @@ from services.access.oidc import Provider
 from services.access.queues import FairQueue
 from services.access.rates import Rates
 from services.access.rules import rule_of
+from services.compression import Compressing
 from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
@@ -66,7 +66,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(Labelling, settings=settings),
-            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(Compressing),
             Middleware(Guarding, rates=rates),
             Middleware(BaseHTTPMiddleware, dispatch=identify),
             Middleware(Limiting, queue=queue, rates=rates),
