@@ -39,14 +39,14 @@ def format_links(
     """Return the links to a document itself: as it is asked for, and in all other formats."""
     query = {k: v for k, v in request.query_params.items() if k != "f"}
     own = address(request, *segments, **request.query_params)
-    found = [link(own, "self", chosen.media_type, "This document")]
+    found = [link(own, "self", chosen.link_type, "This document")]
     for other in offered:
         if other.name != chosen.name:
             # Where a page goes on, a stream of the same begins: it needs no limit.
             left_out = ("limit",) if other.write is not None else ()
             asked = {k: v for k, v in query.items() if k not in left_out}
             href = address(request, *segments, **asked, f=other.name)
-            found.append(link(href, "alternate", other.media_type, other.title))
+            found.append(link(href, "alternate", other.link_type, other.title))
     return found
 
 

@@ -60,6 +60,11 @@ class Format:
     packed: bool = False
 
     @property
+    def link_type(self) -> str:
+        """The media type as links have it: in which letters it is written goes without saying."""
+        return self.media_type.removesuffix("; charset=utf-8")
+
+    @property
     def media_types(self) -> tuple[str, ...]:
         """The media types that ask for it, without parameters; none where only ``f`` does."""
         if self.by_name:

@@ -58,10 +58,10 @@ def _lines(part: Part, *, guarded: bool) -> bytes:
     return joined_lines([*pieces, as_csv(part.geometry), "\r\n"])
 
 
-CSV = Format("csv", "text/csv; charset=utf-8; header=present", "CSV", ".csv", write)
+CSV = Format("csv", "text/csv; header=present; charset=utf-8", "CSV", ".csv", write)
 CSV_EXCEL = Format(
     "csv-excel",
-    "text/csv; charset=utf-8; header=present",
+    "text/csv; header=present; charset=utf-8",
     "CSV for Excel",
     ".csv",
     partial(write, for_excel=True),

@@ -329,7 +329,7 @@ def _page_links(request: Request, page: Page, chosen: Format) -> list[dict[str, 
         given = request.query_params.multi_items()
         query = {k: v for k, v in given if k not in ("recorded", "commit")}
         href = address(request, *segments, **(query | following))
-        links.append(link(href, "next", chosen.media_type, "The next page"))
+        links.append(link(href, "next", chosen.link_type, "The next page"))
     return links
 
 
