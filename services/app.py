@@ -41,6 +41,7 @@ from services.routes import (
     login,
     revisions,
     tiles,
+    versions,
 )
 from services.settings import Settings
 
@@ -76,7 +77,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.rates, app.state.provider = rates, _provider(settings)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    nouns = (assembly, collections, items, tiles, login, account, administration)
+    nouns = (assembly, collections, versions, items, tiles, login, account, administration)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

@@ -30,6 +30,16 @@ def wants_html(request: Request) -> bool:
     return html > 0 and html > max((wanted.get(t, 0.0) for t in _JSON_TYPES), default=0.0)
 
 
+def prefers(request: Request, f: str, media_type: str) -> bool:
+    """Return whether a format is asked for: by ``f``, or by Accept before JSON and pages."""
+    asked = request.query_params.get("f")
+    if asked is not None:
+        return asked == f
+    wanted = _preferences(request.headers.get("accept", "*/*"))
+    others = max((wanted.get(t, 0.0) for t in (*_JSON_TYPES, HTML)), default=0.0)
+    return wanted.get(media_type, 0.0) > others
+
+
 def check_format(request: Request, *, offered: tuple[str, ...] = ("json", "html")) -> None:
     """Refuse a format that is not offered.
 

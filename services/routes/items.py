@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.errors import UnknownFeature
+from layers.errors import FeatureGone
 from layers.model import Kind
 from layers.reading.features import Query
 from layers.store import PublishedLayer, Snapshot
@@ -24,6 +24,15 @@ from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
 from services.links import address, link, self_links
+from services.memento import (
+    answer_gone,
+    gone_links,
+    http_date,
+    kept_revision,
+    link_header,
+    original_link,
+    version_links,
+)
 from services.negotiation import GEOJSON, JSON, check_format
 from services.openapi import TIME, operation
 from services.pages import respond
@@ -37,14 +46,14 @@ from services.parameters import (
     write_datetime,
     write_token,
 )
+from services.profiles import Profile, as_profile, read_profile, rows_of_page
 from services.routes.collections import find_layer
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
 
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
-_PROFILES = "http://www.opengis.net/def/profile/OGC/0/"
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_OWN = ("bbox", *TIME, "limit", "token", "f")
+_OWN = ("bbox", *TIME, "limit", "token", "profile", "f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Page:
     limit: int
     note: str | None
     pins: Pins
+    profile: Profile = Profile.UNIQUE_IDS
 
     @property
     def several(self) -> bool:
@@ -75,7 +85,27 @@ class Page:
     @property
     def shown(self) -> Sequence[sa.Row[Any]]:
         """The rows of the page; one more was read to know whether there is a next."""
-        return self.rows[: self.limit]
+        return self._paged[1]
+
+    @property
+    def _paged(self) -> tuple[Profile, Sequence[sa.Row[Any]]]:
+        asked = self.profile if self.several else Profile.UNIQUE_IDS
+        return rows_of_page(asked, self.rows, self.limit)
+
+    def features(self, request: Request) -> tuple[Profile, list[dict[str, Any]]]:
+        """Return the features of the page, and the profile in which they are."""
+
+        def write(row: sa.Row[Any], unique: bool) -> dict[str, Any]:
+            document = feature_document(self.snapshot, row, unique)
+            if unique:
+                original = original_link(request, self.layer.record.id, row._fid, None)
+                document["links"] = [original]
+            return document
+
+        profile, shown = self._paged
+        if not self.several:
+            return profile, [write(row, False) for row in shown]
+        return as_profile(profile, shown, write)
 
 
 async def items(request: Request) -> Response:
@@ -83,17 +113,21 @@ async def items(request: Request) -> Response:
     check_format(request)
     page = await run_in_threadpool(_read_page, request)
     layer_id = page.layer.record.id
+    profile, features = page.features(request)
     document = {
         "type": "FeatureCollection",
-        "features": [feature_document(page.snapshot, r, page.several) for r in page.shown],
+        "features": features,
         "numberMatched": page.matched,
-        "numberReturned": len(page.shown),
+        "numberReturned": len(features),
         "collection": layer_id,
         "revision": page.snapshot.moment.revision,
         "datetime": write_datetime(page.snapshot.moment.when),
         "synthetic": page.layer.record.schema.synthetic,
         "links": _page_links(request, page),
     }
+    if page.several and page.profile is Profile.TIME_SLICES:
+        # Versions were counted; on which pages they are features is not known before all are read.
+        del document["numberMatched"]
     if page.note:
         document["notes"] = [page.note]
     stable = None
@@ -102,8 +136,7 @@ async def items(request: Request) -> Response:
         stable = orjson.dumps(document | {"datetime": None, "links": []})
     headers = _headers(page.snapshot)
     if page.several:
-        profile = f"{_PROFILES}versions-as-features-unique-ids"
-        headers["Link"] = f'<{profile}>; rel="profile"'
+        headers["Link"] = profile.link
     return respond(
         request,
         document,
@@ -127,14 +160,17 @@ async def item(request: Request) -> Response:
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
     await run_in_threadpool(request.state.admitted.note, layer, "item")
-    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
+    try:
+        snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
+    except FeatureGone as error:
+        links = await run_in_threadpool(_gone_links, request, layer, feature_id, pins)
+        return answer_gone(request, str(error), links)
+    links = await run_in_threadpool(_item_links, request, layer, row, snapshot)
     document = feature_document(snapshot, row, unique)
-    document |= {
-        "revision": snapshot.moment.revision,
-        "links": _item_links(request, layer, row, snapshot),
-    }
+    document |= {"revision": snapshot.moment.revision, "links": links}
     headers = _headers(snapshot)
-    headers["Memento-Datetime"] = _http_date(row._valid_from)
+    headers["Memento-Datetime"] = http_date(row._valid_from)
+    headers["Link"] = link_header(links)
     return respond(
         request,
         document,
@@ -142,54 +178,6 @@ async def item(request: Request) -> Response:
         media_type=GEOJSON,
         headers=headers,
         pinned=pins.complete,
-        layer=layer.record,
-        fields=snapshot.shown.every,
-    )
-
-
-async def versions(request: Request) -> Response:
-    """Answer the versions of a feature, the first first."""
-    check_format(request)
-    check_names(request, ("revision", "recorded", "commit", "f"))
-    layer = await find_layer(request)
-    feature_id = request.path_params["featureId"]
-    pins = read_pins(request, layer.record)
-    await run_in_threadpool(request.state.admitted.note, layer, "versions")
-    snapshot, rows = await run_in_threadpool(_read_versions, layer, feature_id, pins)
-    layer_id = layer.record.id
-    found = []
-    for row in rows:
-        href = address(
-            request,
-            "collections",
-            layer_id,
-            "items",
-            version_id(row),
-            revision=pins.revision,
-        )
-        found.append(
-            feature_document(snapshot, row, True)
-            | {"links": [link(href, "memento", GEOJSON, format_instant(row._valid_from))]}
-        )
-    original = address(request, "collections", layer_id, "items", feature_id)
-    document = {
-        "type": "FeatureCollection",
-        "id": feature_id,
-        "collection": layer_id,
-        "revision": snapshot.moment.revision,
-        "numberReturned": len(found),
-        "features": found,
-        "links": [
-            *self_links(request, GEOJSON, "collections", layer_id, "items", feature_id, "versions"),
-            link(original, "original", GEOJSON, feature_id),
-        ],
-    }
-    return respond(
-        request,
-        document,
-        "versions.html",
-        media_type=GEOJSON,
-        headers=_headers(snapshot),
         layer=layer.record,
         fields=snapshot.shown.every,
     )
@@ -231,7 +219,8 @@ def _read_page(request: Request) -> Page:
     query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
     matching = dataclasses.replace(snapshot, query=query)
     paged = matching.where(after=read_token(request), limit=limit + 1)
-    return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)
+    profile = read_profile(request)
+    return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins, profile)
 
 
 def _read_one(
@@ -258,22 +247,11 @@ def _read_version(
     return next((row for row in rows if row._valid_from == wanted), None)
 
 
-def _read_versions(
-    layer: PublishedLayer, feature_id: str, pins: Pins
-) -> tuple[Snapshot, list[sa.Row[Any]]]:
-    revision = layer.at(**pins.known).moment.revision
-    snapshot = layer.versions(feature_id, revision=revision)
-    rows = snapshot.rows()
-    if not rows:
-        raise UnknownFeature(f"{layer.record.id} has no feature {feature_id!r}")
-    return snapshot, rows
-
-
 def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
     segments = ("collections", page.layer.record.id, "items")
     links = self_links(request, GEOJSON, *segments)
     links.append(link(address(request, *segments[:2]), "collection", JSON, "The collection"))
-    if len(page.rows) > page.limit:
+    if len(page.rows) > len(page.shown):
         last, moment = page.shown[-1], page.snapshot.moment
         following = {
             "token": write_token(last._fid, last._valid_from),
@@ -290,20 +268,21 @@ def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
 def _item_links(
     request: Request, layer: PublishedLayer, row: sa.Row[Any], snapshot: Snapshot
 ) -> list[dict[str, str]]:
-    layer_id, revision = layer.record.id, request.query_params.get("revision")
-    segments = ("collections", layer_id, "items", row._fid)
-    memento = ("collections", layer_id, "items", version_id(row))
-    history = address(request, *segments, "versions", revision=revision)
-    return [
-        *self_links(
-            request, GEOJSON, "collections", layer_id, "items", request.path_params["featureId"]
-        ),
-        link(address(request, *segments), "original", GEOJSON, "The feature, now"),
-        link(address(request, *memento, revision=revision), "memento", GEOJSON, "This version"),
-        link(history, "timemap", GEOJSON, "Its versions"),
-        link(history, "version-history", GEOJSON, "Its versions"),
-        link(address(request, "collections", layer_id), "collection", JSON, "The collection"),
-    ]
+    layer_id, read = layer.record.id, snapshot.moment.revision
+    lifeline = layer.lifeline(row._fid, revision=read)
+    kept = kept_revision(read, read_pins(request, layer.record))
+    links = version_links(request, layer_id, row._fid, lifeline, row._valid_from, kept)
+    links.append(link(address(request, "collections", layer_id), "collection", JSON, "The layer"))
+    return links
+
+
+def _gone_links(
+    request: Request, layer: PublishedLayer, feature_id: str, pins: Pins
+) -> list[dict[str, str]]:
+    revision = layer.at(**pins.known).moment.revision
+    lifeline = layer.lifeline(feature_id, revision=revision)
+    kept = kept_revision(revision, pins)
+    return gone_links(request, layer.record.id, feature_id, lifeline, kept)
 
 
 def _headers(snapshot: Snapshot) -> dict[str, str]:
@@ -320,13 +299,6 @@ def _end(end: datetime | None) -> str:
     return ".." if end is None else format_instant(end)
 
 
-def _http_date(instant: datetime) -> str:
-    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-    day, month = days[instant.weekday()], months[instant.month - 1]
-    return f"{day}, {instant.day:02} {month} {instant.year:04} {instant:%H:%M:%S} GMT"
-
-
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
 _SCHEMA: Mapping[str, Any] = {"$ref": "#/components/schemas/FeatureCollection"}
 _TYPES = (GEOJSON, "text/html")
@@ -339,26 +311,11 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f"),
+            parameters=("collectionId", "bbox", *TIME, "limit", "token", "profile", "f"),
             media_types=_TYPES,
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
-        rule=Rule.LAYER,
-    ),
-    # Before the feature itself, whose id may have slashes.
-    Door(
-        "/collections/{collectionId}/items/{featureId}/versions",
-        "GET",
-        versions,
-        operation(
-            "getVersions",
-            "The versions of a feature · 历史版本",
-            "features",
-            parameters=("collectionId", "featureId", "revision", "recorded", "commit", "f"),
-            media_types=_TYPES,
-            schema=_SCHEMA,
-        ),
         rule=Rule.LAYER,
     ),
     Door(
