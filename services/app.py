@@ -35,9 +35,13 @@ from services.problems import STATUS, answer_error, answer_http_error, problem
 from services.routes import (
     account,
     administration,
+    change_dates,
+    changes,
     collections,
     commits,
+    counts,
     items,
+    lineage,
     login,
     revisions,
     tiles,
@@ -77,7 +81,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.rates, app.state.provider = rates, _provider(settings)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    nouns = (assembly, collections, versions, items, tiles, login, account, administration)
+    past = (versions, lineage, changes, change_dates, counts)
+    nouns = (assembly, collections, *past, items, tiles, login, account, administration)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

@@ -88,21 +88,37 @@ def answer_bytes(
         What there is of the body that says nothing of the present instant: the ETag is made of it,
         and is a weak one.
     """
+    made_of = body if stable is None else stable
+    weak = stable is not None
+    common, unchanged = validated(request, made_of, media_type, pinned=pinned, weak=weak)
+    common |= dict(headers or {})
+    if status == 200 and unchanged:
+        return Response(None, 304, common)
+    return Response(body, status, common, media_type)
+
+
+def validated(
+    request: Request, made_of: bytes, media_type: str, *, pinned: bool = False, weak: bool = False
+) -> tuple[dict[str, str], bool]:
+    """Return the headers by which caches know an answer, and whether the client has it.
+
+    Parameters
+    ----------
+    made_of : bytes
+        Its body, or whatever else tells it from others.
+    """
     # Answers of different scope never stand for each other, though they may be the same just now.
     scope = f"{media_type} {request.state.reader.fingerprint}"
     if media_type.startswith(HTML):
         # A page names who is signed in, and has the token of their session in its forms.
         scope += f" {request.state.who.id} {request.state.csrf}"
-    digest = hashlib.sha256((body if stable is None else stable) + scope.encode()).hexdigest()
-    etag = f'"{digest[:32]}"' if stable is None else f'W/"{digest[:32]}"'
-    anonymous = request.state.reader.is_anonymous
+    digest = hashlib.sha256(made_of + scope.encode()).hexdigest()
+    etag = f'W/"{digest[:32]}"' if weak else f'"{digest[:32]}"'
     cache = IMMUTABLE if pinned else "no-cache"
-    if not anonymous:
+    if not request.state.reader.is_anonymous:
         cache = cache.replace("public", "private") if pinned else "private, no-cache"
-    common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY} | dict(headers or {})
-    if status == 200 and _has(request.headers.get("if-none-match"), etag):
-        return Response(None, 304, common)
-    return Response(body, status, common, media_type)
+    headers = {"ETag": etag, "Cache-Control": cache, "Vary": VARY}
+    return headers, _has(request.headers.get("if-none-match"), etag)
 
 
 def _has(header: str | None, etag: str) -> bool:

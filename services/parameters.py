@@ -8,7 +8,7 @@ import binascii
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -128,22 +128,48 @@ def read_pins(request: Request, layer: Layer) -> Pins:
         raise BadParameter(f"datetime or recorded: {error}") from None
     revision = None
     if "revision" in query:
-        revision = _whole_number("revision", query["revision"], smallest=1)
+        revision = parse_number("revision", query["revision"], smallest=1)
     pinning = [name for name in ("revision", "recorded", "commit") if name in query]
     if len(pinning) > 1:
         raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
     return Pins(when, revision, recorded, query.get("commit"))
 
 
-def read_limit(request: Request) -> tuple[int, str | None]:
+def read_limit(
+    request: Request, default: int = DEFAULT_LIMIT, largest: int = LARGEST_LIMIT
+) -> tuple[int, str | None]:
     """Read ``limit``; return it and, where it was reduced, the sentence that says so."""
-    asked = request.query_params.get("limit")
-    if asked is None:
-        return DEFAULT_LIMIT, None
-    limit = _whole_number("limit", asked, smallest=1)
-    if limit > LARGEST_LIMIT:
-        return LARGEST_LIMIT, f"limit {limit} was reduced to {LARGEST_LIMIT}; follow the next links"
+    limit = read_number(request, "limit", smallest=1)
+    if limit is None:
+        return default, None
+    if limit > largest:
+        return largest, f"limit {limit} was reduced to {largest}; follow the next links"
     return limit, None
+
+
+def read_number(request: Request, name: str, *, smallest: int) -> int | None:
+    """Read a whole number, None where it is not given.
+
+    Raises
+    ------
+    BadParameter
+    """
+    text = request.query_params.get(name)
+    return None if text is None else parse_number(name, text, smallest=smallest)
+
+
+def read_datetime(request: Request, zone: tzinfo) -> datetime | Interval | None:
+    """Read ``datetime``: an instant or an interval, None where it is not given.
+
+    Raises
+    ------
+    BadParameter
+    """
+    text = request.query_params.get("datetime")
+    try:
+        return None if text is None else parse_datetime(text, zone)
+    except SpatialError as error:
+        raise BadParameter(f"datetime: {error}") from None
 
 
 def read_bbox(request: Request) -> Box | None:
@@ -205,7 +231,13 @@ def write_datetime(when: Any) -> str:
     return f"{start}/{end}"
 
 
-def _whole_number(name: str, text: str, *, smallest: int) -> int:
+def parse_number(name: str, text: str, *, smallest: int) -> int:
+    """Read a whole number that fits the database's.
+
+    Raises
+    ------
+    BadParameter
+    """
     if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) < smallest:
         raise BadParameter(f"{name}={text!r}: a whole number of at least {smallest}")
     return int(text)
