@@ -220,7 +220,7 @@ class PublishedLayer(Reading):
         UnknownRevision
             Where the layer has none such.
         """
-        last = self._revision(to)
+        last = self._revision(to) if to else (self.record.head if to is None else 0)
         if not 0 <= after <= last:
             raise UnknownRevision(f"changes run from 0 to {last}; {after} is outside")
         with self.reading() as (connection, record):

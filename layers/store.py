@@ -184,7 +184,9 @@ class Store:
         """
         with self.database.read() as connection:
             records = catalog.list_layers(connection, reader)
-            known = [r.id for r in records if reader.knows_internals(r) and layer_id in (None, r.id)]
+            known = [
+                r.id for r in records if reader.knows_internals(r) and layer_id in (None, r.id)
+            ]
             return tags.read_tags(connection, known)
 
     def approve(self, layer_id: str, writer: Writer) -> None:

@@ -81,13 +81,16 @@ def select_cells(
     BadQuery
         Where events are to be counted by period, and when they were reported is not shown.
     """
-    c = features.subquery("features").c
+    rows = features.subquery("features")
+    c = rows.c
     value, seen = _value(c, what, wanted)
     lasting = layer.schema.kind is Kind.STATE and bool(wanted.edges)
     first, last, within = _places(c, layer, what, wanted.edges)
     columns = (first.label("first"), last.label("last"), value.label("value"))
     counted = sa.func.count().label("n")
-    grouped = sa.select(*columns, counted).where(*seen, *within).group_by(*columns)
+    grouped = (
+        sa.select(*columns, counted).select_from(rows).where(*seen, *within).group_by(*columns)
+    )
     spans = grouped.cte("spans")
     s = spans.c
     cells = sa.select(s.first.label("cell"), s.value, s.n)

@@ -28,7 +28,7 @@ from services.feed import (
     version_lines,
     written,
 )
-from services.links import address, link, self_links
+from services.links import address, link
 from services.negotiation import JSON, check_format, prefers, validated
 from services.openapi import operation
 from services.pages import respond
@@ -126,10 +126,10 @@ async def changes(request: Request) -> Response:
     document = asked.heading() | {
         "changes": shown,
         "numberReturned": len(shown),
-        "links": self_links(request, JSON, "collections", asked.record.id, "changes"),
+        "links": _own_links(request, asked, "json"),
     }
     if len(found) > len(shown):
-        href = _next_address(request, asked, shown[-1]["token"])
+        href = _next_address(request, asked, shown[-1]["token"], "json")
         document["links"].append(link(href, "next", JSON, "The next page"))
     fields = asked.layer.reader.fields(asked.record)
     more: dict[str, Any] = {"layer": asked.record, "fields": fields}
@@ -158,12 +158,12 @@ async def _stream(request: Request, asked: Asked) -> Response:
 
 def _written(request: Request, asked: Asked) -> Generator[bytes]:
     """The lines as bytes: a heading, the changes, and an end, without which they are not whole."""
-    own = self_links(request, NDJSON, "collections", asked.record.id, "changes")
+    own = _own_links(request, asked, "ndjson")
     waiting, size, n, last = [written(asked.heading() | {"links": own})], 0, 0, None
     following = None
     for line in asked.lines():
         if n == asked.limit:
-            following = _next_address(request, asked, str(last))
+            following = _next_address(request, asked, str(last), "ndjson")
             break
         n, last = n + 1, line["token"]
         waiting.append(written(line))
@@ -178,8 +178,29 @@ def _written(request: Request, asked: Asked) -> Generator[bytes]:
 _CHUNK = 64 << 10
 
 
-def _next_address(request: Request, asked: Asked, token: str) -> str:
+def _own_links(request: Request, asked: Asked, f: str) -> list[dict[str, str]]:
+    query = {k: v for k, v in request.query_params.items() if k != "f"}
+    return [
+        link(
+            address(request, "collections", asked.record.id, "changes", **query, f=name),
+            "self" if name == f else "alternate",
+            media_type,
+            title,
+        )
+        for name, media_type, title in _FORMATS
+    ]
+
+
+_FORMATS = (
+    ("ndjson", NDJSON, "A stream of lines"),
+    ("json", JSON, "A document"),
+    ("html", "text/html", "As a page"),
+)
+
+
+def _next_address(request: Request, asked: Asked, token: str, f: str) -> str:
     query = dict(request.query_params) | {"token": token, "from": asked.after, "to": asked.to}
+    query["f"] = f
     if asked.when is not None:
         query["datetime"] = "/".join(dict.fromkeys(map(format_instant, asked.when)))
     return address(request, "collections", asked.record.id, "changes", **query)

@@ -1,4 +1,4 @@
-"""What was, over HTTP: changes, the log, tags, lineage, change dates, counts; as JSON and as pages."""
+"""What was, over HTTP: changes, log, tags, lineage, change dates, counts; JSON and pages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-
-from layers.edits import Insert, split
-from layers.model import Document
-from layers.readers import Reader
-from layers.writers import Writer
 
 PARCELS, CASES = "/collections/parcels", "/collections/incidents"
 EACH = [
@@ -26,7 +21,7 @@ EACH = [
     f"{PARCELS}/counts",
     f"{PARCELS}/counts?by=uyear&period=year",
     f"{CASES}/counts?period=day&limit=3",
-    f"{CASES}/counts?by=status",
+    f"{CASES}/counts?by=state",
     f"{PARCELS}/revisions?limit=2",
     f"{PARCELS}/commits?limit=2",
     f"{PARCELS}/tags",
