@@ -141,10 +141,25 @@ def read_revisions(
 
 
 def read_log(
-    connection: Connection, layer_ids: Sequence[str], document: str | None, limit: int | None
+    connection: Connection,
+    layer_ids: Sequence[str],
+    document: str | None,
+    limit: int | None,
+    *,
+    commit: int | None = None,
+    before: int | None = None,
 ) -> list[Revision]:
-    """Return the revisions of some layers, of one document or of any, newest first."""
+    """Return the revisions of some layers, newest first.
+
+    Parameters
+    ----------
+    document : str, optional
+        Only of commits behind which it stands.
+    commit, before : int, optional
+        Only of one commit, or of those before one.
+    """
     bounds = {"layer_ids": list(layer_ids), "document": document, "limit": limit}
+    bounds |= {"commit": commit, "before": before}
     return [_revision(row) for row in connection.execute(statement("log"), bounds)]
 
 

@@ -34,12 +34,17 @@ from services.problems import STATUS, answer_error, answer_http_error, problem
 from services.routes import (
     account,
     administration,
+    change_dates,
+    changes,
     collections,
     commits,
+    counts,
     items,
+    lineage,
     login,
     revisions,
     tiles,
+    versions,
 )
 from services.settings import Settings
 
@@ -77,7 +82,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    nouns = (assembly, collections, items, tiles, login, account, administration)
+    past = (versions, lineage, changes, change_dates, counts)
+    nouns = (assembly, collections, *past, items, tiles, login, account, administration)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

@@ -144,6 +144,16 @@ def wants_html(request: Request) -> bool:
     return found is not None and found.name == "html"
 
 
+def prefers(request: Request, f: str, media_type: str) -> bool:
+    """Return whether a format is asked for: by ``f``, or by Accept before JSON and pages."""
+    asked = request.query_params.get("f")
+    if asked is not None:
+        return asked == f
+    other = Format(f, media_type, "", "")
+    accept = ", ".join(request.headers.getlist("accept"))
+    return best_of(accept, (GEOJSON_PAGE, HTML_PAGE, other)) is other
+
+
 def check_format(request: Request, *, offered: tuple[str, ...] = ("json", "html")) -> None:
     """Refuse a format that is not offered.
 
@@ -197,16 +207,34 @@ def answer_bytes(
         The tag, where it was known before the answer was made.
     """
     if etag is None:
-        # Answers of different scope never stand for each other, though they may be the same now.
-        scope = f"{media_type} {request.state.reader.fingerprint}"
-        if media_type.startswith(HTML):
-            # A page names who is signed in, and has the token of their session in its forms.
-            scope += f" {request.state.who.id} {request.state.csrf}"
-        etag = make_etag((body if stable is None else stable) + scope.encode())
+        etag = _tag_of(request, body if stable is None else stable, media_type)
         etag = etag if stable is None else f"W/{etag}"
     if status == 200 and has_etag(request, etag):
         return not_modified(request, etag, headers, pinned=pinned)
     return Response(body, status, _common(request, etag, headers, pinned=pinned), media_type)
+
+
+def validated(
+    request: Request, made_of: bytes, media_type: str, *, pinned: bool = False
+) -> tuple[dict[str, str], bool]:
+    """Return the headers by which caches know an answer, and whether the client has it.
+
+    Parameters
+    ----------
+    made_of : bytes
+        Its body, or whatever else tells it from others.
+    """
+    etag = _tag_of(request, made_of, media_type)
+    return _common(request, etag, None, pinned=pinned), has_etag(request, etag)
+
+
+def _tag_of(request: Request, made_of: bytes, media_type: str) -> str:
+    # Answers of different scope never stand for each other, though they may be the same just now.
+    scope = f"{media_type} {request.state.reader.fingerprint}"
+    if media_type.startswith(HTML):
+        # A page names who is signed in, and has the token of their session in its forms.
+        scope += f" {request.state.who.id} {request.state.csrf}"
+    return make_etag(made_of + scope.encode())
 
 
 def make_etag(told: bytes) -> str:
@@ -229,9 +257,8 @@ def not_modified(
 def _common(
     request: Request, etag: str, headers: Mapping[str, str] | None, *, pinned: bool
 ) -> dict[str, str]:
-    anonymous = request.state.reader.is_anonymous
     cache = IMMUTABLE if pinned else "no-cache"
-    if not anonymous:
+    if not request.state.reader.is_anonymous:
         cache = cache.replace("public", "private") if pinned else "private, no-cache"
     return {"ETag": etag, "Cache-Control": cache, "Vary": VARY} | dict(headers or {})
 

@@ -117,7 +117,7 @@ def _json(value: Any) -> str:
 
 
 def _last_segment(address: str) -> str:
-    return unquote(address.rpartition("/")[2])
+    return unquote(address.partition("?")[0].rpartition("/")[2])
 
 
 @cache

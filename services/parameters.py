@@ -8,7 +8,7 @@ import binascii
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -138,22 +138,48 @@ def read_pins(request: Request, layer: Layer) -> Pins:
         raise BadParameter(f"datetime or recorded: {error}") from None
     revision = None
     if "revision" in query:
-        revision = _whole_number("revision", query["revision"], smallest=1)
+        revision = parse_number("revision", query["revision"], smallest=1)
     pinning = [name for name in ("revision", "recorded", "commit") if name in query]
     if len(pinning) > 1:
         raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
     return Pins(when, revision, recorded, query.get("commit"))
 
 
-def read_limit(request: Request) -> int | None:
-    """Read ``limit``, None where it is absent.
+def read_limit(
+    request: Request, default: int = DEFAULT_LIMIT, largest: int = LARGEST_LIMIT
+) -> tuple[int, str | None]:
+    """Read ``limit``; return it and, where it was reduced, the sentence that says so."""
+    limit = read_number(request, "limit", smallest=1)
+    if limit is None:
+        return default, None
+    if limit > largest:
+        return largest, f"limit {limit} was reduced to {largest}; follow the next links"
+    return limit, None
+
+
+def read_number(request: Request, name: str, *, smallest: int) -> int | None:
+    """Read a whole number, None where it is not given.
 
     Raises
     ------
     BadParameter
     """
-    asked = request.query_params.get("limit")
-    return None if asked is None else _whole_number("limit", asked, smallest=1)
+    text = request.query_params.get(name)
+    return None if text is None else parse_number(name, text, smallest=smallest)
+
+
+def read_datetime(request: Request, zone: tzinfo) -> datetime | Interval | None:
+    """Read ``datetime``: an instant or an interval, None where it is not given.
+
+    Raises
+    ------
+    BadParameter
+    """
+    text = request.query_params.get("datetime")
+    try:
+        return None if text is None else parse_datetime(text, zone)
+    except SpatialError as error:
+        raise BadParameter(f"datetime: {error}") from None
 
 
 def page_limit(asked: int | None) -> tuple[int, str | None]:
@@ -177,7 +203,7 @@ def read_offset(request: Request) -> int:
     BadParameter
         Also where it is so large that to count it off would take for ever.
     """
-    offset = _whole_number("offset", request.query_params.get("offset", "0"), smallest=0)
+    offset = parse_number("offset", request.query_params.get("offset", "0"), smallest=0)
     if offset > LARGEST_OFFSET:
         raise BadParameter(f"offset={offset}: at most {LARGEST_OFFSET}; follow the next links")
     return offset
@@ -285,7 +311,13 @@ def write_datetime(when: Any) -> str:
     return f"{start}/{end}"
 
 
-def _whole_number(name: str, text: str, *, smallest: int) -> int:
+def parse_number(name: str, text: str, *, smallest: int) -> int:
+    """Read a whole number that fits the database's.
+
+    Raises
+    ------
+    BadParameter
+    """
     if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) < smallest:
         raise BadParameter(f"{name}={text!r}: a whole number of at least {smallest}")
     return int(text)

@@ -21,11 +21,12 @@ from services.parameters import (
     Pins,
     check_names,
     read_bbox,
-    read_limit,
+    read_number,
     read_offset,
     read_pins,
     read_token,
 )
+from services.profiles import Profile, read_profile
 from services.systems import find_system
 from spatial.crs import crs_uri
 from spatial.periods import Interval
@@ -49,6 +50,7 @@ OWN = (
     "ids",
     "q",
     "count",
+    "profile",
     "f",
 )
 _MOST_IDS = 1000
@@ -73,6 +75,8 @@ class Asked:
         The same where the request names it, None where it doesn't.
     count : bool
         Whether the number of all that match is wanted.
+    profile : Profile
+        How several versions of a feature are to stand in the answer.
     backwards, paged : bool
         Whether it is the page before a token's key; whether it is any but the first.
     """
@@ -84,6 +88,7 @@ class Asked:
     crs: CRS
     place: CRS | None
     count: bool
+    profile: Profile
     backwards: bool
     paged: bool
 
@@ -156,11 +161,12 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
     return Asked(
         layer,
         snapshot,
-        read_limit(request),
+        read_number(request, "limit", smallest=1),
         pins,
         read_crs(request, schema) or LONLAT,
-        place=read_crs(request, schema),
-        count=_reads_exactly(asked.get("count")),
+        read_crs(request, schema),
+        _reads_exactly(asked.get("count")),
+        read_profile(request),
         backwards=token is not None and token[1],
         paged=token is not None or query.offset > 0,
     )

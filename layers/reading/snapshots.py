@@ -139,6 +139,11 @@ class Snapshot:
         with self._reading() as (connection, record):
             return connection.scalar(build(self.select(record), record))
 
+    def fetch(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> list[sa.Row[Any]]:
+        """Return the rows of a select that is built around that of its features."""
+        with self._reading() as (connection, record):
+            return list(connection.execute(build(self.select(record), record)))
+
     def count(self) -> int:
         """Return how many features, or versions, it has."""
         with self._reading() as (connection, record):

@@ -119,6 +119,10 @@ def _links(request: Request, layer: PublishedLayer) -> list[dict[str, str]]:
         link(items, "items", GEOJSON, "Features · 要素"),
         link(f"{items}?f=html", "items", "text/html", "Features as a page"),
         link(address(request, *here, "revisions"), "version-history", JSON, "Revisions · 版本"),
+        link(address(request, *here, "commits"), "related", JSON, "Commits · 提交"),
+        link(address(request, *here, "changes", f="json"), "related", JSON, "Changes · 变更"),
+        link(address(request, *here, "change-dates"), "related", JSON, "Change dates · 变更时刻"),
+        link(address(request, *here, "counts"), "related", JSON, "Counts · 统计"),
         link(address(request, *here, "tiles"), _TILED_BY, JSON, "Vector tiles · 矢量瓦片"),
     ]
 

@@ -16,18 +16,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.errors import UnknownFeature
+from layers.errors import FeatureGone
 from layers.store import PublishedLayer, Snapshot
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
 from services.formats import ITEM, ITEMS, Format, json_fg
-from services.links import address, base_url, format_links, link, self_links
+from services.links import address, base_url, format_links, link
+from services.memento import (
+    answer_gone,
+    gone_links,
+    http_date,
+    kept_revision,
+    link_header,
+    original_link,
+    version_links,
+)
 from services.negotiation import (
     GEOJSON,
     JSON,
-    check_format,
     choose_format,
     has_etag,
     make_etag,
@@ -43,6 +51,7 @@ from services.parameters import (
     write_datetime,
     write_token,
 )
+from services.profiles import Profile, as_profile, rows_of_page
 from services.queries import OWN, Asked, read_crs, read_query
 from services.routes.collections import find_layer
 from services.routes.exports import export
@@ -51,7 +60,6 @@ from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
 
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
-_PROFILES = "http://www.opengis.net/def/profile/OGC/0/"
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 
 
@@ -69,14 +77,41 @@ class Page:
     @property
     def more(self) -> bool:
         """Whether there are rows beyond the page, in the direction in which it was read."""
-        return len(self.rows) > self.limit
+        return len(self.rows) > len(self.shown)
 
     @property
     def shown(self) -> Sequence[sa.Row[Any]]:
         """The rows of the page; one more was read to know whether there are others."""
-        if not self.more:
-            return self.rows
-        return self.rows[1:] if self.asked.backwards else self.rows[:-1]
+        return self._paged[1]
+
+    @property
+    def _paged(self) -> tuple[Profile, Sequence[sa.Row[Any]]]:
+        asked = self.asked
+        if asked.backwards:
+            # What has slices begins with its first version, which may lie further back.
+            return asked.profile.flat, self.rows[-self.limit :]
+        profile = asked.profile if asked.several else Profile.UNIQUE_IDS
+        if asked.snapshot.query.sort:
+            profile = profile.flat
+        return rows_of_page(profile, self.rows, self.limit)
+
+    def features(self, request: Request) -> tuple[Profile, list[dict[str, Any]]]:
+        """Return the features of the page, and the profile in which they are."""
+        asked = self.asked
+
+        def write(row: sa.Row[Any], unique: bool) -> dict[str, Any]:
+            document = feature_document(asked.snapshot, row, unique)
+            if unique:
+                original = original_link(request, asked.layer.record.id, row._fid, None)
+                document["links"] = [original]
+            if self.chosen.name == "jsonfg":
+                document = json_fg.feature(document, row)
+            return document
+
+        profile, shown = self._paged
+        if not asked.several:
+            return profile, [write(row, False) for row in shown]
+        return as_profile(profile, shown, write)
 
 
 async def items(request: Request) -> Response:
@@ -89,7 +124,10 @@ async def items(request: Request) -> Response:
     if known is not None and has_etag(request, known):
         return not_modified(request, known, _headers(asked), pinned=asked.pinned)
     page = await run_in_threadpool(_read_page, asked, chosen)
-    document = _page_document(request, page)
+    profile, document = _page_document(request, page)
+    headers = _headers(asked)
+    if asked.several:
+        headers["Link"] = profile.link
     stable = None
     if not asked.steady:
         # The answer says which instant was now; that alone makes it no other answer.
@@ -99,7 +137,7 @@ async def items(request: Request) -> Response:
         document,
         "items.html",
         media_type=chosen.media_type,
-        headers=_headers(asked),
+        headers=headers,
         pinned=asked.pinned,
         stable=stable,
         etag=known,
@@ -160,32 +198,29 @@ def _read_page(asked: Asked, chosen: Format) -> Page:
     return Page(asked, chosen, limit, () if note is None else (note,), rows, matched)
 
 
-def _page_document(request: Request, page: Page) -> dict[str, Any]:
+def _page_document(request: Request, page: Page) -> tuple[Profile, dict[str, Any]]:
     asked = page.asked
+    profile, features = page.features(request)
     snapshot, layer = asked.snapshot, asked.layer.record
     document: dict[str, Any] = {
         "type": "FeatureCollection",
-        "features": [_feature(page, row) for row in page.shown],
+        "features": features,
         "numberMatched": page.matched,
-        "numberReturned": len(page.shown),
+        "numberReturned": len(features),
         "collection": layer.id,
         "revision": snapshot.moment.revision,
         "datetime": write_datetime(snapshot.moment.when),
         "synthetic": layer.schema.synthetic,
         "links": _page_links(request, page),
     }
-    if page.matched is None:
+    # Versions are counted; how many features have slices is not known before all are read.
+    if page.matched is None or profile is Profile.TIME_SLICES:
         del document["numberMatched"]
     if page.notes:
         document["notes"] = list(page.notes)
     if page.chosen.name == "jsonfg":
-        return json_fg.root(document, snapshot, asked.place)
-    return document
-
-
-def _feature(page: Page, row: sa.Row[Any]) -> dict[str, Any]:
-    document = feature_document(page.asked.snapshot, row, page.asked.several)
-    return json_fg.feature(document, row) if page.chosen.name == "jsonfg" else document
+        document = json_fg.root(document, snapshot, asked.place)
+    return profile, document
 
 
 async def item(request: Request) -> Response:
@@ -200,17 +235,20 @@ async def item(request: Request) -> Response:
     await run_in_threadpool(request.state.admitted.note, layer, "item")
     crs = read_crs(request, layer.record.schema)
     read = partial(_read_rows, crs=crs, chosen=chosen)
-    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins, read)
+    try:
+        snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins, read)
+    except FeatureGone as error:
+        links = await run_in_threadpool(_gone_links, request, layer, feature_id, pins)
+        return answer_gone(request, str(error), links)
+    links = await run_in_threadpool(_item_links, request, layer, row, snapshot)
     document = feature_document(snapshot, row, unique)
-    document |= {
-        "revision": snapshot.moment.revision,
-        "links": _item_links(request, layer, row, snapshot),
-    }
+    document |= {"revision": snapshot.moment.revision, "links": links}
     if chosen.name == "jsonfg":
         document = json_fg.root(json_fg.feature(document, row), snapshot, crs)
     system = crs_uri(crs) if crs is not None and chosen.name != "jsonfg" else _CRS84
     headers = _pinned_to(snapshot, system)
-    headers["Memento-Datetime"] = _http_date(row._valid_from)
+    headers["Memento-Datetime"] = http_date(row._valid_from)
+    headers["Link"] = link_header(links)
     return respond(
         request,
         document,
@@ -218,54 +256,6 @@ async def item(request: Request) -> Response:
         media_type=chosen.media_type,
         headers=headers,
         pinned=pins.complete,
-        layer=layer.record,
-        fields=snapshot.shown.every,
-    )
-
-
-async def versions(request: Request) -> Response:
-    """Answer the versions of a feature, the first first."""
-    check_format(request)
-    check_names(request, ("revision", "recorded", "commit", "f"))
-    layer = await find_layer(request)
-    feature_id = request.path_params["featureId"]
-    pins = read_pins(request, layer.record)
-    await run_in_threadpool(request.state.admitted.note, layer, "versions")
-    snapshot, rows = await run_in_threadpool(_read_versions, layer, feature_id, pins)
-    layer_id = layer.record.id
-    found = []
-    for row in rows:
-        href = address(
-            request,
-            "collections",
-            layer_id,
-            "items",
-            version_id(row),
-            revision=pins.revision,
-        )
-        found.append(
-            feature_document(snapshot, row, True)
-            | {"links": [link(href, "memento", GEOJSON, format_instant(row._valid_from))]}
-        )
-    original = address(request, "collections", layer_id, "items", feature_id)
-    document = {
-        "type": "FeatureCollection",
-        "id": feature_id,
-        "collection": layer_id,
-        "revision": snapshot.moment.revision,
-        "numberReturned": len(found),
-        "features": found,
-        "links": [
-            *self_links(request, GEOJSON, "collections", layer_id, "items", feature_id, "versions"),
-            link(original, "original", GEOJSON, feature_id),
-        ],
-    }
-    return respond(
-        request,
-        document,
-        "versions.html",
-        media_type=GEOJSON,
-        headers=_pinned_to(snapshot),
         layer=layer.record,
         fields=snapshot.shown.every,
     )
@@ -327,17 +317,6 @@ def _find_version(rows: Sequence[sa.Row[Any]], start: str) -> sa.Row[Any] | None
     return next((row for row in rows if row._valid_from == wanted), None)
 
 
-def _read_versions(
-    layer: PublishedLayer, feature_id: str, pins: Pins
-) -> tuple[Snapshot, list[sa.Row[Any]]]:
-    revision = layer.at(**pins.known).moment.revision
-    snapshot = layer.versions(feature_id, revision=revision)
-    rows = snapshot.rows()
-    if not rows:
-        raise UnknownFeature(f"{layer.record.id} has no feature {feature_id!r}")
-    return snapshot, rows
-
-
 def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
     segments = ("collections", page.asked.layer.record.id, "items")
     links = format_links(request, ITEMS, page.chosen, *segments)
@@ -369,28 +348,25 @@ def _beside(request: Request, page: Page, row: sa.Row[Any], *, backwards: bool) 
 def _item_links(
     request: Request, layer: PublishedLayer, row: sa.Row[Any], snapshot: Snapshot
 ) -> list[dict[str, str]]:
-    layer_id, revision = layer.record.id, request.query_params.get("revision")
-    segments = ("collections", layer_id, "items", row._fid)
-    memento = ("collections", layer_id, "items", version_id(row))
-    history = address(request, *segments, "versions", revision=revision)
-    return [
-        *self_links(
-            request, GEOJSON, "collections", layer_id, "items", request.path_params["featureId"]
-        ),
-        link(address(request, *segments), "original", GEOJSON, "The feature, now"),
-        link(address(request, *memento, revision=revision), "memento", GEOJSON, "This version"),
-        link(history, "timemap", GEOJSON, "Its versions"),
-        link(history, "version-history", GEOJSON, "Its versions"),
-        link(address(request, "collections", layer_id), "collection", JSON, "The collection"),
-    ]
+    layer_id, read = layer.record.id, snapshot.moment.revision
+    lifeline = layer.lifeline(row._fid, revision=read)
+    kept = kept_revision(read, read_pins(request, layer.record))
+    links = version_links(request, layer_id, row._fid, lifeline, row._valid_from, kept)
+    links.append(link(address(request, "collections", layer_id), "collection", JSON, "The layer"))
+    return links
+
+
+def _gone_links(
+    request: Request, layer: PublishedLayer, feature_id: str, pins: Pins
+) -> list[dict[str, str]]:
+    revision = layer.at(**pins.known).moment.revision
+    lifeline = layer.lifeline(feature_id, revision=revision)
+    kept = kept_revision(revision, pins)
+    return gone_links(request, layer.record.id, feature_id, lifeline, kept)
 
 
 def _headers(asked: Asked) -> dict[str, str]:
-    headers = _pinned_to(asked.snapshot, asked.crs_uri)
-    if asked.several:
-        profile = f"{_PROFILES}versions-as-features-unique-ids"
-        headers["Link"] = f'<{profile}>; rel="profile"'
-    return headers
+    return _pinned_to(asked.snapshot, asked.crs_uri)
 
 
 def _pinned_to(snapshot: Snapshot, system: str = _CRS84) -> dict[str, str]:
@@ -405,13 +381,6 @@ def _value(value: Any) -> Any:
 
 def _end(end: datetime | None) -> str:
     return ".." if end is None else format_instant(end)
-
-
-def _http_date(instant: datetime) -> str:
-    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-    day, month = days[instant.weekday()], months[instant.month - 1]
-    return f"{day}, {instant.day:02} {month} {instant.year:04} {instant:%H:%M:%S} GMT"
 
 
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
@@ -432,21 +401,6 @@ DOORS = (
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
-        rule=Rule.LAYER,
-    ),
-    # Before the feature itself, whose id may have slashes.
-    Door(
-        "/collections/{collectionId}/items/{featureId}/versions",
-        "GET",
-        versions,
-        operation(
-            "getVersions",
-            "The versions of a feature · 历史版本",
-            "features",
-            parameters=("collectionId", "featureId", "revision", "recorded", "commit", "f"),
-            media_types=_TYPES,
-            schema=_SCHEMA,
-        ),
         rule=Rule.LAYER,
     ),
     Door(

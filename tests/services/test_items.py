@@ -313,6 +313,7 @@ def test_versions_have_ids_of_their_own(client: TestClient) -> None:
     assert 'rel="profile"' in answer.headers["link"]
     for f in answer.json()["features"]:
         assert re.fullmatch(r"169-100\.\d{8}T\d{6}\.\d{6}Z", f["id"])
+        assert [x["rel"] for x in f.pop("links")] == ["original"]
         again = get(client, f"{PARCELS}/{f['id']}")
         assert {k: again[k] for k in f} == f
     assert "link" not in client.get(f"{PARCELS}?ml=169-100").headers
@@ -447,7 +448,7 @@ def test_one_feature_links_and_headers(client: TestClient) -> None:
     assert answer.headers["memento-datetime"] == "Wed, 14 May 2014 04:00:00 GMT"
     found = {x["rel"]: x["href"].removeprefix("http://testserver") for x in answer.json()["links"]}
     assert found["self"] == found["original"] == SOLD
-    assert found["memento"] == f"{SOLD}.20140514T040000.000000Z"
+    assert found["memento"] == f"{SOLD}?datetime=2014-05-14T04%3A00%3A00Z"
     assert found["timemap"] == found["version-history"] == f"{SOLD}/versions"
     assert found["collection"] == "/collections/parcels"
     memento = get(client, found["memento"])

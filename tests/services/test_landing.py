@@ -261,6 +261,7 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             collectionId="parcels",
             featureId="169-100",
             number="1",
+            commitId="1",
             tileMatrixSetId="WebMercatorQuad",
             tileMatrix="13",
             tileRow="3030",
