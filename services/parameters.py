@@ -15,14 +15,19 @@ import orjson
 from starlette.requests import Request
 
 from layers.model import Layer
+from layers.reading.cql2 import TEXT, read_filter
 from layers.reading.features import Box
 from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
+from spatial.crs import parse_crs
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
 _LONGEST = 2_000
+# A polygon of some hundred vertices is longer than any other parameter.
+_LONG = {"filter": 16_000}
+FILTER = ("filter", "filter-lang", "filter-crs")
 LONGEST_BODY_S = 120.0
 
 
@@ -74,8 +79,9 @@ def check_names(request: Request, known: Collection[str]) -> None:
             raise BadParameter(f"there is no parameter {name!r}; {there}")
         if names.count(name) > 1:
             raise BadParameter(f"parameter {name!r} is given twice; give it once")
-        if len(request.query_params[name]) > _LONGEST:
-            raise BadParameter(f"parameter {name!r} is longer than {_LONGEST} characters")
+        longest = _LONG.get(name, _LONGEST)
+        if len(request.query_params[name]) > longest:
+            raise BadParameter(f"parameter {name!r} is longer than {longest} characters")
 
 
 async def read_body(request: Request, largest: int, remedy: str) -> bytes:
@@ -170,6 +176,34 @@ def read_bbox(request: Request) -> Box | None:
             f"bbox={text!r} lies outside -180..180, -90..90, or its south is above its north"
         )
     return west, south, east, north
+
+
+def read_filter_parameters(request: Request) -> dict[str, Any]:
+    """Read ``filter``, ``filter-lang`` and ``filter-crs``, as `Query` takes them.
+
+    Raises
+    ------
+    BadQuery
+        Where the filter can't be read.
+    BadParameter
+        For a reference system that there is not, or a language or system without a filter.
+    """
+    query = request.query_params
+    text = query.get("filter")
+    if text is None:
+        for name in FILTER[1:]:
+            if name in query:
+                raise BadParameter(f"{name} belongs to a filter, and there is none")
+        return {}
+    found: dict[str, Any] = {"filter": read_filter(text, query.get("filter-lang", TEXT))}
+    if "filter-crs" in query:
+        try:
+            found["filter_crs"] = parse_crs(query["filter-crs"])
+        except SpatialError as error:
+            raise BadParameter(f"filter-crs: {error}") from None
+        if not (found["filter_crs"].is_geographic or found["filter_crs"].is_projected):
+            raise BadParameter(f"filter-crs: {query['filter-crs']} has no horizontal plane")
+    return found
 
 
 def read_token(request: Request) -> tuple[str, datetime] | None:

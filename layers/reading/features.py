@@ -18,6 +18,7 @@ from layers.model import Layer
 from layers.readers import Reader
 from layers.reading import restricted
 from layers.reading.boxes import LONLAT, Box, meets_box
+from layers.reading.cql2 import Filter, condition
 from layers.reading.filters import equals, holds
 from layers.reading.moments import Moment, branches, written
 from layers.reading.sights import Eye, Shown, shown
@@ -44,6 +45,10 @@ class Query:
     where : mapping of str to value
         Property to the value that it must have; a list of values of which it must have one; None
         where it must have none; or a comparison such as ``(">=", 100)``.
+    filter : Filter, optional
+        What must hold, in CQL2.
+    filter_crs : CRS
+        Of the geometries in the filter; longitude and latitude unless stated.
     ids : sequence of str, optional
         Features wanted.
     after : tuple of str and datetime, optional
@@ -61,6 +66,8 @@ class Query:
     placeless: bool = False
     equal: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
+    filter: Filter | None = None
+    filter_crs: CRS = LONLAT
     ids: Sequence[str] | sa.CompoundSelect[Any] | None = None
     after: tuple[str, datetime] | None = None
     limit: int | None = None
@@ -102,10 +109,12 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     parts = [reading.select(*branch) for branch in branches(layer, moment)]
     whole = parts[0] if len(parts) == 1 else _together(parts)
     if what.restricted:
-        if query.after is None or moment.instant_of(layer.schema.kind) is not None:
+        if not reading.later_filters and (
+            query.after is None or moment.instant_of(layer.schema.kind) is not None
+        ):
             # Each of these is to give one row at least: more of them are not needed.
             whole = _first(whole, query.limit)
-        whole = restricted.joined(whole, layer, what, moment, query.after)
+        whole = reading.filtered(restricted.joined(whole, layer, what, moment, query.after))
     return _first(whole, query.limit)
 
 
@@ -153,7 +162,7 @@ class _Reading:
             c._hash,
             sa.type_coerce(c._geom, sa.LargeBinary).label("_geom"),
             *(self._column(c, seen, f.id).label(f.id) for f in self.what.fields),
-            *(condition.label(name) for name, condition in seen.items()),
+            *(inside.label(name) for name, inside in seen.items()),
         ).where(*conditions, *self.eye.rows(c, end), *self._narrowed(table, seen))
         return select if self.query.after is None else select.where(self._later(c, start))
 
@@ -170,15 +179,49 @@ class _Reading:
             found.append(sa.or_(inside, c._geom.is_(None)) if query.placeless else inside)
         columns = {f.id: self._column(c, seen, f.id) for f in fields}
         found += [equals(columns, layer, fields, n, text) for n, text in query.equal.items()]
-        for name, condition in query.where.items():
-            found.append(holds(columns, fields, name, condition))
+        for name, wanted in query.where.items():
+            found.append(holds(columns, fields, name, wanted))
             if name in self.what.masks:
                 found.append(seen[self.what.masks[name]])
+        seen_here = columns | {"geometry": c._geom}
+        for part in self.filters:
+            found.append(condition(part, seen_here, layer, fields, query.filter_crs))
         if query.touched is not None:
             found.append(written(table, *query.touched))
         if query.ids is not None:
             found.append(c._fid.in_(query.ids))
         return found
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """What of the filter the open tables can answer, each part to hold."""
+        return tuple(part for part in self._parts if not self._is_later(part))
+
+    @property
+    def later_filters(self) -> tuple[Filter, ...]:
+        """What of the filter is asked of restricted fields: of rows that have them."""
+        return tuple(part for part in self._parts if self._is_later(part))
+
+    def filtered(self, whole: sa.Select[Any]) -> sa.Select[Any]:
+        """Leave out rows that the filter's later parts do not hold for; they are masked already."""
+        if not self.later_filters:
+            return whole
+        rows = whole.subquery("whole").c
+        fields = self.what.every
+        columns = {f.id: rows[f.id] for f in fields} | {"geometry": rows._geom}
+        crs = self.query.filter_crs
+        held = (condition(p, columns, self.layer, fields, crs) for p in self.later_filters)
+        return sa.select(*rows).where(*held)
+
+    @property
+    def _parts(self) -> tuple[Filter, ...]:
+        asked = self.query.filter
+        if asked is None:
+            return ()
+        return asked.parts() if self._is_later(asked) else (asked,)
+
+    def _is_later(self, part: Filter) -> bool:
+        return any(f.id in part.names for f in self.what.restricted)
 
     def _later(self, c: Any, start: Any) -> sa.ColumnElement[bool]:
         assert self.query.after is not None  # noqa: S101 - asked just before

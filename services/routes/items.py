@@ -28,9 +28,11 @@ from services.negotiation import GEOJSON, JSON, check_format
 from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import (
+    FILTER,
     Pins,
     check_names,
     read_bbox,
+    read_filter_parameters,
     read_limit,
     read_pins,
     read_token,
@@ -44,7 +46,7 @@ from spatial.periods import Interval, format_instant, format_version_instant, pa
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
 _PROFILES = "http://www.opengis.net/def/profile/OGC/0/"
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_OWN = ("bbox", *TIME, "limit", "token", "f")
+_OWN = ("bbox", *TIME, *FILTER, "limit", "token", "f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,10 @@ def _read_page(request: Request) -> Page:
     check_names(request, (*_OWN, *snapshot.fields))
     limit, note = read_limit(request)
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
-    query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
+    filtering = read_filter_parameters(request)
+    query = Query(
+        bbox=read_bbox(request), placeless=True, equal=equal, restricted=True, **filtering
+    )
     matching = dataclasses.replace(snapshot, query=query)
     paged = matching.where(after=read_token(request), limit=limit + 1)
     return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)
@@ -339,7 +344,7 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f"),
+            parameters=("collectionId", "bbox", *TIME, *FILTER, "limit", "token", "f"),
             media_types=_TYPES,
             schema=_SCHEMA,
         ),
