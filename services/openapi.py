@@ -220,6 +220,28 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "exact: count all that match, however long it takes · 精确计数",
         "schema": {"type": "string", "enum": ["exact"]},
     },
+    "filter": {
+        "name": "filter",
+        "in": "query",
+        "description": "What must hold of a feature, in CQL2 · 过滤条件",
+        "schema": {"type": "string"},
+    },
+    "filter-lang": {
+        "name": "filter-lang",
+        "in": "query",
+        "description": "The language of the filter · 过滤语言",
+        "schema": {
+            "type": "string",
+            "enum": ["cql2-text", "cql2-json"],
+            "default": "cql2-text",
+        },
+    },
+    "filter-crs": {
+        "name": "filter-crs",
+        "in": "query",
+        "description": "Reference system of the filter's geometries; CRS84 where absent · 坐标系",
+        "schema": {"type": "string", "format": "uri"},
+    },
     "datetime": {
         "name": "datetime",
         "in": "query",

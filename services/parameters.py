@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
-import orjson
 from pyproj import CRS
 from starlette.requests import Request
 
-from layers.model import FieldType, Layer, Schema
+from layers.model import Layer, Schema
 from layers.reading.boxes import LONLAT, Box
-from layers.reading.ordering import Key, Order
+from layers.reading.cql2 import TEXT, read_filter
 from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
 from services.systems import find_system
-from spatial.crs import is_north_first
+from spatial.crs import is_north_first, parse_crs
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
-LARGEST_OFFSET = 10_000_000
 _LONGEST = 2_000
+# A polygon of some hundred vertices is longer than any other parameter.
+_LONG = {"filter": 16_000}
+FILTER = ("filter", "filter-lang", "filter-crs")
 LONGEST_BODY_S = 120.0
 
 
@@ -84,8 +83,9 @@ def check_names(request: Request, known: Collection[str]) -> None:
             raise BadParameter(f"there is no parameter {name!r}; {there}")
         if names.count(name) > 1:
             raise BadParameter(f"parameter {name!r} is given twice; give it once")
-        if len(request.query_params[name]) > _LONGEST:
-            raise BadParameter(f"parameter {name!r} is longer than {_LONGEST} characters")
+        longest = _LONG.get(name, _LONGEST)
+        if len(request.query_params[name]) > longest:
+            raise BadParameter(f"parameter {name!r} is longer than {longest} characters")
 
 
 async def read_body(request: Request, largest: int, remedy: str) -> bytes:
@@ -182,33 +182,6 @@ def read_datetime(request: Request, zone: tzinfo) -> datetime | Interval | None:
         raise BadParameter(f"datetime: {error}") from None
 
 
-def page_limit(asked: int | None) -> tuple[int, str | None]:
-    """Return the features of a page, and the sentence that says so where it was reduced.
-
-    >>> page_limit(None), page_limit(20000)[0]
-    ((100, None), 10000)
-    """
-    if asked is None:
-        return DEFAULT_LIMIT, None
-    if asked > LARGEST_LIMIT:
-        return LARGEST_LIMIT, f"limit {asked} was reduced to {LARGEST_LIMIT}; follow the next links"
-    return asked, None
-
-
-def read_offset(request: Request) -> int:
-    """Read ``offset``, 0 where it is absent.
-
-    Raises
-    ------
-    BadParameter
-        Also where it is so large that to count it off would take for ever.
-    """
-    offset = parse_number("offset", request.query_params.get("offset", "0"), smallest=0)
-    if offset > LARGEST_OFFSET:
-        raise BadParameter(f"offset={offset}: at most {LARGEST_OFFSET}; follow the next links")
-    return offset
-
-
 def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
     """Read ``bbox`` and ``bbox-crs``: four numbers, or six of which the heights are passed over.
 
@@ -248,58 +221,32 @@ def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
     return (west, south, east, north), crs
 
 
-def read_token(request: Request, order: Order) -> tuple[Key, bool] | None:
-    """Read ``token``, which next and prev links carry.
-
-    Returns
-    -------
-    tuple of key and bool
-        The key at which the page begins, and whether it goes backwards from there.
+def read_filter_parameters(request: Request) -> dict[str, Any]:
+    """Read ``filter``, ``filter-lang`` and ``filter-crs``, as `Query` takes them.
 
     Raises
     ------
+    BadQuery
+        Where the filter can't be read.
     BadParameter
+        For a reference system that there is not, or a language or system without a filter.
     """
-    text = request.query_params.get("token")
+    query = request.query_params
+    text = query.get("filter")
     if text is None:
-        return None
-    try:
-        backwards, *values, fid, start = orjson.loads(
-            base64.urlsafe_b64decode(text.encode() + b"==")
-        )
-        if not isinstance(fid, str) or "\x00" in fid or type(backwards) is not bool:
-            raise ValueError
-        kinds = [order.fields[s.name].type for s in order.sorts]
-        key = [_told(value, kind) for value, kind in zip(values, kinds, strict=True)]
-        return (*key, fid, datetime.fromisoformat(start)), backwards
-    except (ValueError, TypeError, AttributeError, binascii.Error, UnicodeError):
-        raise BadParameter("token is none of ours; follow a next or prev link as it is") from None
-
-
-def write_token(key: Key, *, backwards: bool = False) -> str:
-    """Return the token of a page that begins after a key, or ends before it.
-
-    >>> from datetime import UTC
-    >>> write_token(("7", datetime(2014, 1, 1, tzinfo=UTC)))
-    'W2ZhbHNlLCI3IiwiMjAxNC0wMS0wMVQwMDowMDowMFoiXQ'
-    """
-    packed = orjson.dumps([backwards, *key], option=orjson.OPT_UTC_Z)
-    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def _told(value: Any, kind: FieldType) -> Any:
-    """A value of a token as one of the field's type; what it can't be is a ValueError."""
-    if value is None:
-        return None
-    if kind is FieldType.INSTANT:
-        return datetime.fromisoformat(value)
-    if kind is FieldType.DATE:
-        return date.fromisoformat(value)
-    if isinstance(value, str) and "\x00" in value:
-        raise ValueError
-    if kind is FieldType.INTEGER and not (type(value) is int and abs(value) < 2**63):
-        raise ValueError
-    return value
+        for name in FILTER[1:]:
+            if name in query:
+                raise BadParameter(f"{name} belongs to a filter, and there is none")
+        return {}
+    found: dict[str, Any] = {"filter": read_filter(text, query.get("filter-lang", TEXT))}
+    if "filter-crs" in query:
+        try:
+            found["filter_crs"] = parse_crs(query["filter-crs"])
+        except SpatialError as error:
+            raise BadParameter(f"filter-crs: {error}") from None
+        if not (found["filter_crs"].is_geographic or found["filter_crs"].is_projected):
+            raise BadParameter(f"filter-crs: {query['filter-crs']} has no horizontal plane")
+    return found
 
 
 def write_datetime(when: Any) -> str:

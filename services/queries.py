@@ -17,14 +17,15 @@ from layers.reading.features import Query
 from layers.reading.ordering import Sort, check_sorts
 from layers.store import PublishedLayer, Snapshot
 from services.errors import BadParameter
+from services.paging import read_offset, read_token
 from services.parameters import (
+    FILTER,
     Pins,
     check_names,
     read_bbox,
+    read_filter_parameters,
     read_number,
-    read_offset,
     read_pins,
-    read_token,
 )
 from services.profiles import Profile, read_profile
 from services.systems import find_system
@@ -50,6 +51,7 @@ OWN = (
     "ids",
     "q",
     "count",
+    *FILTER,
     "profile",
     "f",
 )
@@ -114,7 +116,7 @@ class Asked:
     def is_whole(self) -> bool:
         """Whether nothing narrows the snapshot."""
         q = self.snapshot.query
-        narrowed = (q.bbox, q.equal, q.where, q.ids, q.q, self.paged)
+        narrowed = (q.bbox, q.equal, q.where, q.filter, q.ids, q.q, self.paged)
         return not any(narrowed)
 
     @property
@@ -145,6 +147,7 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
         equal={k: v for k, v in asked.items() if k not in OWN},
         restricted=True,
         q=asked.get("q"),
+        **read_filter_parameters(request),
         ids=_read_ids(asked.get("ids")),
         sort=_read_sorts(asked.get("sortby")),
         only=_read_fields(asked, snapshot.fields),

@@ -20,6 +20,7 @@ from layers.model import Layer
 from layers.readers import Reader
 from layers.reading import restricted
 from layers.reading.boxes import LONLAT, Box, meets_box
+from layers.reading.cql2 import Filter, condition
 from layers.reading.filters import equals, holds, mentions
 from layers.reading.moments import Moment, branches, written
 from layers.reading.ordering import Key, Order, Sort, check_key
@@ -47,6 +48,10 @@ class Query:
     where : mapping of str to value
         Property to the value that it must have; a list of values of which it must have one; None
         where it must have none; or a comparison such as ``(">=", 100)``.
+    filter : Filter, optional
+        What must hold, in CQL2.
+    filter_crs : CRS
+        Of the geometries in the filter; longitude and latitude unless stated.
     ids : sequence of str, optional
         Features wanted.
     q : str, optional
@@ -74,6 +79,8 @@ class Query:
     placeless: bool = False
     equal: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
+    filter: Filter | None = None
+    filter_crs: CRS = LONLAT
     ids: Sequence[str] | sa.CompoundSelect[Any] | None = None
     q: str | None = None
     sort: tuple[Sort, ...] = ()
@@ -124,7 +131,8 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     whole = parts[0] if len(parts) == 1 else _together(parts)
     if what.restricted:
         keys = reading.order.names
-        whole = reading.after(restricted.joined(whole, layer, what, moment, keys))
+        whole = reading.filtered(restricted.joined(whole, layer, what, moment, keys))
+        whole = reading.after(whole)
     return reading.first(whole)
 
 
@@ -184,7 +192,7 @@ class _Reading:
             c._hash,
             sa.type_coerce(c._geom, sa.LargeBinary).label("_geom"),
             *(column.label(name) for name, column in columns.items()),
-            *(condition.label(name) for name, condition in seen.items()),
+            *(inside.label(name) for name, inside in seen.items()),
             *self.order.keys(columns),
         ).where(*conditions, *self.eye.rows(c, end), *self._narrowed(table, columns, seen))
         if self.query.after is None:
@@ -195,7 +203,9 @@ class _Reading:
     @property
     def is_bounded(self) -> bool:
         """Whether each row read gives one of the page at least: no more are needed than it has."""
-        return not self.what.restricted or self.query.after is None or self._is_instant
+        if not self.what.restricted:
+            return True
+        return not self.later_filters and (self.query.after is None or self._is_instant)
 
     @property
     def _is_instant(self) -> bool:
@@ -246,10 +256,13 @@ class _Reading:
             inside = meets_box(c._geom, layer, query.bbox, query.bbox_crs)
             found.append(sa.or_(inside, c._geom.is_(None)) if query.placeless else inside)
         found += [equals(columns, layer, fields, n, text) for n, text in query.equal.items()]
-        for name, condition in query.where.items():
-            found.append(holds(columns, fields, name, condition))
+        for name, wanted in query.where.items():
+            found.append(holds(columns, fields, name, wanted))
             if name in self.what.masks:
                 found.append(seen[self.what.masks[name]])
+        seen_here = dict(columns) | {"geometry": c._geom}
+        for part in self.filters:
+            found.append(condition(part, seen_here, layer, fields, query.filter_crs))
         if query.q is not None:
             found.append(mentions(columns, fields, query.q))
         if query.touched is not None:
@@ -257,3 +270,34 @@ class _Reading:
         if query.ids is not None:
             found.append(c._fid.in_(query.ids))
         return found
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """What of the filter the open tables can answer, each part to hold."""
+        return tuple(part for part in self._parts if not self._is_later(part))
+
+    @property
+    def later_filters(self) -> tuple[Filter, ...]:
+        """What of the filter is asked of restricted fields: of rows that have them."""
+        return tuple(part for part in self._parts if self._is_later(part))
+
+    def filtered(self, whole: sa.Select[Any]) -> sa.Select[Any]:
+        """Leave out rows that the filter's later parts do not hold for; they are masked already."""
+        if not self.later_filters:
+            return whole
+        rows = whole.subquery("whole").c
+        fields = self.what.every
+        columns = {f.id: rows[f.id] for f in fields} | {"geometry": rows._geom}
+        crs = self.query.filter_crs
+        held = (condition(p, columns, self.layer, fields, crs) for p in self.later_filters)
+        return sa.select(*rows).where(*held)
+
+    @property
+    def _parts(self) -> tuple[Filter, ...]:
+        asked = self.query.filter
+        if asked is None:
+            return ()
+        return asked.parts() if self._is_later(asked) else (asked,)
+
+    def _is_later(self, part: Filter) -> bool:
+        return any(f.id in part.names for f in self.what.restricted)

@@ -213,13 +213,13 @@ def stored_area(layer: Layer, area: bytes) -> sa.ColumnElement[Any]:
 def _transformed(crs: str, area: bytes) -> bytes:
     shape = shapely.from_wkb(area)
     if not parse_crs(crs).is_geographic:
-        shape = shapely.segmentize(_near(crs, shape), _STEP_DEGREES)
+        shape = shapely.segmentize(near(crs, shape), _STEP_DEGREES)
     moved = shapely.transform(shape, lonlat_to(crs), interleaved=False)
     return bytes(shapely.to_wkb(moved))
 
 
-def _near(crs: str, shape: Any) -> Any:
-    """The part of an area that a projection can have: half the world away it folds over."""
+def near(crs: str, shape: Any) -> Any:
+    """Return the part of a shape that a projection can have: half the world away it folds."""
     use = parse_crs(crs).area_of_use
     if use is None or use.west > use.east:
         return shape

@@ -27,17 +27,19 @@ from services.negotiation import JSON, check_format
 from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import (
+    FILTER,
     LARGEST_LIMIT,
     Pins,
     check_names,
     read_bbox,
+    read_filter_parameters,
     read_limit,
     read_pins,
     write_datetime,
 )
 from spatial.periods import Interval, format_instant
 
-_OWN = ("by", "period", "bbox", *TIME, "limit", "f")
+_OWN = ("by", "period", "bbox", "bbox-crs", *FILTER, *TIME, "limit", "f")
 _DEFAULT = 1000
 # Values of a property; the rarer ones are counted together.
 _MOST_VALUES = 100
@@ -122,8 +124,11 @@ def _read_asked(request: Request) -> _Asked:
     equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
     asked = {snapshot.schema.find(name) for name in (*equal, *([by.id] if by else []))}
     restricted = any(f is not None and f.is_restricted for f in asked)
+    narrowed = read_filter_parameters(request)
     box, crs = read_bbox(request, layer.record.schema)
-    query = Query(bbox=box, bbox_crs=crs, placeless=True, equal=equal, restricted=restricted)
+    query = Query(
+        bbox=box, bbox_crs=crs, placeless=True, equal=equal, restricted=restricted, **narrowed
+    )
     snapshot = dataclasses.replace(snapshot, query=query)
     limit, note = read_limit(request, _DEFAULT, LARGEST_LIMIT)
     notes = () if note is None else (note,)
@@ -250,7 +255,12 @@ DOORS = (
             "getCounts",
             "Numbers by period and by property · 统计",
             "features",
-            parameters=("collectionId", "by", "period", "bbox", *TIME, "limit-instants", "f"),
+            parameters=(
+                "collectionId",
+                *(n for n in _OWN if n not in ("limit", "f")),
+                "limit-instants",
+                "f",
+            ),
         ),
         rule=Rule.LAYER,
     ),

@@ -43,13 +43,12 @@ from services.negotiation import (
 )
 from services.openapi import TIME, operation
 from services.pages import respond
+from services.paging import page_limit, write_token
 from services.parameters import (
     Pins,
     check_names,
-    page_limit,
     read_pins,
     write_datetime,
-    write_token,
 )
 from services.profiles import Profile, as_profile, rows_of_page
 from services.queries import OWN, Asked, read_crs, read_query

@@ -20,7 +20,7 @@ from secret_city import FIELDS, LAYERS, PLACES, RESTRICTED, START
 
 from layers import readers
 from services.access.rules import Rule
-from services.parameters import write_token
+from services.paging import write_token
 
 # What differs from request to request, whoever asks for whatever.
 # An ETag is made of the answer, which may say what was asked for.
