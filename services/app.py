@@ -40,6 +40,7 @@ from services.routes import (
     items,
     login,
     revisions,
+    schemas,
     tiles,
 )
 from services.settings import Settings
@@ -76,10 +77,11 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.rates, app.state.provider = rates, _provider(settings)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    nouns = (assembly, collections, items, tiles, login, account, administration)
+    nouns = (assembly, collections, schemas, items, tiles, login, account, administration)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)
+    app.state.paths = frozenset(route.path for route in routes_of(app))
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
     for kind in STATUS:

@@ -14,8 +14,9 @@ from services.errors import NotAcceptable
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+SCHEMA = "application/schema+json"
 HTML = "text/html"
-_JSON_TYPES = ("application/json", "application/geo+json", "application/*", "*/*")
+_JSON_TYPES = (JSON, GEOJSON, SCHEMA, "application/*", "*/*")
 VARY = "Accept, Authorization, Cookie, X-API-Key"
 IMMUTABLE = "public, max-age=31536000, immutable"
 

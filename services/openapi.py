@@ -26,6 +26,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Format of the answer; the Accept header otherwise",
         "schema": {"type": "string", "enum": ["json", "html"]},
     },
+    "f-api": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer: OpenAPI 3.0, a page, or OpenAPI 3.1",
+        "schema": {"type": "string", "enum": ["json", "html", "oas31"]},
+    },
     "f-tile": {
         "name": "f",
         "in": "query",
@@ -126,6 +132,15 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The page to go on to: a path of this server · 登录后转到",
         "schema": {"type": "string"},
     },
+    "property": {
+        "name": "property",
+        "in": "query",
+        "description": "Any property of the collection's queryables, by its own name: the value "
+        "that it must have · 按字段值过滤",
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
     "limit": {
         "name": "limit",
         "in": "query",
@@ -181,7 +196,8 @@ PROBLEM = {
                     "detail": {"type": "string"},
                 },
             }
-        }
+        },
+        "text/html": {"schema": {"type": "string"}},
     },
 }
 

@@ -339,7 +339,7 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f"),
+            parameters=("collectionId", "bbox", *TIME, "limit", "token", "property", "f"),
             media_types=_TYPES,
             schema=_SCHEMA,
         ),

@@ -47,6 +47,8 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "bbox": ["9,49,14,52"],
     "limit": ["1"],
     "token": [],
+    # Stands for properties by their own names; these are asked in test_probing.py.
+    "property": [],
     "document": [f"DOCUMENT-{layer}" for layer in LAYERS],
     "lang": ["zh"],
     "next": ["/collections"],
