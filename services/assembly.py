@@ -102,7 +102,7 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
         for method, described in methods.items():
             methods[method] = with_common(described, method, None)
     for door in app.state.doors:
-        described = with_common(door.operation, door.method, door.rule)
+        described = as_3_0(with_common(door.operation, door.method, door.rule))
         paths.setdefault(door.path, {})[door.method.lower()] = described
     components = document.setdefault("components", {})
     components["parameters"] = PARAMETERS

@@ -11,6 +11,7 @@ from services.access.rules import SAFE, Rule
 
 OPENAPI_3_0 = "application/vnd.oai.openapi+json;version=3.0"
 OPENAPI_3_1 = "application/vnd.oai.openapi+json;version=3.1"
+_NEWER = ("contentMediaType", "contentEncoding")
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 # What any request can be answered with, whatever it asks: it is malformed, its credential is
 # wrong, it is too long, it comes too often, or the database is away.
@@ -43,6 +44,8 @@ def _weight(accepted: str, media_type: str) -> float:
 def as_3_0(value: Any) -> Any:
     """Bring JSON Schema of OpenAPI 3.1 down to 3.0: null as a type becomes nullable.
 
+    What 3.0 has no word for, as the media type of a text's content, is left out.
+
     >>> as_3_0({"anyOf": [{"type": "string"}, {"type": "null"}]})
     {'nullable': True, 'type': 'string'}
     """
@@ -55,7 +58,7 @@ def as_3_0(value: Any) -> Any:
         rest = [as_3_0(c) for c in choices if c != {"type": "null"}]
         other = {k: as_3_0(v) for k, v in value.items() if k not in ("anyOf", "default")}
         return other | {"nullable": True} | (rest[0] if len(rest) == 1 else {"anyOf": rest})
-    return {k: as_3_0(v) for k, v in value.items()}
+    return {k: as_3_0(v) for k, v in value.items() if k not in _NEWER or not isinstance(v, str)}
 
 
 def as_3_1(value: Any) -> Any:
@@ -68,7 +71,7 @@ def as_3_1(value: Any) -> Any:
         return [as_3_1(v) for v in value]
     if not isinstance(value, Mapping):
         return value
-    plain = {k: as_3_1(v) for k, v in value.items() if k != "nullable" or v is not True}
+    plain = {k: as_3_1(v) for k, v in value.items() if k != "nullable" or not _is_truth(v)}
     if value.get("nullable") is not True:
         return plain
     if "enum" in plain:
@@ -76,6 +79,11 @@ def as_3_1(value: Any) -> Any:
     if isinstance(plain.get("type"), str):
         return plain | {"type": [plain["type"], "null"]}
     return {"anyOf": [plain, {"type": "null"}]}
+
+
+def _is_truth(value: Any) -> bool:
+    # A property may be called nullable too: then it has a schema.
+    return isinstance(value, bool)
 
 
 def with_common(operation: Mapping[str, Any], method: str, rule: Rule | None) -> dict[str, Any]:
