@@ -43,6 +43,7 @@ from services.routes import (
     lineage,
     login,
     revisions,
+    schemas,
     tiles,
     versions,
 )
@@ -83,10 +84,12 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     past = (versions, lineage, changes, change_dates, counts)
-    nouns = (assembly, collections, *past, items, tiles, login, account, administration)
+    described = (assembly, collections, schemas)
+    nouns = (*described, *past, items, tiles, login, account, administration)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)
+    app.state.paths = frozenset(route.path for route in routes_of(app))
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
     for kind in STATUS:

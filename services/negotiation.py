@@ -17,6 +17,7 @@ from services.errors import NotAcceptable
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+SCHEMA = "application/schema+json"
 HTML = "text/html"
 VARY = "Accept, Authorization, Cookie, X-API-Key"
 IMMUTABLE = "public, max-age=31536000, immutable"

@@ -142,6 +142,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Number of a commit · 提交编号",
         "schema": {"type": "string"},
     },
+    "f-api": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer: OpenAPI 3.0, a page, or OpenAPI 3.1",
+        "schema": {"type": "string", "enum": ["json", "html", "oas31"]},
+    },
     "f-tile": {
         "name": "f",
         "in": "query",
@@ -241,6 +247,15 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "query",
         "description": "Reference system of the filter's geometries; CRS84 where absent · 坐标系",
         "schema": {"type": "string", "format": "uri"},
+    },
+    "property": {
+        "name": "property",
+        "in": "query",
+        "description": "Any property of the collection's queryables, by its own name: the value "
+        "that it must have · 按字段值过滤",
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
     },
     "datetime": {
         "name": "datetime",
@@ -379,7 +394,8 @@ PROBLEM = {
                     "detail": {"type": "string"},
                 },
             }
-        }
+        },
+        "text/html": {"schema": {"type": "string"}},
     },
 }
 

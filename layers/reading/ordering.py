@@ -15,10 +15,9 @@ import sqlalchemy as sa
 
 from layers.errors import BadQuery
 from layers.model import Field, FieldType
+from layers.sorting import sort_key
 from layers.tables import INSTANT, column_type
 
-# The collation of text in orders and comparisons: that of code points, on every server.
-BY_CODE_POINT = "C"
 # Names of columns that carry the sorted values, where a page is to go on from them.
 KEY = "_key_"
 Key = tuple[Any, ...]
@@ -65,7 +64,7 @@ class Order:
     def keys(self, columns: Mapping[str, Any]) -> list[Any]:
         """Return the sorted values as labelled columns."""
         named = zip(self.sorts, self.names, strict=True)
-        return [comparable(columns[s.name], self.fields[s.name]).label(n) for s, n in named]
+        return [sort_key(self.fields[s.name], columns[s.name]).label(n) for s, n in named]
 
     def by(self, columns: Any) -> list[sa.ColumnElement[Any]]:
         """Return what to order a select by, which has the columns of `keys`."""
@@ -92,7 +91,7 @@ class Order:
         return _zones_of_one(parts, values, nothing=key[0] is None, descending=down[0])
 
     def _compared(self, columns: Mapping[str, Any]) -> list[Any]:
-        return [comparable(columns[s.name], self.fields[s.name]) for s in self.sorts]
+        return [sort_key(self.fields[s.name], columns[s.name]) for s in self.sorts]
 
     def _literals(self, key: Key) -> list[Any]:
         kinds = [column_type(self.fields[s.name]) for s in self.sorts]
@@ -100,11 +99,6 @@ class Order:
             sa.literal(value, kind)
             for value, kind in zip(key, [*kinds, sa.Text(), INSTANT], strict=True)
         ]
-
-
-def comparable(column: Any, f: Field) -> Any:
-    """Return a property as it is compared: text by code point, whatever the database's habit."""
-    return sa.collate(column, BY_CODE_POINT) if f.type is FieldType.TEXT else column
 
 
 def check_sorts(sorts: Sequence[Sort], sortable: Sequence[Field]) -> None:

@@ -395,7 +395,7 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", *(n for n in OWN if n != "f"), "f-items"),
+            parameters=("collectionId", *(n for n in OWN if n != "f"), "property", "f-items"),
             media_types=_MEDIA_TYPES,
             schema=_SCHEMA,
         ),

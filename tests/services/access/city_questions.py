@@ -57,6 +57,8 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "profile": ["features-with-time-slices"],
     "by": [*(f"{letter}_{name}" for letter in "oipqc" for name in BY), "z_system"],
     "period": ["year"],
+    # Stands for properties by their own names; these are asked in test_probing.py.
+    "property": [],
     "document": [f"DOCUMENT-{layer}" for layer in LAYERS],
     "lang": ["zh"],
     "next": ["/collections"],
