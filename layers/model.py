@@ -124,6 +124,8 @@ class Schema:
     scope: tuple[str, ...] = ()
     coordinates: tuple[str, str] | None = None
     division: str | None = None
+    backdating: bool = False
+    if_match: bool = False
 
     @property
     def zone(self) -> ZoneInfo:

@@ -29,6 +29,7 @@ from layers.reading.features import (
     shown_to,
 )
 from layers.reading.frames import as_frame, as_table
+from layers.reading.marks import marked
 from layers.reading.sights import Shown
 
 _STREAMED = 5000
@@ -144,7 +145,7 @@ class Snapshot:
             return as_table(rows, record.schema, self._fields(record))
 
     def one(self, feature_id: str) -> sa.Row[Any]:
-        """Return one feature's row, as `rows` gives them.
+        """Return one feature's row, as `rows` gives them, with the columns of `marks`.
 
         Raises
         ------
@@ -153,9 +154,12 @@ class Snapshot:
         UnknownFeature
             Where it never did, as far as this revision knows.
         """
-        rows = self.where(ids=[feature_id], limit=1).rows()
-        if rows:
-            return rows[0]
+        wanted = self.where(ids=[feature_id], limit=1)
+        with self._reading() as (connection, record):
+            select = marked(wanted.select(record), record, self.moment, self._shown(record))
+            row = connection.execute(as_geojson(select, record)).one_or_none()
+        if row is not None:
+            return row
         always = dataclasses.replace(self, moment=dataclasses.replace(self.moment, when=None))
         layer_id = self.layer.record.id
         if always.where(ids=[feature_id]).count():
