@@ -37,10 +37,12 @@ from services.routes import (
     administration,
     collections,
     commits,
+    editing,
     items,
     login,
     revisions,
     tiles,
+    transactions,
 )
 from services.settings import Settings
 
@@ -76,8 +78,9 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.rates, app.state.provider = rates, _provider(settings)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    nouns = (assembly, collections, items, tiles, login, account, administration)
-    doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
+    nouns = (assembly, collections, items, editing, transactions, tiles)
+    people = (login, account, administration)
+    doors = itertools.chain(*(noun.DOORS for noun in (*nouns, *people)), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)
     web = str(files("services").joinpath("web"))

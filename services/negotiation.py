@@ -85,6 +85,7 @@ def answer_bytes(
         scope += f" {request.state.who.id} {request.state.csrf}"
     digest = hashlib.sha256((body if stable is None else stable) + scope.encode()).hexdigest()
     etag = f'"{digest[:32]}"' if stable is None else f'W/"{digest[:32]}"'
+    etag = (headers or {}).get("ETag", etag)
     anonymous = request.state.reader.is_anonymous
     cache = IMMUTABLE if pinned else "no-cache"
     if not anonymous:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -27,6 +28,7 @@ STATUS: Mapping[type[Exception], int] = {
     layers.NotFound: 404,
     layers.FeatureGone: 410,
     layers.Conflict: 409,
+    layers.FeatureChanged: 412,
     layers.BadCredential: 401,
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
@@ -39,6 +41,10 @@ STATUS: Mapping[type[Exception], int] = {
     services.BodyTooLarge: 413,
     services.BodyTooSlow: 408,
     services.BadBody: 400,
+    services.WrongMediaType: 415,
+    services.MethodRefused: 405,
+    services.PreconditionFailed: 412,
+    services.PreconditionRequired: 428,
     services.LoginFailed: 401,
     services.FetchRefused: 502,
     services.FetchFailed: 502,
@@ -71,16 +77,29 @@ def status_of(error: Exception) -> int:
 
 
 def problem(
-    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+    request: Request,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    faults: Sequence[tuple[str, str]] = (),
 ) -> Response:
-    """Return the answer that says what was wrong, as a page where a page was asked for."""
+    """Return the answer that says what was wrong, as a page where a page was asked for.
+
+    Parameters
+    ----------
+    faults : sequence of (str, str)
+        What is wrong in a body and where, as a JSON pointer.
+    """
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     extra = dict(headers or {}) | {"Cache-Control": "no-store"}
     if status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="shikong"'
     if wants_html(request):
         return problem_page(request, status, title, detail, extra)
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    body["detail"] = detail
+    if faults:
+        body["errors"] = [{"detail": what, "pointer": f"#{where}"} for what, where in faults]
     return Response(orjson.dumps(body), status, extra, "application/problem+json")
 
 
@@ -90,10 +109,18 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if status >= 500:
         _log(request, error)
         return problem(request, status, DETAILS.get(status, "an internal error"))
-    headers = {}
+    headers: dict[str, str] = {}
+    faults: tuple[tuple[str, str], ...] = ()
     if isinstance(error, services.TooManyRequests):
         headers["Retry-After"] = str(error.seconds)
-    return problem(request, status, str(error), headers)
+    elif isinstance(error, services.MethodRefused):
+        headers["Allow"] = ", ".join(error.allowed)
+    elif isinstance(error, services.WrongMediaType):
+        accepted = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
+        headers[accepted] = ", ".join(error.offered)
+    elif isinstance(error, services.BadFeature):
+        faults = error.faults
+    return problem(request, status, str(error), headers, faults)
 
 
 def _log(request: Request, error: Exception) -> None:

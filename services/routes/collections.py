@@ -91,7 +91,8 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
         "links": _links(request, layer),
     }
     if schema.kind is Kind.STATE:
-        document["versioning"] = {"timeAxis": "validity-time"}
+        versioning: dict[str, Any] = {"timeAxis": "validity-time", "mutationTime": "client"}
+        document["versioning"] = versioning | ({"backdating": True} if schema.backdating else {})
     return document
 
 

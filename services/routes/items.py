@@ -24,7 +24,7 @@ from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
 from services.links import address, link, self_links
-from services.negotiation import GEOJSON, JSON, check_format
+from services.negotiation import GEOJSON, JSON, check_format, wants_html
 from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import (
@@ -38,6 +38,7 @@ from services.parameters import (
     write_token,
 )
 from services.routes.collections import find_layer
+from services.validators import feature_tag, http_date
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
 
@@ -134,7 +135,10 @@ async def item(request: Request) -> Response:
         "links": _item_links(request, layer, row, snapshot),
     }
     headers = _headers(snapshot)
-    headers["Memento-Datetime"] = _http_date(row._valid_from)
+    headers["Memento-Datetime"] = http_date(row._valid_from)
+    if not wants_html(request) and not unique:
+        headers["ETag"] = feature_tag(snapshot, row)
+        headers["Last-Modified"] = http_date(row._recorded)
     return respond(
         request,
         document,
@@ -318,13 +322,6 @@ def _value(value: Any) -> Any:
 
 def _end(end: datetime | None) -> str:
     return ".." if end is None else format_instant(end)
-
-
-def _http_date(instant: datetime) -> str:
-    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-    day, month = days[instant.weekday()], months[instant.month - 1]
-    return f"{day}, {instant.day:02} {month} {instant.year:04} {instant:%H:%M:%S} GMT"
 
 
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
