@@ -192,7 +192,10 @@ class _Editing:
             for s in within(line, start, end):
                 as_it_is = {name: s.values[name] for name in stay}
                 spans.append(Span(s.start, s.end, {**values, **as_it_is}))
-        self._set(key, put(line, *spans))
+        after = put(line, *spans)
+        for span in within(after, start, end):
+            check_required(self.record.schema, key, span.values)
+        self._set(key, after)
         return key
 
     def _known(self, edit: Insert | Put) -> list[str]:
@@ -205,7 +208,8 @@ class _Editing:
         key = feature_id(self.record, edit, stated)
         if key is None:
             key = self._unkeyed(values)
-        check_required(self.record.schema, key, values)
+        if not isinstance(edit, Put):
+            check_required(self.record.schema, key, values)
         return key, values
 
     def _unkeyed(self, values: Mapping[str, Any]) -> str:

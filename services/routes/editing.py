@@ -90,7 +90,7 @@ def _replace(request: Request, mutation: Mutation, form: Form, document: Any) ->
     feature_id, start = request.path_params["featureId"], _start_of(document, form)
 
     def build(seen: Seen) -> Any:
-        return replacement(seen, read_feature(document, form, mutation.current(seen)))
+        return replacement(mutation, seen, read_feature(document, form, mutation.current(seen)))
 
     done = mutation.change(feature_id, start, build)
     return _answer(request, mutation, done, feature_id, start)

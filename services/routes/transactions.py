@@ -147,7 +147,8 @@ class _Work:
         [(body, path)] = action.bodies
         current, own = mutation.current(seen), form.at(*path)
         if action.kind is Kind.REPLACE:
-            return replacement(seen, read_feature(body, own, current), pointer(*path, "id"))
+            stated = read_feature(body, own, current)
+            return replacement(mutation, seen, stated, pointer(*path, "id"))
         try:
             edit = patch(seen, read_patch(body, own, current))
         except BadFeature as error:

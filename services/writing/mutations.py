@@ -16,6 +16,7 @@ from layers.commits import Committed
 from layers.edits import Edit, Edits, Insert, Put, Update
 from layers.errors import FeatureChanged, FeatureGone, Forbidden, UnknownFeature
 from layers.model import Document, Layer
+from layers.permits import bounds_of, fields_kept
 from layers.store import PublishedLayer, Snapshot
 from layers.writers import Verb
 from services.access.admission import Admitted
@@ -97,6 +98,12 @@ class Mutation:
     def form(self) -> Form:
         """What features of the layer are read against, in longitude and latitude."""
         return form_of(self.record, self.layer.reader)
+
+    @property
+    def not_theirs(self) -> frozenset[str]:
+        """The fields that the caller may not state."""
+        record, writer = self.record, self.admitted.caller.writer()
+        return fields_kept(bounds_of(writer, record.id, record.department, Verb.EDIT), record)
 
     def see(self, feature_id: str, start: datetime | None = None) -> Seen:
         """Return a feature as it is now; where it is not there now, as it is at another instant.
@@ -209,11 +216,11 @@ def insertion(stated: Stated) -> Insert:
     return Insert(stated.properties, stated.geometry, stated.start, stated.end, stated.id)
 
 
-def replacement(seen: Seen, stated: Stated, where: str = "/id") -> Put:
+def replacement(mutation: Mutation, seen: Seen, stated: Stated, where: str = "/id") -> Put:
     """Return the edit that makes of a feature what was stated.
 
-    What its writer does not see stays as it is; so does what they say again, where it is said of
-    the version that they saw and not of an earlier one: there it might be something else.
+    What its writer does not see of it stays as it is, and so does what they only see, where they
+    say it again as they read it.
 
     Raises
     ------
@@ -221,14 +228,10 @@ def replacement(seen: Seen, stated: Stated, where: str = "/id") -> Put:
         Where the body has another id.
     """
     _check_id(seen, stated, where)
-    schema = seen.snapshot.schema
-    said = dict(stated.properties)
-    earlier = stated.start is not None and stated.start < seen.row._valid_from
-    if not earlier:
-        keys = {f.id for f in schema.keys}
-        said = {n: v for n, v in said.items() if n in keys or n not in stated.again}
+    schema, again = seen.snapshot.schema, stated.again & mutation.not_theirs
+    said = {name: value for name, value in stated.properties.items() if name not in again}
     unseen = {f.id for f in (*schema.stored, *schema.restricted)} - set(seen.properties)
-    keep = frozenset((unseen | (set() if earlier else stated.again)) - set(said))
+    keep = frozenset((unseen | again) - set(said))
     return Put(said, stated.geometry, stated.start, stated.end, seen.id, keep)
 
 

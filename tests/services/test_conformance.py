@@ -13,6 +13,8 @@ from starlette.testclient import TestClient
 OGC = "http://www.opengis.net/spec/"
 COMMON, FEATURES = f"{OGC}ogcapi-common-1/1.0/conf/", f"{OGC}ogcapi-features-1/1.0/conf/"
 TILES, TMS = f"{OGC}ogcapi-tiles-1/1.0/conf/", f"{OGC}tms/2.0/conf/"
+EDITING = f"{OGC}ogcapi-features-4/1.0/conf/"
+TRANSACTIONS = f"{OGC}ogcapi-features-11/1.0/conf/"
 PROCESSES = f"{OGC}ogcapi-processes-1/1.0/conf/"
 # Class, then file below tests/ and tests in it. Those of the processes stand in test_guest.py.
 HELD_BY: dict[str, tuple[str, ...]] = {
@@ -36,6 +38,32 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     f"{FEATURES}html": ("services/test_landing.py::test_a_browser_gets_a_page",),
     f"{FEATURES}oas30": (
         "services/test_landing.py::test_openapi_states_each_parameter_that_a_door_takes",
+    ),
+    f"{EDITING}create-replace-delete": (
+        "services/test_editing.py::test_a_feature_is_created",
+        "services/test_editing.py::test_a_feature_is_replaced_from_now_on",
+        "services/test_editing.py::test_a_deleted_feature_is_gone_and_its_past_is_not",
+        "services/test_editing.py::test_options_say_what_is_taken",
+    ),
+    f"{EDITING}update": ("services/test_editing.py::test_a_merge_patch_changes_what_it_names",),
+    f"{EDITING}features": (
+        "services/test_editing_bodies.py::test_coordinates_come_in_any_system_that_is_offered",
+        "services/test_editing_bodies.py::test_bodies_that_state_no_feature",
+    ),
+    f"{EDITING}optimistic-locking-etags": (
+        "services/test_editing_conditions.py::test_if_match_names_the_version_that_was_read",
+        "services/test_editing_conditions.py::test_of_two_writers_with_one_tag_exactly_one_wins",
+    ),
+    f"{EDITING}optimistic-locking-timestamps": (
+        "services/test_editing_conditions.py::test_if_unmodified_since_is_to_the_second",
+    ),
+    f"{TRANSACTIONS}transactions": (
+        "services/test_transactions.py::test_several_layers_change_in_one_commit",
+    ),
+    f"{TRANSACTIONS}atomic-semantics": ("services/test_transactions.py::test_all_or_nothing",),
+    f"{TRANSACTIONS}atomic-transactions": ("services/test_transactions.py::test_all_or_nothing",),
+    f"{TRANSACTIONS}features": (
+        "services/test_transactions.py::test_what_is_wrong_is_said_with_its_place",
     ),
     f"{TILES}core": ("tiles/test_vector.py::test_a_tile_has_the_features_that_meet_it",),
     f"{TILES}mvt": ("tiles/test_vector.py::test_what_a_feature_carries",),
