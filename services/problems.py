@@ -12,6 +12,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from layers import errors as layers
 from services import errors as services
@@ -134,9 +135,19 @@ def _log(request: Request, error: Exception) -> None:
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """Answer what the router raises: no such path, or no such method on it."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    detail = error.detail
+    detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == 404:
         detail = f"there is nothing at {request.url.path}; begin at the landing page /"
     if error.status_code == 405:
         detail = f"{request.method} is not possible on {request.url.path}"
-    return problem(request, error.status_code, detail, error.headers)
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem(request, error.status_code, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that there are on a path; the router names those of one route."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)

@@ -104,6 +104,9 @@ def _depths(coordinates: list[Any]) -> Iterator[int]:
         depth, value = waiting.pop()
         if not isinstance(value, list) or not value or not isinstance(value[0], list):
             yield depth
+        elif value[0] and not isinstance(value[0][0], list):
+            # Of a line's positions all are like the first, or else Shapely can't read it.
+            yield depth + 1
         else:
             waiting += [(depth + 1, inner) for inner in value]
 
