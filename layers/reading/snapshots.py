@@ -81,6 +81,11 @@ class Snapshot:
         """The same of those fields alone that the query wants."""
         return self.shown.chosen(self.query.only)
 
+    @property
+    def sortables(self) -> tuple[Field, ...]:
+        """The fields that its rows can be ordered by."""
+        return tuple(f for f in self.shown.fields if f in self.schema.sortables)
+
     @cached_property
     def order(self) -> Order:
         """The order of its rows."""
