@@ -86,13 +86,11 @@ class PublishedLayer(Reading):
 
     def known_count(self, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where that is known without counting."""
-        sight = self.reader.sight(self.record)
-        if moment.revision != self.record.head or moment.when != self.record.recorded_at:
-            return None
-        if not sight.whole or self.record.schema.kind is not Kind.STATE:
+        if self.record.schema.kind is not Kind.STATE or not self.reader.sight(self.record).whole:
             return None
         with self.reading() as (connection, record):
-            return catalog.read_revision(connection, record, moment.revision).n_live
+            found = catalog.read_revision(connection, record, moment.revision)
+        return found.n_live if found.commit.recorded_at == moment.when else None
 
     def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
         """Return every version of one feature, as known at a revision, as a snapshot of all time.

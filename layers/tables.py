@@ -15,10 +15,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from geoalchemy2 import Geometry
-from pyproj import CRS
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from layers.errors import BadQuery, BadSchema
+from layers.errors import BadSchema
 from layers.model import OPEN_REVISION, Field, FieldType, Layer, Schema
 from spatial.crs import parse_crs
 
@@ -331,20 +330,6 @@ def srid_of(schema: Schema) -> int:
     if srid is None:
         raise BadSchema(f"crs = {schema.crs!r} has no EPSG code; store in one that has")
     return srid
-
-
-def srid_of_crs(crs: CRS) -> int:
-    """Return the number by which PostGIS knows a reference system.
-
-    Raises
-    ------
-    BadQuery
-        Where it knows none such.
-    """
-    authority = crs.to_authority()
-    if authority is None or authority[0] not in ("EPSG", "OGC"):
-        raise BadQuery(f"crs {crs.name!r} has no EPSG code; ask for one that the collection lists")
-    return 4326 if authority[0] == "OGC" else int(authority[1])
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -28,6 +27,7 @@ from services.access.oidc import Provider
 from services.access.queues import FairQueue
 from services.access.rates import Rates
 from services.access.rules import rule_of
+from services.compression import Compressing
 from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
@@ -67,7 +67,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(Labelling, settings=settings),
-            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(Compressing),
             Middleware(Guarding, rates=rates),
             Middleware(Identifying),
             Middleware(Limiting, queue=queue, rates=rates),
@@ -75,6 +75,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     )
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
+    # Whoever waits for one of these holds a place of the other queue: few may, and not for long.
+    app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
     nouns = (assembly, collections, items, editing, transactions, tiles)

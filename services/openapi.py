@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.formats import ITEM, ITEMS
+
 PARAMETERS: dict[str, dict[str, Any]] = {
     "collectionId": {
         "name": "collectionId",
@@ -25,6 +27,19 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "query",
         "description": "Format of the answer; the Accept header otherwise",
         "schema": {"type": "string", "enum": ["json", "html"]},
+    },
+    "f-items": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer; the Accept header otherwise. Formats but json, html "
+        "and jsonfg are streams of all that there is, unless a limit is asked · 输出格式",
+        "schema": {"type": "string", "enum": [found.name for found in ITEMS]},
+    },
+    "f-item": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer; the Accept header otherwise",
+        "schema": {"type": "string", "enum": [found.name for found in ITEM]},
     },
     "f-tile": {
         "name": "f",
@@ -340,7 +355,7 @@ def operation(
     for t in content:
         if t == "text/html":
             content[t] = {"schema": {"type": "string"}}
-        elif t.startswith("application/vnd.mapbox"):
+        elif not t.partition(";")[0].endswith("json"):
             content[t] = {"schema": {"type": "string", "format": "binary"}}
     responses: dict[str, Any] = {
         "200": {"description": summary, "content": content},

@@ -11,7 +11,7 @@ from typing import Any
 from pyproj import CRS
 from starlette.requests import Request
 
-from layers.model import Kind
+from layers.model import Kind, Schema
 from layers.reading.boxes import LONLAT
 from layers.reading.features import Query
 from layers.reading.ordering import Sort, check_sorts
@@ -69,6 +69,8 @@ class Asked:
         The time as the request states it.
     crs : CRS
         Of the coordinates in the answer.
+    place : CRS or None
+        The same where the request names it, None where it doesn't.
     count : bool
         Whether the number of all that match is wanted.
     backwards, paged : bool
@@ -80,6 +82,7 @@ class Asked:
     limit: int | None
     pins: Pins
     crs: CRS
+    place: CRS | None
     count: bool
     backwards: bool
     paged: bool
@@ -155,11 +158,24 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
         snapshot,
         read_limit(request),
         pins,
-        find_system("crs", asked["crs"], schema) if "crs" in asked else LONLAT,
+        read_crs(request, schema) or LONLAT,
+        place=read_crs(request, schema),
         count=_reads_exactly(asked.get("count")),
         backwards=token is not None and token[1],
         paged=token is not None or query.offset > 0,
     )
+
+
+def read_crs(request: Request, schema: Schema) -> CRS | None:
+    """Read ``crs``, None where it is absent.
+
+    Raises
+    ------
+    BadParameter
+        With those that are offered.
+    """
+    text = request.query_params.get("crs")
+    return None if text is None else find_system("crs", text, schema)
 
 
 def read_flag(request: Request, name: str) -> bool:

@@ -31,7 +31,7 @@ def feature_tag(snapshot: Snapshot, row: sa.Row[Any], form: str = "json") -> str
     Parameters
     ----------
     row : Row
-        As `Snapshot.one` returns it: with all its fields.
+        Of a query that is ``marked``, with all its fields.
     form : str
         A word for the format, and whatever else makes the answer another one.
     """
@@ -41,7 +41,7 @@ def feature_tag(snapshot: Snapshot, row: sa.Row[Any], form: str = "json") -> str
         row._fid,
         row._valid_from,
         row._valid_to,
-        values["_mark"] if "_mark" in values else values["_geom"],
+        values["_mark"],
         layer.reader.sight(layer.record).fingerprint,
         snapshot.shown.properties(row),
     )

@@ -119,7 +119,7 @@ def is_north_first(crs: CRS) -> bool:
     (True, False)
     """
     axes = crs.axis_info
-    return bool(axes) and axes[0].direction.lower() == "north"
+    return bool(axes) and axes[0].direction.lower() in ("north", "south")
 
 
 def transform(

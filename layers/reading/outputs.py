@@ -11,13 +11,9 @@ from pyproj import CRS
 
 from layers.model import Layer
 from layers.reading.boxes import LONLAT
+from layers.reading.forms import Form, written_as
 from layers.reading.ordering import Order
-from layers.tables import FOREVER, INSTANT, srid_of, srid_of_crs
-from spatial.crs import is_north_first
-
-# A tenth of a millimetre, in degrees and in metres.
-_DIGITS_DEGREES, _DIGITS_METRES = 9, 4
-_OWN = frozenset({"_fid", "_valid_from", "_valid_to", "_hash"})
+from layers.tables import FOREVER, INSTANT
 
 
 def finite(instant: Any) -> sa.ColumnElement[datetime | None]:
@@ -35,6 +31,7 @@ def as_geojson(
     layer: Layer,
     crs: CRS = LONLAT,
     *,
+    place: CRS | None = None,
     order: Order | None = None,
     leaving: Collection[str] = (),
     geometry: bool = True,
@@ -46,6 +43,8 @@ def as_geojson(
     crs : CRS
         Of the coordinates, in the order of axes that its authority states: longitude first in
         CRS84, latitude first in EPSG:4490, northing first in the zones of CGCS2000.
+    place : CRS, optional
+        Of a second column, `_place`.
     order : Order, optional
         Of the rows; by id and start where absent.
     leaving : collection of str
@@ -54,11 +53,14 @@ def as_geojson(
         Whether it is wanted; NULL otherwise.
     """
     rows = select.subquery("features")
-    shape: Any = sa.null()
-    if geometry:
-        shape = _as_text(rows.c._geom, layer, crs)
     columns = _others(rows, leaving)
-    return _ordered(sa.select(*columns, sa.type_coerce(shape, sa.Text).label("_geom")), rows, order)
+    named = {"_geom": crs} if place is None else {"_geom": crs, "_place": place}
+    for name, system in named.items():
+        written: Any = sa.null()
+        if geometry:
+            written = written_as(Form.GEOJSON, rows.c._geom, layer, system)
+        columns.append(sa.type_coerce(written, sa.Text).label(name))
+    return _ordered(sa.select(*columns), rows, order)
 
 
 def as_wkb(select: sa.Select[Any], order: Order | None = None) -> sa.Select[Any]:
@@ -66,16 +68,6 @@ def as_wkb(select: sa.Select[Any], order: Order | None = None) -> sa.Select[Any]
     rows = select.subquery("features")
     geom = sa.func.ST_AsBinary(rows.c._geom, type_=sa.LargeBinary).label("_geom")
     return _ordered(sa.select(*_others(rows, ()), geom), rows, order)
-
-
-def _as_text(geom: Any, layer: Layer, crs: CRS) -> Any:
-    srid = srid_of_crs(crs)
-    if srid != srid_of(layer.schema):
-        geom = sa.func.ST_Transform(geom, srid)
-    if is_north_first(crs):
-        geom = sa.func.ST_FlipCoordinates(geom)
-    digits = _DIGITS_DEGREES if crs.is_geographic else _DIGITS_METRES
-    return sa.func.ST_AsGeoJSON(geom, digits, 0, type_=sa.Text)
 
 
 def _ordered(select: sa.Select[Any], rows: sa.Subquery, order: Order | None) -> sa.Select[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -18,17 +19,22 @@ from sqlalchemy.engine import Connection
 from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
-from layers.model import Field, Layer, Schema
+from layers.model import Field, Kind, Layer, Schema
 from layers.readers import Reader
 from layers.reading.boxes import LONLAT
 from layers.reading.features import Moment, Query, order_of, select_features, shown_to
+from layers.reading.forms import Form
 from layers.reading.frames import as_frame, as_table
 from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
 from layers.reading.sights import Shown
+from layers.reading.streams import Part, Patience, read_parts
+from spatial.crs import parse_crs
 
 _STREAMED = 5000
+# Rows of a part: large enough that what is done once a part is nothing to what is done with it.
+_PART = 4096
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Snapshot:
     layer: Reading
     moment: Moment
     query: Query = field(default_factory=Query)
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def schema(self) -> Schema:
@@ -70,6 +77,12 @@ class Snapshot:
     def fields(self) -> tuple[str, ...]:
         """Ids of the fields that the reader sees in some row."""
         return self.shown.names
+
+    @property
+    def has_several(self) -> bool:
+        """Whether one feature may stand here in several versions."""
+        state = self.layer.record.schema.kind is Kind.STATE
+        return state and not isinstance(self.moment.when, datetime)
 
     @cached_property
     def shown(self) -> Shown:
@@ -97,21 +110,27 @@ class Snapshot:
 
     def select(self, record: Layer) -> sa.Select[Any]:
         """Return the select of its features, for the layer's record of the running transaction."""
-        return select_features(record, self.layer.reader, self.moment, self.query)
+        select = select_features(record, self.layer.reader, self.moment, self.query)
+        if self.query.marked:
+            return marked(select, record, self.moment, self._shown(record))
+        return select
 
-    def rows(self, crs: CRS = LONLAT) -> list[sa.Row[Any]]:
+    def rows(self, crs: CRS = LONLAT, place: CRS | None = None) -> list[sa.Row[Any]]:
         """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields.
 
         Parameters
         ----------
         crs : CRS
             Of the coordinates, which come in the order of axes of its authority.
+        place : CRS, optional
+            Of `_place`, the geometry once more in another system; there is none where absent.
         """
         with self._reading() as (connection, record):
             select = as_geojson(
                 self.select(record),
                 record,
                 crs,
+                place=place,
                 order=self._order(record),
                 leaving=self._shown(record).left_out(self.query.only),
                 geometry=self.query.geometry,
@@ -140,6 +159,37 @@ class Snapshot:
         with self._reading() as (connection, record):
             for rows in self._partitions(connection, record, size):
                 yield as_table(rows, record.schema, self._fields(record))
+
+    def parts(self, form: Form = Form.WKB, crs: CRS | None = None) -> Generator[Part, None, None]:
+        """Yield all of its features, fast, in bounded memory, for as long as `patience` lasts.
+
+        Parameters
+        ----------
+        form : Form
+            Of the geometries: WKB, GeoJSON or WKT.
+        crs : CRS, optional
+            Of the geometries; the storage system where absent.
+
+        Raises
+        ------
+        StreamStopped
+            Where nobody reads any more.
+        """
+        with self._reading() as (connection, record):
+            record = record.as_of(self.moment.revision)
+            target = parse_crs(record.schema.crs) if crs is None else crs
+            yield from read_parts(
+                connection,
+                self.select(record),
+                record,
+                self._shown(record).chosen(self.query.only),
+                form,
+                target,
+                self.patience,
+                _PART,
+                self._order(record),
+                geometry=self.query.geometry,
+            )
 
     def read(self, **narrowed: Any) -> gpd.GeoDataFrame:
         """Read its features into a GeoDataFrame in the layer's reference system.
@@ -171,7 +221,7 @@ class Snapshot:
             return as_table(rows, record.schema, self._fields(record))
 
     def one(self, feature_id: str, crs: CRS = LONLAT) -> sa.Row[Any]:
-        """Return one feature's row, as `rows` gives them, with the columns of `marks`.
+        """Return one feature's row, as `rows` gives them.
 
         Raises
         ------
@@ -180,12 +230,9 @@ class Snapshot:
         UnknownFeature
             Where it never did, as far as this revision knows.
         """
-        wanted = self.where(ids=[feature_id], limit=1)
-        with self._reading() as (connection, record):
-            select = marked(wanted.select(record), record, self.moment, self._shown(record))
-            row = connection.execute(as_geojson(select, record, crs)).one_or_none()
-        if row is not None:
-            return row
+        rows = self.where(ids=[feature_id], limit=1).rows(crs)
+        if rows:
+            return rows[0]
         always = dataclasses.replace(self, moment=dataclasses.replace(self.moment, when=None))
         layer_id = self.layer.record.id
         if always.where(ids=[feature_id]).count():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from pyproj import CRS
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,15 +22,16 @@ from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
-from services.links import address, base_url, link, self_links
+from services.formats import ITEM, ITEMS, Format, json_fg
+from services.links import address, base_url, format_links, link, self_links
 from services.negotiation import (
     GEOJSON,
     JSON,
     check_format,
+    choose_format,
     has_etag,
     make_etag,
     not_modified,
-    wants_html,
 )
 from services.openapi import TIME, operation
 from services.pages import respond
@@ -40,9 +43,11 @@ from services.parameters import (
     write_datetime,
     write_token,
 )
-from services.queries import OWN, Asked, read_query
+from services.queries import OWN, Asked, read_crs, read_query
 from services.routes.collections import find_layer
+from services.routes.exports import export
 from services.validators import feature_tag, http_date
+from spatial.crs import crs_uri
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
 
@@ -56,6 +61,7 @@ class Page:
     """What was asked of a collection, and the rows that were found."""
 
     asked: Asked
+    chosen: Format
     limit: int
     notes: tuple[str, ...]
     rows: Sequence[sa.Row[Any]]
@@ -75,13 +81,15 @@ class Page:
 
 
 async def items(request: Request) -> Response:
-    """Answer a page of features."""
-    check_format(request)
-    asked = await run_in_threadpool(_ask, request)
-    known = _validator(request, asked)
+    """Answer a page of features, or all of them as a stream."""
+    chosen = choose_format(request, ITEMS)
+    asked = await run_in_threadpool(_ask, request, "items" if chosen.write is None else "export")
+    if chosen.write is not None:
+        return await _export(request, asked, chosen)
+    known = _validator(request, asked, chosen)
     if known is not None and has_etag(request, known):
         return not_modified(request, known, _headers(asked), pinned=asked.pinned)
-    page = await run_in_threadpool(_read_page, asked)
+    page = await run_in_threadpool(_read_page, asked, chosen)
     document = _page_document(request, page)
     stable = None
     if not asked.steady:
@@ -91,7 +99,7 @@ async def items(request: Request) -> Response:
         request,
         document,
         "items.html",
-        media_type=GEOJSON,
+        media_type=chosen.media_type,
         headers=_headers(asked),
         pinned=asked.pinned,
         stable=stable,
@@ -101,17 +109,24 @@ async def items(request: Request) -> Response:
     )
 
 
-def _ask(request: Request) -> Asked:
+async def _export(request: Request, asked: Asked, chosen: Format) -> Response:
+    """All that there is, unless a limit is asked."""
+    snapshot, crs = asked.snapshot.where(limit=asked.limit), asked.crs
+    own = None if "crs" not in request.query_params else crs
+    return await export(request, snapshot, chosen, own, asked.layer.record.id, pinned=asked.pinned)
+
+
+def _ask(request: Request, what: str) -> Asked:
     admitted: Admitted = request.state.admitted
     layer = admitted.layer(request.path_params["collectionId"])
-    admitted.note(layer, "items")
+    admitted.note(layer, what)
     return read_query(request, layer)
 
 
-def _validator(request: Request, asked: Asked) -> str | None:
+def _validator(request: Request, asked: Asked, chosen: Format) -> str | None:
     """The tag of an answer that can be told before it is made; None where it can't."""
     layer = asked.layer
-    if wants_html(request) or not asked.steady or layer.reader.may_see_restricted(layer.record):
+    if chosen.name == "html" or not asked.steady or layer.reader.may_see_restricted(layer.record):
         return None
     moment, sight = asked.snapshot.moment, layer.reader.sight(layer.record)
     told = (
@@ -120,6 +135,7 @@ def _validator(request: Request, asked: Asked) -> str | None:
         write_datetime(moment.when),
         "" if asked.pinned else format_instant(moment.now),
         sight.fingerprint,
+        chosen.name,
         base_url(request),
         request.app.version,
         request.url.query,
@@ -127,17 +143,22 @@ def _validator(request: Request, asked: Asked) -> str | None:
     return make_etag("\n".join(told).encode())
 
 
-def _read_page(asked: Asked) -> Page:
+def _read_page(asked: Asked, chosen: Format) -> Page:
     limit, note = page_limit(asked.limit)
-    rows = asked.snapshot.where(limit=limit + 1).rows(asked.crs)
+    snapshot = asked.snapshot.where(limit=limit + 1)
+    if chosen.name == "jsonfg":
+        rows = json_fg.read_rows(snapshot, asked.place)
+    else:
+        rows = snapshot.rows(asked.crs)
     matched = None
     if asked.count:
-        matched = asked.snapshot.count()
+        whole = asked.snapshot.where(after=None, backwards=False, sort=(), offset=0)
+        matched = whole.count()
     elif not asked.paged and len(rows) <= limit:
         matched = len(rows)
     elif asked.is_whole:
         matched = asked.layer.known_count(asked.snapshot.moment)
-    return Page(asked, limit, () if note is None else (note,), rows, matched)
+    return Page(asked, chosen, limit, () if note is None else (note,), rows, matched)
 
 
 def _page_document(request: Request, page: Page) -> dict[str, Any]:
@@ -145,7 +166,7 @@ def _page_document(request: Request, page: Page) -> dict[str, Any]:
     snapshot, layer = asked.snapshot, asked.layer.record
     document: dict[str, Any] = {
         "type": "FeatureCollection",
-        "features": [feature_document(snapshot, r, asked.several) for r in page.shown],
+        "features": [_feature(page, row) for row in page.shown],
         "numberMatched": page.matched,
         "numberReturned": len(page.shown),
         "collection": layer.id,
@@ -158,39 +179,48 @@ def _page_document(request: Request, page: Page) -> dict[str, Any]:
         del document["numberMatched"]
     if page.notes:
         document["notes"] = list(page.notes)
+    if page.chosen.name == "jsonfg":
+        return json_fg.root(document, snapshot, asked.place)
     return document
+
+
+def _feature(page: Page, row: sa.Row[Any]) -> dict[str, Any]:
+    document = feature_document(page.asked.snapshot, row, page.asked.several)
+    return json_fg.feature(document, row) if page.chosen.name == "jsonfg" else document
 
 
 async def item(request: Request) -> Response:
     """Answer one feature at an instant, or one version by its own id."""
-    check_format(request)
-    check_names(request, (*TIME, "f"))
+    chosen = choose_format(request, ITEM)
+    check_names(request, (*TIME, "crs", "f"))
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
     pins = read_pins(request, layer.record)
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
     await run_in_threadpool(request.state.admitted.note, layer, "item")
-    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
+    crs = read_crs(request, layer.record.schema)
+    read = partial(_read_rows, crs=crs, chosen=chosen)
+    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins, read)
     document = feature_document(snapshot, row, unique)
     document |= {
         "revision": snapshot.moment.revision,
         "links": _item_links(request, layer, row, snapshot),
     }
-    headers = _pinned_to(snapshot)
+    if chosen.name == "jsonfg":
+        document = json_fg.root(json_fg.feature(document, row), snapshot, crs)
+    system = crs_uri(crs) if crs is not None and chosen.name != "jsonfg" else _CRS84
+    headers = _pinned_to(snapshot, system)
     headers["Memento-Datetime"] = http_date(row._valid_from)
-    tag = None
-    if not unique:
-        tag = feature_tag(snapshot, row)
-        headers["Last-Modified"] = http_date(row._recorded)
+    headers["Last-Modified"] = http_date(row._recorded)
     return respond(
         request,
         document,
         "item.html",
-        media_type=GEOJSON,
+        media_type=chosen.media_type,
         headers=headers,
         pinned=pins.complete,
-        etag=tag,
+        etag=feature_tag(snapshot, row, chosen.name),
         layer=layer.record,
         fields=snapshot.shown.every,
     )
@@ -268,27 +298,36 @@ def version_id(row: sa.Row[Any]) -> str:
     return f"{row._fid}.{format_version_instant(row._valid_from)}"
 
 
+def _read_rows(snapshot: Snapshot, crs: CRS | None, chosen: Format) -> list[sa.Row[Any]]:
+    snapshot = snapshot.where(marked=True)
+    if chosen.name == "jsonfg":
+        return json_fg.read_rows(snapshot, crs)
+    return snapshot.rows() if crs is None else snapshot.rows(crs)
+
+
 def _read_one(
-    layer: PublishedLayer, feature_id: str, pins: Pins
+    layer: PublishedLayer,
+    feature_id: str,
+    pins: Pins,
+    read: Callable[[Snapshot], list[sa.Row[Any]]],
 ) -> tuple[Snapshot, sa.Row[Any], bool]:
     """Return the feature's row; of a version id, the row of that version."""
     snapshot = layer.at(pins.when, **pins.known)
     match = _VERSION_ID.fullmatch(feature_id)
     if match is not None:
-        row = _read_version(layer, match[1], match[2], snapshot.moment.revision)
+        every = layer.versions(match[1], revision=snapshot.moment.revision)
+        row = _find_version(read(every), match[2])
         if row is not None:
             return snapshot, row, True
-    return snapshot, snapshot.one(feature_id), False
+    rows = read(snapshot.where(ids=[feature_id], limit=1))
+    return snapshot, rows[0] if rows else snapshot.one(feature_id), False
 
 
-def _read_version(
-    layer: PublishedLayer, feature_id: str, start: str, revision: int
-) -> sa.Row[Any] | None:
+def _find_version(rows: Sequence[sa.Row[Any]], start: str) -> sa.Row[Any] | None:
     try:
         wanted = parse_version_instant(start)
     except SpatialError:
         return None
-    rows = layer.versions(feature_id, revision=revision).rows()
     return next((row for row in rows if row._valid_from == wanted), None)
 
 
@@ -305,15 +344,15 @@ def _read_versions(
 
 def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
     segments = ("collections", page.asked.layer.record.id, "items")
-    links = self_links(request, GEOJSON, *segments)
+    links = format_links(request, ITEMS, page.chosen, *segments)
     links.append(link(address(request, *segments[:2]), "collection", JSON, "The collection"))
     backwards = page.asked.backwards
     if page.shown and (page.more or backwards):
         href = _beside(request, page, page.shown[-1], backwards=False)
-        links.append(link(href, "next", GEOJSON, "The next page · 下一页"))
+        links.append(link(href, "next", page.chosen.link_type, "The next page · 下一页"))
     if page.shown and (page.more if backwards else page.asked.paged):
         href = _beside(request, page, page.shown[0], backwards=True)
-        links.append(link(href, "prev", GEOJSON, "The page before · 上一页"))
+        links.append(link(href, "prev", page.chosen.link_type, "The page before · 上一页"))
     return links
 
 
@@ -375,6 +414,7 @@ def _end(end: datetime | None) -> str:
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
 _SCHEMA: Mapping[str, Any] = {"$ref": "#/components/schemas/FeatureCollection"}
 _TYPES = (GEOJSON, "text/html")
+_MEDIA_TYPES = tuple(dict.fromkeys(found.media_type.partition(";")[0] for found in ITEMS))
 DOORS = (
     Door(
         "/collections/{collectionId}/items",
@@ -384,8 +424,8 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", *OWN),
-            media_types=_TYPES,
+            parameters=("collectionId", *(n for n in OWN if n != "f"), "f-items"),
+            media_types=_MEDIA_TYPES,
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
@@ -414,7 +454,7 @@ DOORS = (
             "getFeature",
             "One feature · 单个要素",
             "features",
-            parameters=("collectionId", "featureId", *TIME, "f"),
+            parameters=("collectionId", "featureId", *TIME, "crs", "f-item"),
             media_types=_TYPES,
             errors=(400, 401, 404, 406, 410, 422),
         ),

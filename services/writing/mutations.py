@@ -112,13 +112,13 @@ class Mutation:
         ------
         FeatureGone, UnknownFeature
         """
-        snapshot = self.layer.at()
+        snapshot = self.layer.at().where(marked=True)
         try:
             return Seen(snapshot, snapshot.one(feature_id))
         except FeatureGone:
             if start is None:
                 raise
-        snapshot = self.layer.at(start)
+        snapshot = self.layer.at(start).where(marked=True)
         return Seen(snapshot, snapshot.one(feature_id))
 
     def check(self, seen: Seen) -> None:

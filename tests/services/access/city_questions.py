@@ -164,6 +164,9 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
             "it to QUERIES in tests/services/access/city_questions.py"
         )
         yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
+    # Every format that a route says it has, so that a new one is looked into as well.
+    formats = {f for p in every if p["name"] == "f" for f in p["schema"]["enum"]}
+    yield from (f"?f={name}" for name in sorted(formats - {"json", *QUERIES["f"]}))
     for first, value, second in TOGETHER:
         if first in names and second in names:
             yield from (
