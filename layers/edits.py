@@ -66,13 +66,22 @@ class Update:
 
 @dataclass(frozen=True)
 class Put:
-    """All of a feature for the period, whether it is there or not."""
+    """All of a feature for the period, whether it is there or not.
+
+    Parameters
+    ----------
+    keep : frozenset of str, optional
+        Fields that stay what they are where the feature is there, and so do those that the writer
+        may not state and a geometry that is UNSTATED. Without it, who may not state all of a
+        feature can't put one that is there.
+    """
 
     properties: Mapping[str, Any]
     geometry: Any = None
     valid_from: When = None
     valid_to: When = None
     id: str | None = None
+    keep: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,10 +141,17 @@ class Edits:
     edits : sequence of Edit
     crs : CRS, optional
         Of their shapes; the layer's own where absent.
+    expected : mapping of str to int, optional
+        Ids to the revision as of which each feature was seen: nothing is written where a later one
+        has touched it.
+    forward : bool
+        Whether to refuse what begins before, or with, the newest version of a feature.
     """
 
     edits: Sequence[Edit]
     crs: CRS | None = None
+    expected: Mapping[str, int] = field(default_factory=dict)
+    forward: bool = False
 
 
 @dataclass(frozen=True)

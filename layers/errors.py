@@ -26,6 +26,7 @@
     │   ├── SchemaConflict    a schema that differs from the layer's own
     │   ├── NeedsConsent      a reload that retires more than a fifth of its scope
     │   ├── EditConflict      a feature that is, or is not, there in the period of an edit
+    │   ├── FeatureChanged    a feature that others have changed since it was seen
     │   ├── RevertConflict    later revisions touched what a revert would undo
     │   ├── TagTaken          a tag that names another commit
     │   ├── StoreNotEmpty     a restore into a store with something in it
@@ -132,6 +133,10 @@ class NeedsConsent(Conflict):
 
 class EditConflict(Conflict):
     """A feature that is there and should not be, or the other way round."""
+
+
+class FeatureChanged(Conflict):
+    """A feature that others have changed since it was seen."""
 
 
 class RevertConflict(Conflict):

@@ -145,6 +145,8 @@ class Schema:
     theme: Theme | None = None
     owner: Title | None = None
     license: str | None = None
+    backdating: bool = False
+    if_match: bool = False
 
     @property
     def zone(self) -> ZoneInfo:

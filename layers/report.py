@@ -69,6 +69,8 @@ class Report:
         Features, over the open fields.
     inferred : Schema or None
         The schema, where none was given and the layer is new.
+    named : tuple of str
+        Of a list of edits the ids of their features, edit by edit; supersessions are left out.
     kept_shapes : int
         Features whose new geometry is within the tolerance of the current one, which was kept.
     """
@@ -87,6 +89,7 @@ class Report:
     restricted_only: int = 0
     inferred: Schema | None = None
     notes: list[str] = field(default_factory=list)
+    named: tuple[str, ...] = ()
 
     @property
     def nothing_to_do(self) -> bool:

@@ -39,12 +39,14 @@ from services.routes import (
     collections,
     commits,
     counts,
+    editing,
     items,
     lineage,
     login,
     revisions,
     schemas,
     tiles,
+    transactions,
     versions,
 )
 from services.settings import Settings
@@ -85,7 +87,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(commits.router)
     past = (versions, lineage, changes, change_dates, counts)
     described = (assembly, collections, schemas)
-    nouns = (*described, *past, items, tiles, login, account, administration)
+    people = (login, account, administration)
+    nouns = (*described, *past, items, editing, transactions, tiles, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

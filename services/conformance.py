@@ -34,6 +34,8 @@ _LANDING = "services/test_landing.py::"
 _ITEMS = "services/test_items.py::"
 _HERE = "services/test_conformance.py::"
 _SCHEMAS = "services/test_schemas.py::"
+_EDITING = "services/test_editing"
+_TRANSACTIONS = "services/test_transactions.py::"
 STANDARDS = (
     Standard(
         "OGC API - Common - Part 1: Core",
@@ -154,17 +156,27 @@ STANDARDS = (
     Standard(
         "OGC API - Features - Part 4: Create, Replace, Update and Delete",
         f"{_OGC}ogcapi-features-4/1.0/conf/",
-        dict.fromkeys(
-            (
-                "create-replace-delete",
-                "update",
-                # Table 1 of the standard writes these two with req in place of conf.
-                "optimistic-locking-timestamps",
-                "optimistic-locking-etags",
-                "features",
+        {
+            "create-replace-delete": (
+                f"{_EDITING}.py::test_a_feature_is_created",
+                f"{_EDITING}.py::test_a_feature_is_replaced_from_now_on",
+                f"{_EDITING}.py::test_a_deleted_feature_is_gone_and_its_past_is_not",
+                f"{_EDITING}.py::test_options_say_what_is_taken",
             ),
-            (),
-        ),
+            "update": (f"{_EDITING}.py::test_a_merge_patch_changes_what_it_names",),
+            # Table 1 of the standard writes these two with req in place of conf.
+            "optimistic-locking-timestamps": (
+                f"{_EDITING}_conditions.py::test_if_unmodified_since_is_to_the_second",
+            ),
+            "optimistic-locking-etags": (
+                f"{_EDITING}_conditions.py::test_if_match_names_the_version_that_was_read",
+                f"{_EDITING}_conditions.py::test_of_two_writers_with_one_tag_exactly_one_wins",
+            ),
+            "features": (
+                f"{_EDITING}_bodies.py::test_coordinates_come_in_any_system_that_is_offered",
+                f"{_EDITING}_bodies.py::test_bodies_that_state_no_feature",
+            ),
+        },
     ),
     Standard(
         "OGC API - Features - Part 6: Property Selection (draft)",
@@ -179,17 +191,14 @@ STANDARDS = (
     Standard(
         "OGC API - Features - Part 11: Transactions (draft)",
         f"{_OGC}ogcapi-features-11/1.0/conf/",
-        dict.fromkeys(
-            (
-                "transactions",
-                "async-transactions",
-                "atomic-semantics",
-                "batch-semantics",
-                "json-transactions",
-                "features",
-            ),
-            (),
-        ),
+        {
+            "transactions": (f"{_TRANSACTIONS}test_several_layers_change_in_one_commit",),
+            "async-transactions": (),
+            "atomic-semantics": (f"{_TRANSACTIONS}test_all_or_nothing",),
+            "batch-semantics": (),
+            "json-transactions": (),
+            "features": (f"{_TRANSACTIONS}test_what_is_wrong_is_said_with_its_place",),
+        },
     ),
     Standard(
         "OGC Features and Geometries JSON (JSON-FG)",

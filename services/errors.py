@@ -18,6 +18,11 @@
     ├── AddressTooLong   a query string without end
     ├── HeadersTooLarge  headers without end
     ├── BadBody          a body that is not what it says
+    │   └── BadFeature   one that states no feature of the layer
+    ├── WrongMediaType   a body of a kind that is not taken
+    ├── MethodRefused    a method that a resource does not have
+    ├── PreconditionFailed    a state of a feature that is no more
+    ├── PreconditionRequired  a change that must say of which state
     ├── TooManyRequests  more requests than a caller may make
     ├── ClientGone       who waited for a place left before it was free
     ├── StreamBroken     a stream that ended before its end, after it had begun
@@ -65,6 +70,56 @@ class BodyTooSlow(ServicesError):
 
 class BadBody(ServicesError):
     """A body that is not what it says."""
+
+
+class BadFeature(BadBody):
+    """A body that is JSON, and states no feature of the layer.
+
+    Attributes
+    ----------
+    faults : tuple of (str, str)
+        What is wrong and where, as a JSON pointer.
+    """
+
+    def __init__(self, *faults: tuple[str, str]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{where or '/'}: {what}" for what, where in faults))
+
+
+class WrongMediaType(ServicesError):
+    """A body of a kind that is not taken here.
+
+    Attributes
+    ----------
+    offered : tuple of str
+        The media types that are.
+    """
+
+    def __init__(self, cause: str, offered: tuple[str, ...]) -> None:
+        self.offered = offered
+        super().__init__(f"{cause}; send one of {', '.join(offered)}")
+
+
+class MethodRefused(ServicesError):
+    """A method that this resource does not have for anybody.
+
+    Attributes
+    ----------
+    allowed : tuple of str
+        The methods that it has.
+    """
+
+    def __init__(self, cause: str, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+        super().__init__(cause)
+
+
+class PreconditionFailed(ServicesError):
+    """A request for a state of a feature that is no more."""
+
+
+class PreconditionRequired(ServicesError):
+    """A change that must say which state of a feature it is of."""
 
 
 class BadSettings(ServicesError):

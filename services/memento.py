@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,24 +13,12 @@ from services.links import address, link, self_links
 from services.negotiation import GEOJSON
 from services.parameters import Pins
 from services.problems import problem
+from services.validators import http_date
 from spatial.periods import format_instant
 
 LINK_FORMAT = "application/link-format"
 _TOLD = ("href", "title")
 _NOT_IN_HEADERS = frozenset({"alternate", "collection"})
-
-
-def http_date(instant: datetime) -> str:
-    """Write an instant as HTTP does; what is finer than a second is left out.
-
-    >>> http_date(datetime(2012, 10, 14, 16, 43, 17, tzinfo=UTC))
-    'Sun, 14 Oct 2012 16:43:17 GMT'
-    """
-    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-    at = instant.astimezone(UTC)
-    day, month = days[at.weekday()], months[at.month - 1]
-    return f"{day}, {at.day:02} {month} {at.year:04} {at:%H:%M:%S} GMT"
 
 
 def version_links(

@@ -129,12 +129,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "A number for each period, in the layer's time zone · 周期",
         "schema": {"type": "string", "enum": ["year", "month", "week", "day"]},
     },
-    "document": {
-        "name": "document",
-        "in": "query",
-        "description": "Only commits behind which this legal document stands · 依据文件",
-        "schema": {"type": "string"},
-    },
     "commitId": {
         "name": "commitId",
         "in": "path",
@@ -353,6 +347,54 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Carried by next links; opaque",
         "schema": {"type": "string"},
     },
+    "message": {
+        "name": "message",
+        "in": "query",
+        "description": "What the change is, for the log · 变更说明",
+        "schema": {"type": "string"},
+    },
+    "document": {
+        "name": "document",
+        "in": "query",
+        "description": "Id of the legal document behind the change · 依据文号",
+        "schema": {"type": "string"},
+    },
+    "dry-run": {
+        "name": "dry-run",
+        "in": "query",
+        "description": "Work it out, and write nothing · 试运行",
+        "schema": {"type": "boolean", "default": False},
+    },
+    "If-Match": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "ETag of the feature as it was read: 412 where it is another since",
+        "schema": {"type": "string"},
+    },
+    "If-Unmodified-Since": {
+        "name": "If-Unmodified-Since",
+        "in": "header",
+        "description": "Last-Modified of the feature as it was read: 412 where it changed since",
+        "schema": {"type": "string"},
+    },
+    "Content-Crs": {
+        "name": "Content-Crs",
+        "in": "header",
+        "description": "Reference system of the body, one that the collection lists · 坐标系",
+        "schema": {"type": "string"},
+    },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "return=representation or return=minimal; handling=strict",
+        "schema": {"type": "string"},
+    },
+    "OGC-Mutation-Datetime": {
+        "name": "OGC-Mutation-Datetime",
+        "in": "header",
+        "description": "From when on it is no more, in the world; now where absent · 有效时间",
+        "schema": {"type": "string"},
+    },
     "tileMatrixSetId": {
         "name": "tileMatrixSetId",
         "in": "path",
@@ -459,4 +501,71 @@ def operation(
         "tags": [tag],
         "parameters": [{"$ref": f"#/components/parameters/{p}"} for p in parameters],
         "responses": responses,
+    }
+
+
+_DONE = {
+    200: "Done, with what was asked for; or worked out, where nothing was to be written",
+    201: "Created",
+    204: "Done",
+}
+_REFUSED = (400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 428, 429)
+
+
+def change(
+    name: str,
+    summary: str,
+    *,
+    parameters: Sequence[str],
+    body: Sequence[str] = (),
+    done: Sequence[int] = (200,),
+    schema: Mapping[str, Any] | None = None,
+    tag: str = "features",
+) -> dict[str, Any]:
+    """Return the operation object of a change: its body, what it answers, and its refusals.
+
+    Parameters
+    ----------
+    body : sequence of str
+        Media types of it; none where there is no body.
+    schema : mapping, optional
+        Of the body; any object where absent.
+
+    Examples
+    --------
+    >>> list(change("a", "b", parameters=(), done=(204,))["responses"])[:3]
+    ['204', '400', '401']
+    """
+    responses: dict[str, Any] = {}
+    for code in done:
+        responses[str(code)] = {"description": _DONE[code]}
+        if code != 204:
+            told = {"schema": {"type": "object"}}
+            kinds = ("application/json", "application/geo+json")
+            responses[str(code)]["content"] = dict.fromkeys(kinds, told)
+    problems = {str(c): {"$ref": "#/components/responses/Problem"} for c in _REFUSED}
+    described: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "tags": [tag],
+        "parameters": [{"$ref": f"#/components/parameters/{p}"} for p in parameters],
+        "responses": responses | problems,
+        "security": [{"key": []}],
+    }
+    if body:
+        content = {kind: {"schema": dict(schema or {"type": "object"})} for kind in body}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def choices(name: str, summary: str, parameters: Sequence[str]) -> dict[str, Any]:
+    """Return the operation object of OPTIONS: which methods there are, for whoever asks."""
+    refused = (400, 401, 404, 429)
+    problems = {str(c): {"$ref": "#/components/responses/Problem"} for c in refused}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["features"],
+        "parameters": [{"$ref": f"#/components/parameters/{p}"} for p in parameters],
+        "responses": {"200": {"description": "Allow, Accept-Post, Accept-Patch"}} | problems,
     }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from layers import errors as layers
 from services import errors as services
@@ -27,6 +29,7 @@ STATUS: Mapping[type[Exception], int] = {
     layers.NotFound: 404,
     layers.FeatureGone: 410,
     layers.Conflict: 409,
+    layers.FeatureChanged: 412,
     layers.BadCredential: 401,
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
@@ -39,6 +42,10 @@ STATUS: Mapping[type[Exception], int] = {
     services.BodyTooLarge: 413,
     services.BodyTooSlow: 408,
     services.BadBody: 400,
+    services.WrongMediaType: 415,
+    services.MethodRefused: 405,
+    services.PreconditionFailed: 412,
+    services.PreconditionRequired: 428,
     services.LoginFailed: 401,
     services.FetchRefused: 502,
     services.FetchFailed: 502,
@@ -72,16 +79,29 @@ def status_of(error: Exception) -> int:
 
 
 def problem(
-    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+    request: Request,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    faults: Sequence[tuple[str, str]] = (),
 ) -> Response:
-    """Return the answer that says what was wrong, as a page where a page was asked for."""
+    """Return the answer that says what was wrong, as a page where a page was asked for.
+
+    Parameters
+    ----------
+    faults : sequence of (str, str)
+        What is wrong in a body and where, as a JSON pointer.
+    """
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     extra = dict(headers or {}) | {"Cache-Control": "no-store"}
     if status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="shikong"'
     if wants_html(request):
         return problem_page(request, status, title, detail, extra)
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    body["detail"] = detail
+    if faults:
+        body["errors"] = [{"detail": what, "pointer": f"#{where}"} for what, where in faults]
     return Response(orjson.dumps(body), status, extra, "application/problem+json")
 
 
@@ -91,10 +111,18 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if status >= 500:
         _log(request, error)
         return problem(request, status, DETAILS.get(status, "an internal error"))
-    headers = {}
+    headers: dict[str, str] = {}
+    faults: tuple[tuple[str, str], ...] = ()
     if isinstance(error, services.TooManyRequests):
         headers["Retry-After"] = str(error.seconds)
-    return problem(request, status, str(error), headers)
+    elif isinstance(error, services.MethodRefused):
+        headers["Allow"] = ", ".join(error.allowed)
+    elif isinstance(error, services.WrongMediaType):
+        accepted = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
+        headers[accepted] = ", ".join(error.offered)
+    elif isinstance(error, services.BadFeature):
+        faults = error.faults
+    return problem(request, status, str(error), headers, faults)
 
 
 def _log(request: Request, error: Exception) -> None:
@@ -108,9 +136,19 @@ def _log(request: Request, error: Exception) -> None:
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """Answer what the router raises: no such path, or no such method on it."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    detail = error.detail
+    detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == 404:
         detail = f"there is nothing at {request.url.path}; begin at the landing page /"
     if error.status_code == 405:
         detail = f"{request.method} is not possible on {request.url.path}"
-    return problem(request, error.status_code, detail, error.headers)
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem(request, error.status_code, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that there are on a path; the router names those of one route."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)

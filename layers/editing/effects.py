@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers import descent
@@ -21,14 +22,19 @@ from layers.editing.statements import (
     read_statements,
     unkeyed_id,
 )
-from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, When
-from layers.errors import BadPeriod, EditConflict, Forbidden, UnknownFeature
+from layers.edits import UNSTATED, Edit, Edits, Insert, Put, Retire, Supersede, Update, When
+from layers.errors import BadPeriod, EditConflict, FeatureChanged, Forbidden, UnknownFeature
 from layers.model import Kind, Layer
+from layers.reading.moments import touched_between
 from layers.reading.timelines import FOREVER, Span, Timeline, put, within, without
 from layers.report import Findings, Report
+from layers.tables import tables_of
 from layers.writing.plans import Planned, count
 from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
+
+# So many features that have changed are named.
+_NAMED = 5
 
 
 def plan(
@@ -54,19 +60,23 @@ def plan(
         Where a feature is there that should not be, or is not there that should.
     UnknownFeature
         Where no feature of that id was ever there.
+    FeatureChanged
+        Where one is no more as it was seen.
     BadValue, BadKey, BadPeriod
         For what an edit states.
     """
     findings = Findings(rows_read=len(edits.edits))
-    editing = _Editing(connection, record, now, _read(record, edits, findings), kept)
+    statements = _read(record, edits, findings)
+    editing = _Editing(connection, record, now, statements, kept, edits.forward)
     check(editing.named(edits.edits))
+    _check_expected(connection, record, edits.expected)
     editing.load(edits.edits)
     for edit in edits.edits:
         editing.apply(edit)
     restatement = restating.begin(connection, record)
     restating.restate(connection, restatement, editing.changes())
     families = restating.plan(connection, restatement)
-    report = Report(record.id, "edits", findings)
+    report = Report(record.id, "edits", findings, named=tuple(editing.touched))
     count(connection, families, report)
     seen = len(editing.now_so)
     report.unchanged = max(seen - report.created - report.changed - report.retired, 0)
@@ -83,6 +93,21 @@ def fields_stated(edits: Edits) -> set[str]:
         elif not isinstance(edit, Retire):
             stating.append(edit)
     return {name for edit in stating for name in edit.properties}
+
+
+def _check_expected(connection: Connection, record: Layer, expected: Mapping[str, int]) -> None:
+    """Refuse features that a revision has touched after the one as of which they were seen."""
+    families = tables_of(record).families
+    for revision in sorted(set(expected.values())):
+        ids = [key for key, seen in expected.items() if seen == revision]
+        later = touched_between(families, revision, record.head).subquery("later")
+        query = sa.select(later.c._fid).where(later.c._fid.in_(ids)).order_by(later.c._fid)
+        changed = list(connection.scalars(query.limit(_NAMED)))
+        if changed:
+            raise FeatureChanged(
+                f"{', '.join(map(repr, changed))} of {record.id} changed since you saw it; nothing "
+                "was written. Read it again, then change it"
+            )
 
 
 def _read(record: Layer, edits: Edits, findings: Findings) -> dict[int, Statement]:
@@ -106,9 +131,11 @@ class _Editing:
     now: datetime
     statements: Mapping[int, Statement]
     kept: frozenset[str]
+    forward: bool = False
     was: dict[str, Timeline] = field(default_factory=dict)
     now_so: dict[str, Timeline] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
+    touched: list[str] = field(default_factory=list)
 
     def load(self, edits: Sequence[Edit]) -> None:
         """Read the features that the edits name, all at once."""
@@ -137,21 +164,39 @@ class _Editing:
             key, values = self._new(edit, {})
             self._insert(key, values, *self._period(edit, key, values))
         elif isinstance(edit, Put):
-            key, values = self._new(edit, {})
-            if self.kept and self._timeline(key):
-                raise Forbidden(
-                    f"to put {key!r} is to state all of it, and {', '.join(sorted(self.kept))} "
-                    "are not yours to write; update it instead"
-                )
-            start, end = self._period(edit, key, values)
-            self._set(key, put(self._timeline(key), Span(start, end, values)))
+            key = self._put(edit)
         elif isinstance(edit, Update):
+            key = edit.id
             self._update(edit)
         elif isinstance(edit, Retire):
-            self._there(edit.id, *(period := self._bounds(edit)))
-            self._set(edit.id, without(self._timeline(edit.id), *period))
+            key, period = edit.id, self._bounds(edit)
+            self._there(key, *period)
+            self._set(key, without(self._timeline(key), *period))
         else:
             self._supersede(edit)
+            return
+        self.touched.append(key)
+
+    def _put(self, edit: Put) -> str:
+        key, values = self._new(edit, {})
+        line = self._timeline(key)
+        if self.kept and line and edit.keep is None:
+            raise Forbidden(
+                f"to put {key!r} is to state all of it, and {', '.join(sorted(self.kept))} "
+                "are not yours to write; update it instead"
+            )
+        start, end = self._period(edit, key, values)
+        spans = [Span(start, end, values)]
+        if edit.keep is not None:
+            stay = edit.keep | self.kept | ({"_geom"} if edit.geometry is UNSTATED else set())
+            for s in within(line, start, end):
+                as_it_is = {name: s.values[name] for name in stay}
+                spans.append(Span(s.start, s.end, {**values, **as_it_is}))
+        after = put(line, *spans)
+        for span in within(after, start, end):
+            check_required(self.record.schema, key, span.values)
+        self._set(key, after)
+        return key
 
     def _known(self, edit: Insert | Put) -> list[str]:
         key = feature_id(self.record, edit, self.statements[id(edit)])
@@ -163,7 +208,8 @@ class _Editing:
         key = feature_id(self.record, edit, stated)
         if key is None:
             key = self._unkeyed(values)
-        check_required(self.record.schema, key, values)
+        if not isinstance(edit, Put):
+            check_required(self.record.schema, key, values)
         return key, values
 
     def _unkeyed(self, values: Mapping[str, Any]) -> str:
@@ -243,6 +289,15 @@ class _Editing:
         return min(later, default=FOREVER)
 
     def _checked(self, key: str, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+        self._timeline(key)
+        # As it was before this list of edits, which may be about one feature twice.
+        newest = self.was[key][-1:] if self.forward else ()
+        if newest and start <= newest[0].start:
+            raise EditConflict(
+                f"the newest version of {key!r} began at {format_instant(newest[0].start)}; "
+                f"{self.record.id} takes nothing that begins before that, or with it: say from "
+                "when on it is so, or leave the time out for now"
+            )
         if end <= start:
             raise BadPeriod(
                 f"{key!r}: the period ends at {format_instant(end)}, and starts at "

@@ -72,6 +72,8 @@ class Query:
         Two revisions: only versions of which one after the first, up to the second, wrote anything.
     restricted : bool
         Whether restricted fields are wanted, where the reader has any.
+    marked : bool
+        Whether rows are to have the columns of `layers.reading.marks`; of few features.
     """
 
     bbox: Box | None = None
@@ -92,6 +94,7 @@ class Query:
     geometry: bool = True
     touched: tuple[int, int] | None = None
     restricted: bool = False
+    marked: bool = False
 
 
 def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) -> sa.Select[Any]:

@@ -25,6 +25,7 @@ from layers.reading.boxes import LONLAT
 from layers.reading.features import Moment, Query, order_of, select_features, shown_to
 from layers.reading.forms import Form
 from layers.reading.frames import as_frame, as_table
+from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
 from layers.reading.sights import Shown
@@ -109,7 +110,10 @@ class Snapshot:
 
     def select(self, record: Layer) -> sa.Select[Any]:
         """Return the select of its features, for the layer's record of the running transaction."""
-        return select_features(record, self.layer.reader, self.moment, self.query)
+        select = select_features(record, self.layer.reader, self.moment, self.query)
+        if self.query.marked:
+            return marked(select, record, self.moment, self._shown(record))
+        return select
 
     def rows(self, crs: CRS = LONLAT, place: CRS | None = None) -> list[sa.Row[Any]]:
         """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields.
@@ -221,7 +225,7 @@ class Snapshot:
             rows = connection.execute(as_wkb(self.select(record), self._order(record))).all()
             return as_table(rows, record.schema, self._fields(record))
 
-    def one(self, feature_id: str) -> sa.Row[Any]:
+    def one(self, feature_id: str, crs: CRS = LONLAT) -> sa.Row[Any]:
         """Return one feature's row, as `rows` gives them.
 
         Raises
@@ -231,7 +235,7 @@ class Snapshot:
         UnknownFeature
             Where it never did, as far as this revision knows.
         """
-        rows = self.where(ids=[feature_id], limit=1).rows()
+        rows = self.where(ids=[feature_id], limit=1).rows(crs)
         if rows:
             return rows[0]
         always = dataclasses.replace(self, moment=dataclasses.replace(self.moment, when=None))

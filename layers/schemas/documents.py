@@ -45,7 +45,8 @@ RESERVED = frozenset(
 SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
-    "duplicates synthetic attribution license theme owner scope coordinates division fields".split()
+    "duplicates synthetic attribution license theme owner scope coordinates division backdating "
+    "if_match fields".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
@@ -114,6 +115,8 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         scope=_texts(document.get("scope", ()), "scope"),
         coordinates=_coordinates(document.get("coordinates")),
         division=_division(document.get("division")),
+        backdating=_truth(document.get("backdating", False), "backdating"),
+        if_match=_truth(document.get("if_match", False), "if_match"),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
     )
     _check(schema)
@@ -155,6 +158,7 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["owner"] = _title_document(schema.owner)
     if schema.license:
         document["license"] = schema.license
+    document |= {name: True for name in ("backdating", "if_match") if getattr(schema, name)}
     return document
 
 
@@ -375,6 +379,12 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise BadSchema(f"{where} = {value!r}; a list of texts")
     return tuple(str(v) for v in value)
+
+
+def _truth(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadSchema(f"{where} = {value!r}; true or false")
+    return value
 
 
 def _division(value: Any) -> str | None:

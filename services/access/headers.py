@@ -44,10 +44,16 @@ _ANSWER = {
 }
 # A worker obeys the policy of its own script, so scripts have the page's.
 _PARTS_OF_PAGES = ("text/html", "text/javascript", "application/javascript", "text/css")
-_EXPOSED = "Content-Crs, Content-Revision, ETag, Link, Memento-Datetime, Retry-After"
+_EXPOSED = (
+    "Accept-Patch, Accept-Post, Allow, Content-Crs, Content-Revision, ETag, Last-Modified, Link, "
+    "Location, Memento-Datetime, Preference-Applied, Retry-After"
+)
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, X-API-Key",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Crs, Content-Type, If-Match, If-None-Match, If-Unmodified-Since, "
+        "OGC-Mutation-Datetime, Prefer, X-API-Key"
+    ),
     "Access-Control-Max-Age": "86400",
 }
 _YEAR_S = 365 * 24 * 3600

@@ -114,9 +114,8 @@ def _belongings(schema: Schema) -> Iterator[tuple[str, Any]]:
     if schema.owner is not None:
         yield "owner", _both(schema.owner)
     if schema.kind is Kind.STATE:
-        # The instant is the client's (now, where it states none), and may lie in the past.
-        versioning = {"timeAxis": "validity-time", "mutationTime": "client", "backdating": True}
-        yield "versioning", versioning
+        versioning: dict[str, Any] = {"timeAxis": "validity-time", "mutationTime": "client"}
+        yield "versioning", versioning | ({"backdating": True} if schema.backdating else {})
 
 
 def _read_all(admitted: Admitted) -> list[PublishedLayer]:

@@ -27,7 +27,6 @@ from services.links import address, base_url, format_links, link
 from services.memento import (
     answer_gone,
     gone_links,
-    http_date,
     kept_revision,
     link_header,
     original_link,
@@ -54,6 +53,7 @@ from services.profiles import Profile, as_profile, rows_of_page
 from services.queries import OWN, Asked, read_crs, read_query
 from services.routes.collections import find_layer
 from services.routes.exports import export
+from services.validators import feature_tag, http_date
 from spatial.crs import crs_uri
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
@@ -248,6 +248,7 @@ async def item(request: Request) -> Response:
     headers = _pinned_to(snapshot, system)
     headers["Memento-Datetime"] = http_date(row._valid_from)
     headers["Link"] = link_header(links)
+    headers["Last-Modified"] = http_date(row._recorded)
     return respond(
         request,
         document,
@@ -255,9 +256,16 @@ async def item(request: Request) -> Response:
         media_type=chosen.media_type,
         headers=headers,
         pinned=pins.complete,
+        etag=feature_tag(snapshot, row, _form(chosen, crs, snapshot)),
         layer=layer.record,
         fields=snapshot.shown.every,
     )
+
+
+def _form(chosen: Format, crs: CRS | None, snapshot: Snapshot) -> str:
+    """What makes one answer of a version another: its bytes say the revision, too."""
+    system = "" if crs is None else f"{crs_uri(crs).rpartition('/')[2]}."
+    return f"{chosen.name}.{system}{snapshot.moment.revision}"
 
 
 def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict[str, Any]:
@@ -285,6 +293,7 @@ def version_id(row: sa.Row[Any]) -> str:
 
 
 def _read_rows(snapshot: Snapshot, crs: CRS | None, chosen: Format) -> list[sa.Row[Any]]:
+    snapshot = snapshot.where(marked=True)
     if chosen.name == "jsonfg":
         return json_fg.read_rows(snapshot, crs)
     return snapshot.rows() if crs is None else snapshot.rows(crs)

@@ -18,7 +18,6 @@ from services.doors import Door
 from services.links import address, link, self_links
 from services.memento import (
     LINK_FORMAT,
-    http_date,
     kept_revision,
     link_format,
     link_header,
@@ -31,6 +30,7 @@ from services.pages import respond
 from services.parameters import Pins, check_names, read_pins
 from services.routes.collections import find_layer
 from services.routes.items import feature_document
+from services.validators import http_date
 
 _OFFERED = ("json", "html", "link-format")
 _PINS = ("revision", "recorded", "commit")

@@ -11,8 +11,16 @@ import pytest
 import shapely
 from publishing import START, WRITER, layer, points, publish, schema_of
 
-from layers.edits import Edit, Edits, Insert, Put, Retire, Supersede, Update, merge, split
-from layers.errors import BadKey, BadPeriod, BadValue, EditConflict, UnknownFeature, UnknownLayer
+from layers.edits import UNSTATED, Edit, Edits, Insert, Put, Retire, Supersede, Update, merge, split
+from layers.errors import (
+    BadKey,
+    BadPeriod,
+    BadValue,
+    EditConflict,
+    FeatureChanged,
+    UnknownFeature,
+    UnknownLayer,
+)
 from layers.model import Document
 from layers.readers import Reader
 from layers.store import Store
@@ -304,3 +312,50 @@ def test_a_dry_run_says_and_writes_nothing(three: Store) -> None:
     done = three.commit({"t": [Retire("1")]}, WRITER, "m", dry_run=True)
     assert (done.commit, done.reports["t"].retired) == (None, 1)
     assert layer(three, "t").record.head == 1
+
+
+def test_a_put_keeps_what_it_is_told_to_in_each_version(three: Store) -> None:
+    commit(three, Update("1", {"n": 5, "owner": "Wu"}, valid_from="2021-01-01"))
+    body = {"no": "1", "a": "z"}
+    keep = frozenset({"n", "owner"})
+    commit(three, Put(body, UNSTATED, valid_from="2019-01-01", id="1", keep=keep))
+    assert [a for *_, a in story(three, "1")] == ["z", "z", "z"]
+    assert [n for *_, n in story(three, "1", "n")][1:] == [1, 5]
+    frame = layer(three, "t").versions("1").read()
+    # Before it was there it had no shape, and nothing that could stay.
+    assert frame.geometry.isna().tolist() == [True, False, False]
+    assert pd.isna(frame["n"].iloc[0])
+
+
+def test_edits_of_what_changed_since_are_refused(three: Store) -> None:
+    seen = Edits([Update("1", {"n": 7})], expected={"1": 1})
+    three.commit({"t": [Update("2", {"n": 7})]}, WRITER, "another feature")
+    assert three.commit({"t": seen}, WRITER, "m", dry_run=True).reports["t"].changed == 1
+    three.commit({"t": [Update("1", {"owner": "Xu"})]}, WRITER, "a restricted field of it")
+    with pytest.raises(FeatureChanged, match="'1' of t changed"):
+        three.commit({"t": seen}, WRITER, "m")
+    again = dataclasses.replace(seen, expected={"1": 3})
+    assert three.commit({"t": again}, WRITER, "m").reports["t"].revision == 4
+
+
+def test_forward_edits_begin_after_the_newest_version(three: Store) -> None:
+    def forward(*edits: Edit) -> Any:
+        return three.commit({"t": Edits(edits, forward=True)}, WRITER, "m").reports["t"]
+
+    for start in ("2019-01-01", "2020-01-01"):
+        for edit in (
+            Update("1", {"n": 5}, valid_from=start),
+            Put({"no": "1"}, valid_from=start),
+            Retire("1", valid_from=start),
+        ):
+            with pytest.raises(EditConflict, match="the newest version of '1' began"):
+                forward(edit)
+    assert forward(Insert({"no": "9"}, valid_from="1999-01-01")).created == 1
+    # Two edits of one list are of one moment: the second is not before the first.
+    assert forward(Update("1", {"n": 5}), Update("1", {"a": "z"})).changed == 1
+    assert forward(Update("2", {"n": 5}, valid_from="2020-01-02")).changed == 1
+
+
+def test_a_report_names_the_features_of_its_edits(three: Store) -> None:
+    report = commit(three, Insert({"no": "7"}), Update("1", {"n": 9}), Retire("2"))
+    assert report.named == ("7", "1", "2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from layers.store import Store, open_store
 from layers.tables import api_key
 from services.app import create_app
 from services.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import land
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
@@ -113,3 +118,28 @@ def browser() -> dict[str, str]:
 def data() -> Path:
     """The demo city's files."""
     return Path(__file__).resolve().parents[2] / "deploy" / "demo" / "data"
+
+
+@pytest.fixture(scope="session")
+def land_template(empty_template: str, make_database: Callable[..., str]) -> str:
+    """The address of a database with the layers of `land`, to copy and never to write."""
+    dsn = make_database(empty_template)
+    with closing(open_store(dsn)) as store:
+        land.build(store)
+    return dsn
+
+
+@pytest.fixture
+def desk(
+    land_template: str, make_database: Callable[..., str], settings: Settings
+) -> Iterator[land.Desk]:
+    """A land register of the test's own, and keys for whoever edits it."""
+    with _copy(land_template, make_database, settings) as doors:
+        kept: dict[tuple[Terms, ...], dict[str, str]] = {}
+
+        def granted(*terms: Terms) -> dict[str, str]:
+            if terms not in kept:
+                kept[terms] = doors.granted(*terms)
+            return kept[terms]
+
+        yield land.Desk(doors.store, doors.client, granted)

@@ -169,11 +169,9 @@ def test_the_extent_is_that_of_the_features(client: TestClient) -> None:
 
 def test_state_layers_are_versioned_and_events_are_not(client: TestClient) -> None:
     found = {c["id"]: c for c in client.get("/collections").json()["collections"]}
-    assert found["parcels"]["versioning"] == {
-        "timeAxis": "validity-time",
-        "mutationTime": "client",
-        "backdating": True,
-    }
+    axes = {"timeAxis": "validity-time", "mutationTime": "client"}
+    assert found["grids"]["versioning"] == axes
+    assert found["parcels"]["versioning"] == axes | {"backdating": True}
     assert "versioning" not in found["incidents"]
     assert found["incidents"]["synthetic"] is True
 

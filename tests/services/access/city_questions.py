@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from secret_city import A_CODE, FIELDS, LAYERS, PLACES, ZONES
 from starlette.routing import Route
 
-from services.access.rules import Rule, rule_of
+from services.access.rules import SAFE, Rule, rule_of
 from services.app import routes_of
 from services.assembly import openapi_document
 
@@ -73,6 +73,10 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "action": ["read"],
     "layer": list(LAYERS),
 }
+# Changes that can be worked out without being written; of each layer so many features are enough.
+DRY = ("/collections/{collectionId}/items", "/transactions")
+DRY_RUN = "?dry-run=true"
+CHANGED = 3
 # Routes by which a right caller changes the city for all; whoever that is does not ask there.
 CHANGING = ("/collections/{collectionId}/approval",)
 TOGETHER = [
@@ -116,18 +120,21 @@ def questions(app: FastAPI) -> list[Question]:
 def _questions(route: Route, method: str, described: Mapping[str, Any]) -> Iterator[Question]:
     rule = rule_of(route.endpoint)
     assert rule is not None, f"{route.path} has no rule; see services/access/rules.py"
-    told = set()
+    told: list[str] = []
+    dry = route.path.startswith(DRY) and method not in SAFE
     for path, layer in _paths(route.path):
         asked = ["", *_queries(route, method, described)] if method == "GET" else [""]
+        if dry:
+            asked = [DRY_RUN] if told.count(layer) < CHANGED else []
         if layer in told or layer not in ASKED_IN_FULL:
-            asked = [query for query in asked if query in ASKED_EVERYWHERE]
-        told.add(layer)
+            asked = [query for query in asked if query in (*ASKED_EVERYWHERE, DRY_RUN)]
+        told.append(layer)
         for query in asked:
             yield Question(route.path, rule, method, f"{path}{query}", layer)
         if method == "GET":
             page = {"headers": {"Accept": "text/html"}}
             yield Question(route.path, rule, method, path, layer, page)
-        for query, sent in _bodies(route.path, method, layer):
+        for query, sent in _bodies(route.path, method, layer) if asked else ():
             yield Question(route.path, rule, method, f"{path}{query}", layer, sent)
 
 
@@ -188,6 +195,9 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
 
 def _bodies(path: str, method: str, layer: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What is sent: nothing that would change anything, as everybody asks the same city."""
+    if path.startswith(DRY):
+        yield from ((DRY_RUN, sent) for sent in _changes(path, method, layer))
+        return
     if method != "POST":
         return
     if path.endswith("/execution"):
@@ -201,6 +211,26 @@ def _bodies(path: str, method: str, layer: str) -> Iterator[tuple[str, Mapping[s
     form = {"decision": "refused", "closed": "true", "key": "sk_00000000_wrong", "days": "1"}
     yield "", {"data": form}
     yield "", {"json": form}
+
+
+def _changes(path: str, method: str, layer: str) -> Iterator[Mapping[str, Any]]:
+    """Bodies that state, or guess, every field of a layer."""
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/geo+json"
+    headers = {"Content-Type": kind}
+    if path == "/transactions":
+        for one in LAYERS:
+            first = next(p.id for p in PLACES if p.layer == one)
+            gone = {"action": "delete", "collection": one, "filter": {"ids": [first]}}
+            body = json.dumps({"transaction": [gone]}).encode()
+            yield {"content": body, "headers": {"Content-Type": "application/json"}}
+    elif method == "PATCH":
+        for name in FIELDS.get(layer, ()):
+            body = json.dumps({"properties": {name: "a guess"}}).encode()
+            yield {"content": body, "headers": headers}
+    elif method in ("POST", "PUT"):
+        # Of each place one body has its key alone, one a field, one all fields.
+        for body in itertools.islice(uploads(layer), 3):
+            yield {"content": body, "headers": headers}
 
 
 def uploads(layer: str) -> Iterator[bytes]:

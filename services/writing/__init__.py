@@ -1,0 +1,1 @@
+"""What clients write: bodies, the features that they state, and on which conditions."""
