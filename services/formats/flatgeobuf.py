@@ -1,8 +1,8 @@
-"""FlatGeobuf, with its spatial index: for QGIS, GDAL and maps that read a part of a large file.
+"""FlatGeobuf: for QGIS, GDAL and maps that read a part of a large file.
 
-The index stands before the features, so the file is whole before its first byte goes out: GDAL
-writes it into a folder of its own, which is removed whatever happens. GDAL's instants are to the
-millisecond.
+Its spatial index stands before the features, so the file is whole before its first byte goes out:
+GDAL writes it into a folder of its own, which is removed whatever happens. Where a feature is
+nowhere there is no index, which would have no place for it. GDAL's instants are to the millisecond.
 """
 
 from __future__ import annotations
@@ -36,16 +36,21 @@ def write(snapshot: Snapshot, crs: CRS | None) -> Iterator[bytes]:
     target = parse_crs(snapshot.schema.crs) if crs is None else crs
     with TemporaryDirectory(prefix="shikong-export-") as folder:
         path = Path(folder) / f"{snapshot.layer.record.id}.fgb"
-        _write_file(snapshot, target, path)
+        try:
+            _write_file(snapshot, target, path, indexed=True)
+        except _Nowhere:
+            # An index has no place for a feature that is nowhere: then there is none.
+            path.unlink(missing_ok=True)
+            _write_file(snapshot, target, path, indexed=False)
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
 
 
-def _write_file(snapshot: Snapshot, crs: CRS, path: Path) -> None:
+def _write_file(snapshot: Snapshot, crs: CRS, path: Path, *, indexed: bool) -> None:
     with closing(snapshot.parts(Form.WKB, crs)) as parts:
         schema, batches = batches_of(parts, crs)
-        watched = _Watched(batches)
+        watched = _Watched(batches, indexed=indexed)
         try:
             pyogrio.write_arrow(
                 pa.RecordBatchReader.from_batches(schema, watched),
@@ -54,6 +59,7 @@ def _write_file(snapshot: Snapshot, crs: CRS, path: Path) -> None:
                 geometry_name="geometry",
                 geometry_type=_geometry_type(snapshot.schema.geometry),
                 crs=crs.to_wkt(),
+                SPATIAL_INDEX="YES" if indexed else "NO",
             )
         except Exception:
             # What broke among the batches comes out of GDAL as something else.
@@ -62,11 +68,15 @@ def _write_file(snapshot: Snapshot, crs: CRS, path: Path) -> None:
             raise
 
 
+class _Nowhere(Exception):
+    """A feature without a geometry, where there is to be an index."""
+
+
 class _Watched:
     """Batches, and what broke while they were read."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
+    def __init__(self, batches: Iterator[pa.RecordBatch], *, indexed: bool) -> None:
+        self._batches, self._indexed = batches, indexed
         self.failure: Exception | None = None
 
     def __iter__(self) -> _Watched:
@@ -74,7 +84,10 @@ class _Watched:
 
     def __next__(self) -> pa.RecordBatch:
         try:
-            return next(self._batches)
+            batch = next(self._batches)
+            if self._indexed and batch.column("geometry").null_count:
+                raise _Nowhere
+            return batch
         except StopIteration:
             raise
         except Exception as error:

@@ -24,6 +24,10 @@ from services.negotiation import Format
 from spatial.crs import CRS84, parse_crs
 
 _SEPARATOR = "\x1e"
+# To every parser this says "interval". GDAL (since 3.8) looks at the plain text of a file's first
+# lines to tell what it is: where it finds JSON-FG's word there, it takes the first line for the
+# whole file and reads one feature, without a warning.
+_TIME = '},"time":{"\\u0069nterval":['
 
 
 def write(snapshot: Snapshot, crs: CRS | None, *, separator: str = "") -> Iterator[bytes]:
@@ -55,7 +59,7 @@ def lines(part: Part, *, unique: bool, separator: str = "") -> bytes:
     pieces += [as_json(version_ids(part) if unique else part.ids), ',"geometry":']
     pieces += [pc.fill_null(part.geometry, "null"), ',"properties":{']
     pieces += _properties(part)
-    pieces += ['},"time":{"interval":[', as_json(part.starts), ",", _ends(part.ends), "]}}\n"]
+    pieces += [_TIME, as_json(part.starts), ",", _ends(part.ends), "]}}\n"]
     return joined_lines(pieces)
 
 

@@ -32,7 +32,7 @@ from layers.writers import Writer
 from services.formats import STREAMS, Format
 from spatial.crs import transform
 
-EVERYTHING = Reader.everything()
+EVERYTHING = Reader("key:all", (View(fields=frozenset({INTERNAL, "restricted"})),))
 ZONE = "EPSG:4549"
 STREAM = {found.name: found for found in STREAMS}
 # Chinese, quotes, separators, line ends, formulas, emptiness, and what looks like something else.
@@ -48,6 +48,7 @@ ODD = [
     "𠮷\u2028",
     "null",
 ]
+csv.field_size_limit(1 << 24)
 IDS = [f"{n}:{text.strip() or 'x'}" for n, text in enumerate(ODD)]
 SINCE = datetime(2020, 1, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 
@@ -95,7 +96,7 @@ def check_values(found: pd.DataFrame, stored: pd.DataFrame) -> None:
         assert list(a.isna()) == list(b.isna()), name
         here = ~b.isna().to_numpy()
         if isinstance(b.dtype, pd.DatetimeTZDtype):
-            both = pd.to_datetime(a[here], utc=True), b[here]
+            both = pd.to_datetime(a[here], utc=True, format="ISO8601"), b[here]
             assert (abs(both[0].to_numpy() - both[1].to_numpy()) < np.timedelta64(1, "ms")).all()
         elif pd.api.types.is_numeric_dtype(b.dtype):
             assert np.array_equal(a[here].astype(float), b[here].astype(float)), name
@@ -328,17 +329,18 @@ def test_the_city_in_every_format(
     """Parcels have several versions, cases are events of which some are nowhere."""
     for layer in ("parcels", "incidents"):
         if layer == "incidents" and when is not None:
-            when = when.replace("2013", "2019").replace("2014", "2020")
+            when = when.replace("2014", "2021").replace("2013", "2020")
         snapshot = demo_store.layer(layer, EVERYTHING).at(when)
         stored = snapshot.read()
-        assert len(stored) > 1000
+        assert len(stored) > 100
         body = written(snapshot, name)
         if name in READERS:
             found = READERS[name](body, tmp_path)
             keys = list(zip(found.index, found["valid_from"], strict=True))
         elif name.startswith("csv"):
             rows = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
-            keys = [(row["id"], pd.Timestamp(row["valid_from"])) for row in rows]
+            # An id that looks like a formula is guarded as any text.
+            keys = [(row["id"].lstrip("'"), pd.Timestamp(row["valid_from"])) for row in rows]
         else:
             features = [json.loads(x.lstrip("\x1e")) for x in body.decode().split("\n")[:-1]]
             assert len({f["id"] for f in features}) == len(features)
