@@ -41,6 +41,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {
             "type": "array",
             "oneOf": [{"minItems": 4, "maxItems": 4}, {"minItems": 6, "maxItems": 6}],
+            # Said again: Part 1 states the two here, and its test suite looks nowhere else.
+            "minItems": 4,
+            "maxItems": 6,
             "items": {"type": "number"},
         },
     },
@@ -49,6 +52,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "query",
         "description": "Valid time: an RFC 3339 instant, a date in the layer's time zone, or an "
         "interval a/b with .. for open; now where absent · 有效时间",
+        "explode": False,
+        "style": "form",
         "schema": {"type": "string"},
     },
     "revision": {
