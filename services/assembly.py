@@ -16,7 +16,7 @@ from services.access.rules import Rule, ruled
 from services.doors import Door
 from services.links import address, base_url, link
 from services.negotiation import HTML, JSON, answer_json, check_format
-from services.openapi import PARAMETERS, PROBLEM, operation
+from services.openapi import ANYWHERE, PARAMETERS, PROBLEM, REFUSED, SEE_OTHER, operation
 from services.pages import respond
 from services.parameters import check_names
 
@@ -89,13 +89,33 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
     document["servers"] = [{"url": server}]
     paths = document.setdefault("paths", {})
     for door in app.state.doors:
-        paths.setdefault(door.path, {})[door.method.lower()] = dict(door.operation)
+        paths.setdefault(door.path, {})[door.method.lower()] = _described(door)
+    for described in (d for item in paths.values() for d in item.values()):
+        described["responses"] = _with_refusals(described)
     components = document.setdefault("components", {})
     components["parameters"] = PARAMETERS
     components["responses"] = {"Problem": PROBLEM}
     components.setdefault("schemas", {})["FeatureCollection"] = _FEATURE_COLLECTION
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return document
+
+
+def _described(door: Door) -> dict[str, Any]:
+    """Return a door's operation; a browser is sent to sign in, or back to the page it came from."""
+    described = dict(door.operation)
+    if door.rule in (Rule.SIGNED_IN, Rule.ADMINISTER):
+        described["responses"] = described["responses"] | {"303": SEE_OTHER}
+    return described
+
+
+def _with_refusals(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the responses of an operation, with those that it shares with all others."""
+    stated = described["responses"]
+    codes = {code for code in stated if code[:1] in "45"} | {str(code) for code in ANYWHERE}
+    if "requestBody" in described:
+        codes |= {"408", "413"}
+    kept = {code: said for code, said in stated.items() if code not in codes}
+    return kept | dict.fromkeys(sorted(codes), REFUSED)
 
 
 def _as_3_0(value: Any) -> Any:

@@ -186,9 +186,16 @@ PROBLEM = {
                     "detail": {"type": "string"},
                 },
             }
-        }
+        },
+        # Where a page was asked for.
+        "text/html": {"schema": {"type": "string"}},
     },
 }
+# What stands before every route may answer: a bad address or credential, too much of something, a
+# database that is away.
+ANYWHERE = (400, 401, 414, 429, 431, 503)
+REFUSED: dict[str, Any] = {"$ref": "#/components/responses/Problem"}
+SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}
 
 
 def form(described: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
@@ -230,6 +237,8 @@ def operation(
 ) -> dict[str, Any]:
     """Return an operation object: 200 and 304, the errors, and parameters by their names here.
 
+    What any route may answer (`ANYWHERE`) is added where the document is put together.
+
     >>> operation("getIt", "It", "things", parameters=["f"])["parameters"]
     [{'$ref': '#/components/parameters/f'}]
     """
@@ -243,7 +252,7 @@ def operation(
         "200": {"description": summary, "content": content},
         "304": {"description": "Not modified"},
     }
-    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in (*errors, 429)}
+    responses |= {str(code): REFUSED for code in errors}
     return {
         "operationId": name,
         "summary": summary,

@@ -41,3 +41,25 @@ def test_core_parameters_are_as_part_1_has_them(
     assert (found["in"], found["style"], found["explode"]) == ("query", "form", False)
     assert not found.get("required", False)
     assert found["schema"] | schema == found["schema"]
+
+
+def test_every_operation_states_how_it_refuses(client: TestClient) -> None:
+    """A page where a page was asked for, a problem document otherwise."""
+    document = client.get("/api").json()
+    refusal = document["components"]["responses"]["Problem"]
+    assert set(refusal["content"]) == {"application/problem+json", "text/html"}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            codes = set(operation["responses"])
+            assert {"400", "401", "414", "429", "431", "503"} <= codes, (path, method)
+            assert "requestBody" not in operation or {"408", "413"} <= codes, (path, method)
+            for code in codes:
+                refused = operation["responses"][code].get("$ref", "")
+                assert (code[0] in "45") == refused.endswith("/Problem"), (path, method, code)
+
+
+@pytest.mark.parametrize("path", ["/account", "/admin", "/admin/audit"])
+def test_a_browser_is_sent_to_sign_in_as_the_document_says(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers={"Accept": "text/html"}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert "303" in client.get("/api").json()["paths"][path]["get"]["responses"]
