@@ -15,7 +15,7 @@ at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long check audit format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long cite fuzz-api ogc-schemas check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,17 @@ test: setup-test  ## every test this machine can run; STRICT=1 fails where one c
 
 test-long: setup-test  ## the tests again, with many more random examples
 	@HYPOTHESIS_PROFILE=long exec $(pytest) $(at_once) $(tests)
+
+cite: setup-test  ## the OGC's executable test suite for Features (Java; fetches its jar)
+	-@sh deploy/cite.sh
+	@exec $(pytest) -m outside -s tests/interop/test_cite.py
+
+fuzz-api: setup-test  ## schemathesis: thousands of requests made from the OpenAPI document
+	@exec $(pytest) -m outside -s tests/interop/test_schemathesis.py
+
+ogc-schemas: setup-test  ## the OGC's JSON schemas (fetches them) over every kind of answer
+	-@sh deploy/ogc-schemas.sh
+	@exec $(pytest) -m outside tests/interop/test_ogc_schemas.py
 
 check:  ## lint, format, types, floors, security and doctests
 	@sh deploy/python.sh test

@@ -25,7 +25,7 @@ from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter, LoginFailed
 from services.links import address, base_url
-from services.openapi import form, operation
+from services.openapi import SEE_OTHER, form, operation
 from services.pages import render
 from services.parameters import check_names
 
@@ -169,6 +169,9 @@ def _next(text: str | None) -> str:
 def _operation(name: str, summary: str, **more: Any) -> dict[str, Any]:
     described = operation(name, summary, "people", media_types=("text/html",), **more)
     described["responses"].pop("304", None)
+    if name != "getLogin":
+        described["responses"] |= {"303": SEE_OTHER}
+        described["responses"].pop("200")
     return described
 
 
