@@ -136,6 +136,12 @@ class Schema:
         return self.with_role(Role.KEY)
 
     @property
+    def sortables(self) -> tuple[Field, ...]:
+        """The fields that pages can be ordered by."""
+        roles = (Role.KEY, Role.LABEL, Role.CODE, Role.EVENT_START)
+        return tuple(f for f in self.stored if f.role in roles)
+
+    @property
     def stored(self) -> tuple[Field, ...]:
         """The fields that stand in the open tables: neither periods nor restricted."""
         return tuple(f for f in self.fields if not f.is_period and not f.is_restricted)

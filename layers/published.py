@@ -20,6 +20,7 @@ from layers.reading.changes import read_changes, read_feature_changes
 from layers.reading.differences import read_differences
 from layers.reading.extents import Extent, read_extent
 from layers.reading.features import Moment, Query, select_features
+from layers.reading.presents import Presents
 from layers.reading.snapshots import Reading, Snapshot
 from layers.reading.tallies import Tallies, as_seen
 from layers.territories import Territory
@@ -33,6 +34,7 @@ class PublishedLayer(Reading):
     clock: Clock = system_clock
     extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     tallies: Tallies = field(default_factory=Tallies, repr=False)
+    presents: Presents = field(default_factory=Presents, repr=False)
 
     def at(
         self,
@@ -41,6 +43,7 @@ class PublishedLayer(Reading):
         revision: int | None = None,
         recorded: datetime | None = None,
         commit: int | str | None = None,
+        now: datetime | None = None,
     ) -> Snapshot:
         """Return what the layer says of an instant or interval, as known at a revision.
 
@@ -55,6 +58,8 @@ class PublishedLayer(Reading):
             Instead of `revision`: the newest recorded by then.
         commit : int or str, optional
             Instead of `revision`: a commit's number, or a tag; the newest as of that commit.
+        now : datetime, optional
+            What stands for the present; the clock's where absent.
 
         Raises
         ------
@@ -63,12 +68,31 @@ class PublishedLayer(Reading):
         BadQuery
             Where recorded time is stated in two ways.
         """
-        now = self.clock()
+        now = now or self.clock()
         if isinstance(when, str):
             when = parse_datetime(when, self.record.schema.zone)
         number = self._revision(revision, recorded, commit)
         moment = Moment(number, now if when is None else when, now)
         return Snapshot(self, moment, Query(restricted=True))
+
+    def present(self) -> datetime:
+        """Return the instant since when the layer is as it is now, at the newest revision.
+
+        Whatever is read of that instant is the same as of now, until the layer is changed or the
+        clock passes the start or end of a version.
+        """
+        restricted = self.reader.may_see_restricted(self.record)
+        return self.presents.since(self, self.clock(), restricted=restricted)
+
+    def known_count(self, moment: Moment) -> int | None:
+        """Return how many features there are at a moment, where that is known without counting."""
+        sight = self.reader.sight(self.record)
+        if moment.revision != self.record.head or moment.when != self.record.recorded_at:
+            return None
+        if not sight.whole or self.record.schema.kind is not Kind.STATE:
+            return None
+        with self.reading() as (connection, record):
+            return catalog.read_revision(connection, record, moment.revision).n_live
 
     def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
         """Return every version of one feature, as known at a revision, as a snapshot of all time.

@@ -32,6 +32,7 @@ from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
 from layers.readers import Reader
 from layers.reading.extents import Extent
+from layers.reading.presents import Presents
 from layers.reading.snapshots import Snapshot
 from layers.reading.tallies import Tallies, as_seen
 from layers.writers import Verb, Writer
@@ -79,6 +80,7 @@ class Store:
     watch: Watch = field(default_factory=Watch, repr=False)
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
+    _presents: Presents = field(default_factory=Presents, repr=False)
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -116,7 +118,7 @@ class Store:
         return self._published(record, reader)
 
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
-        own = (self.clock, self._extents, self._tallies)
+        own = (self.clock, self._extents, self._tallies, self._presents)
         return PublishedLayer(self.database, record, reader, *own)
 
     def log(

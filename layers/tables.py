@@ -15,9 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from geoalchemy2 import Geometry
+from pyproj import CRS
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from layers.errors import BadSchema
+from layers.errors import BadQuery, BadSchema
 from layers.model import OPEN_REVISION, Field, FieldType, Layer, Schema
 from spatial.crs import parse_crs
 
@@ -25,6 +26,7 @@ CATALOGUE = "shikong"
 LAYER_SCHEMAS = ("live", "history", "restricted_live", "restricted_history")
 INSTANT = TIMESTAMP(timezone=True, precision=6)
 FOREVER = sa.literal_column("'infinity'::timestamptz", INSTANT)
+EARLIEST = sa.literal_column("'-infinity'::timestamptz", INSTANT)
 
 metadata = sa.MetaData(schema=CATALOGUE)
 
@@ -325,13 +327,32 @@ def srid_of(schema: Schema) -> int:
     >>> srid_of(parse_schema({"title": "t", "geometry": "Point", "crs": "OGC:CRS84"}))
     4326
     """
-    crs = parse_crs(schema.crs)
+    srid = _srid(schema.crs)
+    if srid is None:
+        raise BadSchema(f"crs = {schema.crs!r} has no EPSG code; store in one that has")
+    return srid
+
+
+def srid_of_crs(crs: CRS) -> int:
+    """Return the number by which PostGIS knows a reference system.
+
+    Raises
+    ------
+    BadQuery
+        Where it knows none such.
+    """
     authority = crs.to_authority()
+    if authority is None or authority[0] not in ("EPSG", "OGC"):
+        raise BadQuery(f"crs {crs.name!r} has no EPSG code; ask for one that the collection lists")
+    return 4326 if authority[0] == "OGC" else int(authority[1])
+
+
+@lru_cache(maxsize=256)
+def _srid(crs: str) -> int | None:
+    authority = parse_crs(crs).to_authority()
     if authority == ("OGC", "CRS84"):
         return 4326
-    if authority is None or authority[0] != "EPSG":
-        raise BadSchema(f"crs = {schema.crs!r} has no EPSG code; store in one that has")
-    return int(authority[1])
+    return None if authority is None or authority[0] != "EPSG" else int(authority[1])
 
 
 # Kept: SQLAlchemy knows a statement again only where it is about the same Table objects.

@@ -52,10 +52,11 @@ def answer_json(
     headers: Mapping[str, str] | None = None,
     pinned: bool = False,
     stable: bytes | None = None,
+    etag: str | None = None,
 ) -> Response:
     """Return a document as JSON with its validator."""
     body = orjson.dumps(document)
-    return answer_bytes(request, body, media_type, headers, pinned=pinned, stable=stable)
+    return answer_bytes(request, body, media_type, headers, pinned=pinned, stable=stable, etag=etag)
 
 
 def answer_bytes(
@@ -67,6 +68,7 @@ def answer_bytes(
     pinned: bool = False,
     status: int = 200,
     stable: bytes | None = None,
+    etag: str | None = None,
 ) -> Response:
     """Return a body with its ETag, or 304 where the client has it.
 
@@ -77,22 +79,47 @@ def answer_bytes(
     stable : bytes, optional
         What there is of the body that says nothing of the present instant: the ETag is made of it,
         and is a weak one.
+    etag : str, optional
+        The tag, where it was known before the answer was made.
     """
-    # Answers of different scope never stand for each other, though they may be the same just now.
-    scope = f"{media_type} {request.state.reader.fingerprint}"
-    if media_type.startswith(HTML):
-        # A page names who is signed in, and has the token of their session in its forms.
-        scope += f" {request.state.who.id} {request.state.csrf}"
-    digest = hashlib.sha256((body if stable is None else stable) + scope.encode()).hexdigest()
-    etag = f'"{digest[:32]}"' if stable is None else f'W/"{digest[:32]}"'
+    if etag is None:
+        # Answers of different scope never stand for each other, though they may be the same now.
+        scope = f"{media_type} {request.state.reader.fingerprint}"
+        if media_type.startswith(HTML):
+            # A page names who is signed in, and has the token of their session in its forms.
+            scope += f" {request.state.who.id} {request.state.csrf}"
+        etag = make_etag((body if stable is None else stable) + scope.encode())
+        etag = etag if stable is None else f"W/{etag}"
+    if status == 200 and has_etag(request, etag):
+        return not_modified(request, etag, headers, pinned=pinned)
+    return Response(body, status, _common(request, etag, headers, pinned=pinned), media_type)
+
+
+def make_etag(told: bytes) -> str:
+    """Return a strong tag made of all that tells an answer from others."""
+    return f'"{hashlib.sha256(told).hexdigest()[:32]}"'
+
+
+def has_etag(request: Request, etag: str) -> bool:
+    """Return whether the client has the answer with this tag."""
+    return _has(request.headers.get("if-none-match"), etag)
+
+
+def not_modified(
+    request: Request, etag: str, headers: Mapping[str, str] | None, *, pinned: bool
+) -> Response:
+    """Return the answer to a client that has it."""
+    return Response(None, 304, _common(request, etag, headers, pinned=pinned))
+
+
+def _common(
+    request: Request, etag: str, headers: Mapping[str, str] | None, *, pinned: bool
+) -> dict[str, str]:
     anonymous = request.state.reader.is_anonymous
     cache = IMMUTABLE if pinned else "no-cache"
     if not anonymous:
         cache = cache.replace("public", "private") if pinned else "private, no-cache"
-    common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY} | dict(headers or {})
-    if status == 200 and _has(request.headers.get("if-none-match"), etag):
-        return Response(None, 304, common)
-    return Response(body, status, common, media_type)
+    return {"ETag": etag, "Cache-Control": cache, "Vary": VARY} | dict(headers or {})
 
 
 def _has(header: str | None, etag: str) -> bool:

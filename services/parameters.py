@@ -8,20 +8,25 @@ import binascii
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import orjson
+from pyproj import CRS
 from starlette.requests import Request
 
-from layers.model import Layer
-from layers.reading.features import Box
+from layers.model import FieldType, Layer, Schema
+from layers.reading.boxes import LONLAT, Box
+from layers.reading.ordering import Key, Order
 from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
+from services.systems import find_system
+from spatial.crs import is_north_first
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
+LARGEST_OFFSET = 10_000_000
 _LONGEST = 2_000
 LONGEST_BODY_S = 120.0
 
@@ -39,6 +44,11 @@ class Pins:
     def known(self) -> dict[str, Any]:
         """What pins the state of knowledge, as `PublishedLayer.at` takes it."""
         return {"revision": self.revision, "recorded": self.recorded, "commit": self.commit}
+
+    @property
+    def knows(self) -> bool:
+        """Whether the state of knowledge is stated, and so may be an old one."""
+        return any(stated is not None for stated in (self.revision, self.recorded, self.commit))
 
     @property
     def complete(self) -> bool:
@@ -135,65 +145,135 @@ def read_pins(request: Request, layer: Layer) -> Pins:
     return Pins(when, revision, recorded, query.get("commit"))
 
 
-def read_limit(request: Request) -> tuple[int, str | None]:
-    """Read ``limit``; return it and, where it was reduced, the sentence that says so."""
-    asked = request.query_params.get("limit")
-    if asked is None:
-        return DEFAULT_LIMIT, None
-    limit = _whole_number("limit", asked, smallest=1)
-    if limit > LARGEST_LIMIT:
-        return LARGEST_LIMIT, f"limit {limit} was reduced to {LARGEST_LIMIT}; follow the next links"
-    return limit, None
-
-
-def read_bbox(request: Request) -> Box | None:
-    """Read ``bbox``: four numbers, or six of which the heights are passed over, in CRS84.
+def read_limit(request: Request) -> int | None:
+    """Read ``limit``, None where it is absent.
 
     Raises
     ------
     BadParameter
     """
-    text = request.query_params.get("bbox")
+    asked = request.query_params.get("limit")
+    return None if asked is None else _whole_number("limit", asked, smallest=1)
+
+
+def page_limit(asked: int | None) -> tuple[int, str | None]:
+    """Return the features of a page, and the sentence that says so where it was reduced.
+
+    >>> page_limit(None), page_limit(20000)[0]
+    ((100, None), 10000)
+    """
+    if asked is None:
+        return DEFAULT_LIMIT, None
+    if asked > LARGEST_LIMIT:
+        return LARGEST_LIMIT, f"limit {asked} was reduced to {LARGEST_LIMIT}; follow the next links"
+    return asked, None
+
+
+def read_offset(request: Request) -> int:
+    """Read ``offset``, 0 where it is absent.
+
+    Raises
+    ------
+    BadParameter
+        Also where it is so large that to count it off would take for ever.
+    """
+    offset = _whole_number("offset", request.query_params.get("offset", "0"), smallest=0)
+    if offset > LARGEST_OFFSET:
+        raise BadParameter(f"offset={offset}: at most {LARGEST_OFFSET}; follow the next links")
+    return offset
+
+
+def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
+    """Read ``bbox`` and ``bbox-crs``: four numbers, or six of which the heights are passed over.
+
+    Returns
+    -------
+    tuple of Box or None, and CRS
+        The box with x to the east and y to the north, whatever the authority's order.
+
+    Raises
+    ------
+    BadParameter
+    """
+    query = request.query_params
+    crs = LONLAT
+    if "bbox-crs" in query:
+        crs = find_system("bbox-crs", query["bbox-crs"], schema)
+    text = query.get("bbox")
     if text is None:
-        return None
+        return None, crs
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        raise BadParameter(f"bbox={text!r}: write west,south,east,north in degrees") from None
+        numbers = []
     if len(numbers) == 6:
         numbers = [numbers[0], numbers[1], numbers[3], numbers[4]]
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
-        raise BadParameter(f"bbox={text!r}: write west,south,east,north in degrees")
+        raise BadParameter(f"bbox={text!r}: write four numbers, west,south,east,north in CRS84")
+    if is_north_first(crs):
+        numbers = [numbers[n] for n in (1, 0, 3, 2)]
     west, south, east, north = numbers
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-        raise BadParameter(
-            f"bbox={text!r} lies outside -180..180, -90..90, or its south is above its north"
-        )
-    return west, south, east, north
+    if south > north or (not crs.is_geographic and west > east):
+        raise BadParameter(f"bbox={text!r}: its upper corner lies below its lower corner")
+    if crs.is_geographic and not all((-180 <= west <= 180, -180 <= east <= 180)):
+        raise BadParameter(f"bbox={text!r} has longitudes outside -180..180")
+    if crs.is_geographic and not -90 <= south <= north <= 90:
+        raise BadParameter(f"bbox={text!r} has latitudes outside -90..90")
+    return (west, south, east, north), crs
 
 
-def read_token(request: Request) -> tuple[str, datetime] | None:
-    """Read ``token``, which a next link carries: the key after which the page begins."""
+def read_token(request: Request, order: Order) -> tuple[Key, bool] | None:
+    """Read ``token``, which next and prev links carry.
+
+    Returns
+    -------
+    tuple of key and bool
+        The key at which the page begins, and whether it goes backwards from there.
+
+    Raises
+    ------
+    BadParameter
+    """
     text = request.query_params.get("token")
     if text is None:
         return None
     try:
-        fid, start = orjson.loads(base64.urlsafe_b64decode(text.encode() + b"=="))
-        if not isinstance(fid, str) or "\x00" in fid:
+        backwards, *values, fid, start = orjson.loads(
+            base64.urlsafe_b64decode(text.encode() + b"==")
+        )
+        if not isinstance(fid, str) or "\x00" in fid or type(backwards) is not bool:
             raise ValueError
-        return fid, datetime.fromisoformat(start)
+        kinds = [order.fields[s.name].type for s in order.sorts]
+        key = [_told(value, kind) for value, kind in zip(values, kinds, strict=True)]
+        return (*key, fid, datetime.fromisoformat(start)), backwards
     except (ValueError, TypeError, AttributeError, binascii.Error, UnicodeError):
-        raise BadParameter("token is none of ours; follow a next link as it is") from None
+        raise BadParameter("token is none of ours; follow a next or prev link as it is") from None
 
 
-def write_token(fid: str, start: datetime) -> str:
-    """Return the token of a page that begins after a key.
+def write_token(key: Key, *, backwards: bool = False) -> str:
+    """Return the token of a page that begins after a key, or ends before it.
 
     >>> from datetime import UTC
-    >>> write_token("7", datetime(2014, 1, 1, tzinfo=UTC))
-    'WyI3IiwiMjAxNC0wMS0wMVQwMDowMDowMFoiXQ'
+    >>> write_token(("7", datetime(2014, 1, 1, tzinfo=UTC)))
+    'W2ZhbHNlLCI3IiwiMjAxNC0wMS0wMVQwMDowMDowMFoiXQ'
     """
-    return base64.urlsafe_b64encode(orjson.dumps([fid, format_instant(start)])).decode().rstrip("=")
+    packed = orjson.dumps([backwards, *key], option=orjson.OPT_UTC_Z)
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _told(value: Any, kind: FieldType) -> Any:
+    """A value of a token as one of the field's type; what it can't be is a ValueError."""
+    if value is None:
+        return None
+    if kind is FieldType.INSTANT:
+        return datetime.fromisoformat(value)
+    if kind is FieldType.DATE:
+        return date.fromisoformat(value)
+    if isinstance(value, str) and "\x00" in value:
+        raise ValueError
+    if kind is FieldType.INTEGER and not (type(value) is int and abs(value) < 2**63):
+        raise ValueError
+    return value
 
 
 def write_datetime(when: Any) -> str:

@@ -15,8 +15,9 @@ from sqlalchemy.engine import Connection
 
 from layers.model import OPEN_REVISION, Layer, Version, VersionChange
 from layers.readers import Reader
-from layers.reading.features import Query, as_wkb, finite, select_features, shown_to
+from layers.reading.features import Query, select_features, shown_to
 from layers.reading.moments import Moment, touched_between
+from layers.reading.outputs import as_wkb, finite
 from layers.reading.sights import Eye, Shown, masked, shown
 from layers.reading.timelines import FOREVER as FOREVER_SEEN
 from layers.reading.timelines import Span, Timeline, side_by_side

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from layers.model import Change, Layer, Version
 from layers.readers import Reader
-from layers.reading.features import Moment, Query, finite, select_features, shown_to
+from layers.reading.features import Moment, Query, select_features, shown_to
+from layers.reading.outputs import finite
 from layers.reading.sights import FLAG
 
 _STREAMED = 1000

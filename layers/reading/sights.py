@@ -49,6 +49,19 @@ class Shown:
         """All fields, the open ones first."""
         return (*self.fields, *self.restricted)
 
+    def chosen(self, only: frozenset[str] | None) -> Shown:
+        """Return the same of some fields alone; of all where None."""
+        if only is None:
+            return self
+        fields, restricted = (
+            tuple(f for f in part if f.id in only) for part in (self.fields, self.restricted)
+        )
+        return Shown(fields, restricted, {n: m for n, m in self.masks.items() if n in only})
+
+    def left_out(self, only: frozenset[str] | None) -> frozenset[str]:
+        """Return the ids of the fields that are not chosen."""
+        return frozenset() if only is None else frozenset(self.names) - only
+
     def properties(self, row: sa.Row[Any]) -> dict[str, Any]:
         """Return the fields that the reader sees of this row, with their values."""
         values, masks = row._mapping, self.masks

@@ -12,6 +12,7 @@ from typing import Any
 import geopandas as gpd
 import pyarrow as pa
 import sqlalchemy as sa
+from pyproj import CRS
 from sqlalchemy.engine import Connection
 
 from layers import catalog
@@ -19,16 +20,11 @@ from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
 from layers.model import Field, Layer, Schema
 from layers.readers import Reader
-from layers.reading.features import (
-    Moment,
-    Query,
-    as_geojson,
-    as_wkb,
-    count_features,
-    select_features,
-    shown_to,
-)
+from layers.reading.boxes import LONLAT
+from layers.reading.features import Moment, Query, order_of, select_features, shown_to
 from layers.reading.frames import as_frame, as_table
+from layers.reading.ordering import Order
+from layers.reading.outputs import as_geojson, as_wkb, count_features
 from layers.reading.sights import Shown
 
 _STREAMED = 5000
@@ -79,6 +75,21 @@ class Snapshot:
         """Which fields its rows have, and which only some of them have."""
         return self._shown(self.layer.record)
 
+    @cached_property
+    def chosen(self) -> Shown:
+        """The same of those fields alone that the query wants."""
+        return self.shown.chosen(self.query.only)
+
+    @property
+    def sortables(self) -> tuple[Field, ...]:
+        """The fields that its rows can be ordered by."""
+        return tuple(f for f in self.shown.fields if f in self.schema.sortables)
+
+    @cached_property
+    def order(self) -> Order:
+        """The order of its rows."""
+        return self._order(self.layer.record)
+
     def where(self, **changes: Any) -> Snapshot:
         """Return the snapshot narrowed by parts of a Query (bbox, where, ids, after, limit)."""
         return dataclasses.replace(self, query=dataclasses.replace(self.query, **changes))
@@ -87,10 +98,25 @@ class Snapshot:
         """Return the select of its features, for the layer's record of the running transaction."""
         return select_features(record, self.layer.reader, self.moment, self.query)
 
-    def rows(self) -> list[sa.Row[Any]]:
-        """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields."""
+    def rows(self, crs: CRS = LONLAT) -> list[sa.Row[Any]]:
+        """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields.
+
+        Parameters
+        ----------
+        crs : CRS
+            Of the coordinates, which come in the order of axes of its authority.
+        """
         with self._reading() as (connection, record):
-            return list(connection.execute(as_geojson(self.select(record), record)))
+            select = as_geojson(
+                self.select(record),
+                record,
+                crs,
+                order=self._order(record),
+                leaving=self._shown(record).left_out(self.query.only),
+                geometry=self.query.geometry,
+            )
+            rows = connection.execute(select).all()
+            return list(reversed(rows)) if self.query.backwards else list(rows)
 
     def scalar(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> Any:
         """Return the one value of a select that is built around that of its features."""
@@ -132,7 +158,7 @@ class Snapshot:
         if narrowed:
             return self.where(**narrowed).read()
         with self._reading() as (connection, record):
-            rows = connection.execute(as_wkb(self.select(record))).all()
+            rows = connection.execute(as_wkb(self.select(record), self._order(record))).all()
             return as_frame(rows, record.schema, self._fields(record))
 
     def table(self, **narrowed: Any) -> pa.Table:
@@ -140,7 +166,7 @@ class Snapshot:
         if narrowed:
             return self.where(**narrowed).table()
         with self._reading() as (connection, record):
-            rows = connection.execute(as_wkb(self.select(record))).all()
+            rows = connection.execute(as_wkb(self.select(record), self._order(record))).all()
             return as_table(rows, record.schema, self._fields(record))
 
     def one(self, feature_id: str) -> sa.Row[Any]:
@@ -165,7 +191,7 @@ class Snapshot:
     def _partitions(
         self, connection: Connection, record: Layer, size: int
     ) -> Iterator[list[sa.Row[Any]]]:
-        select = as_wkb(self.select(record))
+        select = as_wkb(self.select(record), self._order(record))
         # Closed with the reading, also where nobody reads to the end.
         with connection.execution_options(yield_per=size).execute(select) as result:
             for rows in result.partitions():
@@ -176,6 +202,9 @@ class Snapshot:
 
     def _fields(self, record: Layer) -> tuple[Field, ...]:
         return self._shown(record).every
+
+    def _order(self, record: Layer) -> Order:
+        return order_of(record, self.layer.reader, self.moment, self.query)
 
     def _shown(self, record: Layer) -> Shown:
         return shown_to(record, self.layer.reader, self.moment, self.query)

@@ -24,7 +24,7 @@ from services.links import address, link, self_links
 from services.negotiation import JSON, VARY, check_format, wants_html
 from services.openapi import operation
 from services.pages import problem_page, respond
-from services.parameters import check_names, read_body, read_limit
+from services.parameters import check_names, page_limit, read_body, read_limit
 
 LARGEST_BODY = 64 << 10
 _EXCEPTION = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
@@ -39,7 +39,7 @@ async def processes_document(request: Request) -> dict[str, Any]:
     BadParameter
         For a limit that is none.
     """
-    limit, note = read_limit(request)
+    limit, note = page_limit(read_limit(request))
     _, body = await ask(request, describe_processes, query={"limit": str(limit)})
     document: dict[str, Any] = orjson.loads(body)
     document["links"] = self_links(request, JSON, "processes")

@@ -25,7 +25,7 @@ from services.links import address, link, self_links
 from services.negotiation import JSON, check_format, wants_html
 from services.openapi import TERMS, form, operation
 from services.pages import respond
-from services.parameters import check_names, read_limit
+from services.parameters import check_names, page_limit, read_limit
 from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
 
@@ -113,7 +113,7 @@ async def audit(request: Request) -> Response:
     check_format(request)
     check_names(request, ("since", "until", "actor", "layer", "action", "limit", "token", "f"))
     asked = {n: request.query_params.get(n) or None for n in ("actor", "layer", "action")}
-    limit, _ = read_limit(request)
+    limit, _ = page_limit(read_limit(request))
     found = await run_in_threadpool(
         lambda: desk_of(request).audit(
             **asked,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,27 +15,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.errors import UnknownFeature
-from layers.model import Kind
-from layers.reading.features import Query
 from layers.store import PublishedLayer, Snapshot
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
-from services.links import address, link, self_links
-from services.negotiation import GEOJSON, JSON, check_format
+from services.links import address, base_url, link, self_links
+from services.negotiation import (
+    GEOJSON,
+    JSON,
+    check_format,
+    has_etag,
+    make_etag,
+    not_modified,
+    wants_html,
+)
 from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import (
     Pins,
     check_names,
-    read_bbox,
-    read_limit,
+    page_limit,
     read_pins,
-    read_token,
     write_datetime,
     write_token,
 )
+from services.queries import OWN, Asked, read_query
 from services.routes.collections import find_layer
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
@@ -44,77 +48,116 @@ from spatial.periods import Interval, format_instant, format_version_instant, pa
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
 _PROFILES = "http://www.opengis.net/def/profile/OGC/0/"
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_OWN = ("bbox", *TIME, "limit", "token", "f")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was asked of a collection, and what was found."""
+    """What was asked of a collection, and the rows that were found."""
 
-    layer: PublishedLayer
-    snapshot: Snapshot
-    rows: Sequence[sa.Row[Any]]
-    matched: int
+    asked: Asked
     limit: int
-    note: str | None
-    pins: Pins
+    notes: tuple[str, ...]
+    rows: Sequence[sa.Row[Any]]
+    matched: int | None
 
     @property
-    def several(self) -> bool:
-        """Whether one feature may stand here in several versions."""
-        state = self.layer.record.schema.kind is Kind.STATE
-        return state and isinstance(self.snapshot.moment.when, Interval)
-
-    @property
-    def pinned(self) -> bool:
-        """Whether this answer can never change; events of a day to come can still happen."""
-        when, now = self.pins.when, self.snapshot.moment.now
-        ended = not isinstance(when, Interval) or when.end is None or when.end <= now
-        return self.pins.complete and ended
+    def more(self) -> bool:
+        """Whether there are rows beyond the page, in the direction in which it was read."""
+        return len(self.rows) > self.limit
 
     @property
     def shown(self) -> Sequence[sa.Row[Any]]:
-        """The rows of the page; one more was read to know whether there is a next."""
-        return self.rows[: self.limit]
+        """The rows of the page; one more was read to know whether there are others."""
+        if not self.more:
+            return self.rows
+        return self.rows[1:] if self.asked.backwards else self.rows[:-1]
 
 
 async def items(request: Request) -> Response:
     """Answer a page of features."""
     check_format(request)
-    page = await run_in_threadpool(_read_page, request)
-    layer_id = page.layer.record.id
-    document = {
-        "type": "FeatureCollection",
-        "features": [feature_document(page.snapshot, r, page.several) for r in page.shown],
-        "numberMatched": page.matched,
-        "numberReturned": len(page.shown),
-        "collection": layer_id,
-        "revision": page.snapshot.moment.revision,
-        "datetime": write_datetime(page.snapshot.moment.when),
-        "synthetic": page.layer.record.schema.synthetic,
-        "links": _page_links(request, page),
-    }
-    if page.note:
-        document["notes"] = [page.note]
+    asked = await run_in_threadpool(_ask, request)
+    known = _validator(request, asked)
+    if known is not None and has_etag(request, known):
+        return not_modified(request, known, _headers(asked), pinned=asked.pinned)
+    page = await run_in_threadpool(_read_page, asked)
+    document = _page_document(request, page)
     stable = None
-    if page.pins.when is None:
+    if not asked.steady:
         # The answer says which instant was now; that alone makes it no other answer.
         stable = orjson.dumps(document | {"datetime": None, "links": []})
-    headers = _headers(page.snapshot)
-    if page.several:
-        profile = f"{_PROFILES}versions-as-features-unique-ids"
-        headers["Link"] = f'<{profile}>; rel="profile"'
     return respond(
         request,
         document,
         "items.html",
         media_type=GEOJSON,
-        headers=headers,
-        pinned=page.pinned,
+        headers=_headers(asked),
+        pinned=asked.pinned,
         stable=stable,
-        layer=page.layer.record,
-        fields=page.snapshot.shown.every,
+        etag=known,
+        layer=asked.layer.record,
+        fields=asked.snapshot.chosen.every,
     )
+
+
+def _ask(request: Request) -> Asked:
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, "items")
+    return read_query(request, layer)
+
+
+def _validator(request: Request, asked: Asked) -> str | None:
+    """The tag of an answer that can be told before it is made; None where it can't."""
+    layer = asked.layer
+    if wants_html(request) or not asked.steady or layer.reader.may_see_restricted(layer.record):
+        return None
+    moment, sight = asked.snapshot.moment, layer.reader.sight(layer.record)
+    told = (
+        layer.record.id,
+        str(moment.revision),
+        write_datetime(moment.when),
+        "" if asked.pinned else format_instant(moment.now),
+        sight.fingerprint,
+        base_url(request),
+        request.app.version,
+        request.url.query,
+    )
+    return make_etag("\n".join(told).encode())
+
+
+def _read_page(asked: Asked) -> Page:
+    limit, note = page_limit(asked.limit)
+    rows = asked.snapshot.where(limit=limit + 1).rows(asked.crs)
+    matched = None
+    if asked.count:
+        matched = asked.snapshot.count()
+    elif not asked.paged and len(rows) <= limit:
+        matched = len(rows)
+    elif asked.is_whole:
+        matched = asked.layer.known_count(asked.snapshot.moment)
+    return Page(asked, limit, () if note is None else (note,), rows, matched)
+
+
+def _page_document(request: Request, page: Page) -> dict[str, Any]:
+    asked = page.asked
+    snapshot, layer = asked.snapshot, asked.layer.record
+    document: dict[str, Any] = {
+        "type": "FeatureCollection",
+        "features": [feature_document(snapshot, r, asked.several) for r in page.shown],
+        "numberMatched": page.matched,
+        "numberReturned": len(page.shown),
+        "collection": layer.id,
+        "revision": snapshot.moment.revision,
+        "datetime": write_datetime(snapshot.moment.when),
+        "synthetic": layer.schema.synthetic,
+        "links": _page_links(request, page),
+    }
+    if page.matched is None:
+        del document["numberMatched"]
+    if page.notes:
+        document["notes"] = list(page.notes)
+    return document
 
 
 async def item(request: Request) -> Response:
@@ -133,7 +176,7 @@ async def item(request: Request) -> Response:
         "revision": snapshot.moment.revision,
         "links": _item_links(request, layer, row, snapshot),
     }
-    headers = _headers(snapshot)
+    headers = _pinned_to(snapshot)
     headers["Memento-Datetime"] = _http_date(row._valid_from)
     return respond(
         request,
@@ -189,7 +232,7 @@ async def versions(request: Request) -> Response:
         document,
         "versions.html",
         media_type=GEOJSON,
-        headers=_headers(snapshot),
+        headers=_pinned_to(snapshot),
         layer=layer.record,
         fields=snapshot.shown.every,
     )
@@ -209,7 +252,7 @@ def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict
         "type": "Feature",
         "id": version_id(row) if unique else row._fid,
         "geometry": geometry,
-        "properties": {n: _value(v) for n, v in snapshot.shown.properties(row).items()},
+        "properties": {n: _value(v) for n, v in snapshot.chosen.properties(row).items()},
         "time": {"interval": [format_instant(row._valid_from), _end(end)]},
     }
 
@@ -217,21 +260,6 @@ def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict
 def version_id(row: sa.Row[Any]) -> str:
     """Return the id of one version of a feature."""
     return f"{row._fid}.{format_version_instant(row._valid_from)}"
-
-
-def _read_page(request: Request) -> Page:
-    admitted: Admitted = request.state.admitted
-    layer = admitted.layer(request.path_params["collectionId"])
-    admitted.note(layer, "items")
-    pins = read_pins(request, layer.record)
-    snapshot = layer.at(pins.when, **pins.known)
-    check_names(request, (*_OWN, *snapshot.fields))
-    limit, note = read_limit(request)
-    equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
-    query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
-    matching = dataclasses.replace(snapshot, query=query)
-    paged = matching.where(after=read_token(request), limit=limit + 1)
-    return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)
 
 
 def _read_one(
@@ -270,21 +298,31 @@ def _read_versions(
 
 
 def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
-    segments = ("collections", page.layer.record.id, "items")
+    segments = ("collections", page.asked.layer.record.id, "items")
     links = self_links(request, GEOJSON, *segments)
     links.append(link(address(request, *segments[:2]), "collection", JSON, "The collection"))
-    if len(page.rows) > page.limit:
-        last, moment = page.shown[-1], page.snapshot.moment
-        following = {
-            "token": write_token(last._fid, last._valid_from),
-            "revision": moment.revision,
-            "datetime": write_datetime(moment.when),
-        }
-        given = request.query_params.multi_items()
-        query = {k: v for k, v in given if k not in ("recorded", "commit")}
-        href = address(request, *segments, **(query | following))
-        links.append(link(href, "next", GEOJSON, "The next page"))
+    backwards = page.asked.backwards
+    if page.shown and (page.more or backwards):
+        href = _beside(request, page, page.shown[-1], backwards=False)
+        links.append(link(href, "next", GEOJSON, "The next page · 下一页"))
+    if page.shown and (page.more if backwards else page.asked.paged):
+        href = _beside(request, page, page.shown[0], backwards=True)
+        links.append(link(href, "prev", GEOJSON, "The page before · 上一页"))
     return links
+
+
+def _beside(request: Request, page: Page, row: sa.Row[Any], *, backwards: bool) -> str:
+    """The address of the page after a row, or before it, with both axes pinned."""
+    snapshot = page.asked.snapshot
+    key = (*(row._mapping[name] for name in snapshot.order.names), row._fid, row._valid_from)
+    given = request.query_params.multi_items()
+    query = {k: v for k, v in given if k not in ("recorded", "commit", "offset")}
+    query |= {
+        "token": write_token(key, backwards=backwards),
+        "revision": str(snapshot.moment.revision),
+        "datetime": write_datetime(snapshot.moment.when),
+    }
+    return address(request, "collections", page.asked.layer.record.id, "items", **query)
 
 
 def _item_links(
@@ -306,8 +344,16 @@ def _item_links(
     ]
 
 
-def _headers(snapshot: Snapshot) -> dict[str, str]:
-    return {"Content-Crs": f"<{_CRS84}>", "Content-Revision": str(snapshot.moment.revision)}
+def _headers(asked: Asked) -> dict[str, str]:
+    headers = _pinned_to(asked.snapshot, asked.crs_uri)
+    if asked.several:
+        profile = f"{_PROFILES}versions-as-features-unique-ids"
+        headers["Link"] = f'<{profile}>; rel="profile"'
+    return headers
+
+
+def _pinned_to(snapshot: Snapshot, system: str = _CRS84) -> dict[str, str]:
+    return {"Content-Crs": f"<{system}>", "Content-Revision": str(snapshot.moment.revision)}
 
 
 def _value(value: Any) -> Any:
@@ -339,7 +385,7 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f"),
+            parameters=("collectionId", *OWN),
             media_types=_TYPES,
             schema=_SCHEMA,
         ),

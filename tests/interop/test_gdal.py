@@ -27,11 +27,8 @@ BOX = (-71.12, 42.37, -71.11, 42.38)
 
 
 def found(server: Server, query: str = "") -> int:
-    document = server.json(f"/collections/parcels/items?limit=10000{query}")
-    following = [link["href"] for link in document["links"] if link["rel"] == "next"]
-    more = [server.json(href.removeprefix(server.base)) for href in following]
-    assert all(link["rel"] != "next" for page in more for link in page["links"])
-    return sum(page["numberReturned"] for page in (document, *more))
+    document = server.json(f"/collections/parcels/items?limit=1&count=exact{query}")
+    return int(document["numberMatched"])
 
 
 def test_gdal_sees_the_layers(city_server: Server) -> None:
