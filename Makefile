@@ -11,7 +11,7 @@ tests := tests $(packages)
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long check audit format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long interop qgis check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,7 @@ setup-test:  ## install what is missing to test it too
 	@sh deploy/python.sh test
 	@sh deploy/web.sh
 	@sh deploy/oidc.sh
+	@sh deploy/openlayers.sh
 
 demo: setup  ## publish the demo city and serve it on PORT (8000), with its data in DATA (.shikong)
 	@exec $(bin)/shikong demo --port $(PORT)
@@ -38,6 +39,13 @@ test: setup-test  ## every test this machine can run; STRICT=1 fails where one c
 
 test-long: setup-test  ## the tests again, with many more random examples
 	@HYPOTHESIS_PROFILE=long exec $(pytest) $(tests)
+
+interop: setup-test  ## only what others' clients say of us: GDAL, OWSLib, OpenLayers, MapLibre
+	@exec $(pytest) tests/interop -s
+
+qgis: setup-test  ## QGIS of Debian 12 and 13 as clients; installs both first (3 GB; the second as root)
+	@sh deploy/qgis.sh
+	@QGIS=1 exec $(pytest) tests/qgis
 
 check:  ## lint, format, types, floors, security and doctests
 	@sh deploy/python.sh test

@@ -1,7 +1,7 @@
 #!/bin/sh
 # OpenLayers, with which the tests look at a server as another's page does: sh deploy/openlayers.sh
-# Puts the packages that tests/interop/openlayers/package-lock.json names into .cache/openlayers.
-# Nothing that is released holds any of them.
+# Copies what a browser loads of the package that tests/interop/openlayers/package-lock.json names
+# into .cache/openlayers. Nothing that is released holds any of it.
 set -eu
 cd "$(dirname "$0")/.."
 . deploy/npm.sh
@@ -20,9 +20,13 @@ echo "Fetching OpenLayers"
 rm -rf .cache/openlayers.new
 mkdir .cache/openlayers.new
 if [ -d offline/openlayers ]; then
-    cp -R offline/openlayers .cache/openlayers.new/node_modules
+    cp offline/openlayers/* .cache/openlayers.new
 else
-    install_packages tests/interop/openlayers .cache/openlayers.new
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    install_packages tests/interop/openlayers "$scratch"
+    from=$scratch/node_modules/ol
+    cp "$from/dist/ol.js" "$from/ol.css" "$from/LICENSE.md" .cache/openlayers.new
 fi
 echo "$made_from" >.cache/openlayers.new/made_from
 rm -rf .cache/openlayers

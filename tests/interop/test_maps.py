@@ -22,8 +22,8 @@ from tests.interop.conftest import Server
 from tests.web.conftest import VENDOR, browser, needed, running  # noqa: F401 - fixtures
 
 HERE = Path(__file__).parent
-OPENLAYERS = HERE.parents[1] / ".cache/openlayers/node_modules/ol"
-FOLDERS = (HERE / "pages", OPENLAYERS / "dist", OPENLAYERS, VENDOR.parent)
+OPENLAYERS = HERE.parents[1] / ".cache/openlayers"
+FOLDERS = (HERE / "pages", OPENLAYERS, VENDOR.parent)
 CITY = {"layer": "parcels", "centre": "-71.1150,42.3750", "zoom": "17"}
 WELLS = {"layer": "wells", "centre": "118.2095,39.602", "zoom": "15"}
 Open = Callable[..., Page]
@@ -32,7 +32,7 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     """Another site, on another port, that has the pages and the libraries."""
-    if not (OPENLAYERS / "dist/ol.js").exists():
+    if not (OPENLAYERS / "ol.js").exists():
         pytest.skip(".cache/openlayers is empty: sh deploy/openlayers.sh fetches it")
 
     async def file(request: Request) -> Response:
