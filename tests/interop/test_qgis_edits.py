@@ -2,8 +2,8 @@
 
 Requests, headers and bodies are those of QGIS 3.30 and later, written anew after reading its
 provider (src/providers/wfs/oapif); `make qgis` has a real one edit. Its peculiarities: no
-``If-Match``; a ``Content-Crs`` without angle brackets; merge patches of the geometry alone or of the
-properties alone; in a PUT an id that looks like a number is one; empty fields are null.
+``If-Match``; a ``Content-Crs`` without angle brackets; merge patches of the geometry alone or of
+the properties alone; in a PUT an id that looks like a number is one; empty fields are null.
 """
 
 from __future__ import annotations
