@@ -37,6 +37,7 @@ class Asked:
     query: str
     status: int
     headers: dict[str, str]
+    problem: str
 
     @property
     def parameters(self) -> dict[str, str]:

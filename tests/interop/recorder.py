@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 import uvicorn
@@ -23,21 +23,24 @@ HEADERS = ("accept", "origin", "access-control-request-headers")
 
 
 def recorded(app: ASGIApp, file: IO[bytes]) -> ASGIApp:
-    """Write a line for each request, before its answer is out."""
+    """Write a line for each request, before its answer is out, with the words of a refusal."""
 
     async def write(scope: Scope, receive: Receive, send: Send) -> None:
+        line: dict[str, Any] = {}
+
         async def note(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-                line = {
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "query": scope["query_string"].decode("latin-1"),
-                    "status": message["status"],
-                    "headers": {k: v for k, v in headers.items() if k in HEADERS},
-                }
+                line["method"], line["path"] = scope["method"], scope["path"]
+                line["query"] = scope["query_string"].decode("latin-1")
+                line["status"], line["problem"] = message["status"], ""
+                line["headers"] = {k: v for k, v in headers.items() if k in HEADERS}
+            elif line:
+                if line["status"] >= 400:
+                    line["problem"] = message.get("body", b"").decode(errors="replace")
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
                 file.flush()
+                line.clear()
             await send(message)
 
         await app(scope, receive, note if scope["type"] == "http" else send)

@@ -24,7 +24,15 @@ from tests.interop.conftest import Server
 
 AGENT = "Mozilla/5.0 QGIS/34006/Debian GNU/Linux 13 (trixie)"
 CGCS2000 = "http://www.opengis.net/def/crs/EPSG/0/4490"
-EMPTY = {"street": None, "depth": None, "rings": None, "dug": None, "measured": None, "dry": None}
+EMPTY = {
+    "keeper": None,
+    "street": None,
+    "depth": None,
+    "rings": None,
+    "dug": None,
+    "measured": None,
+    "dry": None,
+}
 
 
 @dataclass
@@ -141,7 +149,8 @@ def test_it_says_in_which_system(qgis: Qgis, brackets: str) -> None:
 
 
 def test_a_release_without_patch_puts_all_of_it(qgis: Qgis) -> None:
-    properties = EMPTY | {"no": "W00001", "street": "Put", "rings": 4}
+    read = {"no": "W00001", "keeper": "Li Si"}
+    properties = EMPTY | read | {"street": "Put", "rings": 4}
     feature = {"type": "Feature", "geometry": point(118.3, 39.3), "properties": properties}
     assert qgis.put("W00001", feature | {"id": "W00001"}).status in (200, 204)
     after = well(qgis, "W00001")
