@@ -15,7 +15,7 @@ at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long cite fuzz-api ogc-schemas check audit format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long interop qgis cite fuzz-api ogc-schemas check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,7 @@ setup-test:  ## install what is missing to test it too
 	@sh deploy/python.sh test
 	@sh deploy/web.sh
 	@sh deploy/oidc.sh
+	@sh deploy/openlayers.sh
 
 demo: setup  ## publish the demo city and serve it on PORT (8000), with its data in DATA (.shikong)
 	@exec $(bin)/shikong demo --port $(PORT)
@@ -53,6 +54,13 @@ fuzz-api: setup-test  ## schemathesis: thousands of requests made from the OpenA
 ogc-schemas: setup-test  ## the OGC's JSON schemas (fetches them) over every kind of answer
 	-@sh deploy/ogc-schemas.sh
 	@exec $(pytest) -m outside tests/interop/test_ogc_schemas.py
+
+interop: setup-test  ## only what others' clients say of us: GDAL, OWSLib, OpenLayers, MapLibre
+	@exec $(pytest) tests/interop -s
+
+qgis: setup-test  ## QGIS of Debian 12 and 13 as clients; installs both first (3 GB; the second as root)
+	@sh deploy/qgis.sh
+	@QGIS=1 exec $(pytest) tests/qgis
 
 check:  ## lint, format, types, floors, security and doctests
 	@sh deploy/python.sh test

@@ -51,6 +51,8 @@ tracked_files
 mkdir -p "$offline/web"
 cp services/web/vendor/maplibre-gl/* "$offline/web"
 cp -R .cache/oidc/node_modules "$offline/oidc"
+mkdir -p "$offline/openlayers"
+cp .cache/openlayers/ol.* .cache/openlayers/LICENSE.md "$offline/openlayers"
 wheels
 debian_packages
 # Not compressed: nearly all of it is already.

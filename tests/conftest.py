@@ -28,6 +28,17 @@ settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+# QGIS is no package of `make setup-test`, and takes minutes: `make qgis` installs and asks it. Not
+# collected elsewhere, its tests are no skips there.
+HAS_QGIS = os.environ.get("QGIS") == "1"
+collect_ignore = [] if HAS_QGIS else ["qgis"]
+
+
+def pytest_report_header() -> str | None:
+    """Say what is not collected, and why."""
+    return None if HAS_QGIS else "tests/qgis is left out: make qgis installs QGIS and runs it"
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """With STRICT=1 a skip is a failure: every test of this machine must run."""

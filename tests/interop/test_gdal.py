@@ -2,77 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
-import time
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from datetime import date
 
 import geopandas as gpd
-import orjson
 import pyogrio
 import pytest
 import shapely
 
 from layers.publish import Reload
+from layers.readers import Reader
 from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import open_store
 from layers.writers import Writer
+from tests.interop import wells
+from tests.interop.conftest import Server
 
 BOX = (-71.12, 42.37, -71.11, 42.38)
 
 
-@contextmanager
-def serving(dsn: str) -> Iterator[str]:
-    """A server in a process of its own: GDAL keeps the interpreter's lock while it waits."""
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "serve", "--port", str(port)],
-        env=os.environ | {"DATABASE_URL": dsn},
-    )
-    try:
-        for _ in range(600):
-            assert process.poll() is None, "the server ended"
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+def found(server: Server, query: str = "") -> int:
+    document = server.json(f"/collections/parcels/items?limit=1&count=exact{query}")
+    return int(document["numberMatched"])
 
 
-@pytest.fixture(scope="module")
-def server(demo_template: str, make_database: Callable[..., str]) -> Iterator[str]:
-    """The address of a server of the demo city."""
-    with serving(make_database(demo_template)) as address:
-        yield address
-
-
-def matched(server: str, query: str) -> int:
-    address = f"{server}/collections/parcels/items?limit=1&count=exact{query}"
-    with urllib.request.urlopen(address) as answer:
-        return int(orjson.loads(answer.read())["numberMatched"])
-
-
-def test_gdal_sees_the_layers(server: str) -> None:
-    layers = pyogrio.list_layers(f"OAPIF:{server}")
+def test_gdal_sees_the_layers(city_server: Server) -> None:
+    layers = pyogrio.list_layers(f"OAPIF:{city_server.base}")
     assert sorted(layers[:, 0]) == ["grids", "incidents", "parcels", "pipe_nodes", "pipe_segments"]
 
 
-def test_gdal_reads_every_feature(server: str) -> None:
-    frame = pyogrio.read_dataframe(f"OAPIF:{server}", layer="parcels", PAGE_SIZE=5000)
-    assert len(frame) == matched(server, "")
+def test_gdal_reads_every_feature(city_server: Server) -> None:
+    frame = pyogrio.read_dataframe(f"OAPIF:{city_server.base}", layer="parcels", PAGE_SIZE=5000)
+    assert len(frame) == found(city_server)
     assert not frame.assign(shape=frame.geometry.to_wkb()).duplicated(["ml", "shape"]).any()
     assert frame.crs.to_epsg() == 4326 or "CRS84" in str(frame.crs)
     sold = frame[frame["ml"] == "169-100"].iloc[0]
@@ -81,28 +47,39 @@ def test_gdal_reads_every_feature(server: str) -> None:
     assert "right_holder" not in frame
 
 
-def test_gdal_pages_by_itself(server: str) -> None:
+def test_gdal_pages_by_itself(city_server: Server) -> None:
     """Without a page size it follows the next links of the server's own."""
-    frame = pyogrio.read_dataframe(f"OAPIF:{server}/collections/grids", PAGE_SIZE=50)
+    frame = pyogrio.read_dataframe(f"OAPIF:{city_server.base}/collections/grids", PAGE_SIZE=50)
     assert len(frame) == 163
     assert not frame.duplicated(["grid_type", "grid_code"]).any()
 
 
-def test_gdal_filters_by_a_box(server: str) -> None:
-    frame = pyogrio.read_dataframe(f"OAPIF:{server}", layer="parcels", bbox=BOX)
+def test_gdal_filters_by_a_box(city_server: Server) -> None:
+    frame = pyogrio.read_dataframe(f"OAPIF:{city_server.base}", layer="parcels", bbox=BOX)
     # The server sends features that are nowhere as well, as the standard has it; GDAL, whose
     # spatial filter has no place for them, drops them.
     nowhere = 1
-    assert len(frame) == matched(server, f"&bbox={','.join(map(str, BOX))}") - nowhere
+    assert len(frame) == found(city_server, f"&bbox={','.join(map(str, BOX))}") - nowhere
     assert frame.geometry.intersects(shapely.box(*BOX).buffer(1e-8)).all()
 
 
-def test_ogrinfo(server: str) -> None:
+@pytest.mark.parametrize("day", ["2013-06-01", "2014-02-02T12:00:00Z"])
+def test_gdal_reads_another_day(city_server: Server, day: str) -> None:
+    frame = pyogrio.read_dataframe(
+        f"OAPIF:{city_server.base}", layer="parcels", DATETIME=day, PAGE_SIZE=2000
+    )
+    with closing(open_store(city_server.dsn)) as store:
+        kept = store.layer("parcels", Reader.everything()).at(day).read()
+    assert sorted(frame["id"]) == sorted(kept.index)
+    assert len(frame) != len(wells.read(city_server.dsn, "parcels"))
+
+
+def test_ogrinfo(city_server: Server) -> None:
     program = shutil.which("ogrinfo")
     if program is None:
         pytest.skip("gdal-bin is not installed")
     said = subprocess.run(
-        [program, "-ro", "-so", "-al", f"OAPIF:{server}"],
+        [program, "-ro", "-so", "-al", f"OAPIF:{city_server.base}"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -111,10 +88,10 @@ def test_ogrinfo(server: str) -> None:
     assert "ERROR" not in said.stderr
     counts = dict(re.findall(r"Layer name: (\w+)\n.*?Feature Count: (\d+)", said.stdout, re.S))
     assert counts["grids"] == "163"
-    assert counts["parcels"] == str(matched(server, ""))
+    assert counts["parcels"] == str(found(city_server))
 
 
-def test_odd_ids_pass_a_real_server(empty_template: str, make_database: Callable[..., str]) -> None:
+def test_odd_ids_pass_a_real_server(own_server: Server) -> None:
     ids = ["a/b", "50%2Foff", "宗地 1/2"]
     schema = parse_schema(
         {
@@ -127,12 +104,9 @@ def test_odd_ids_pass_a_real_server(empty_template: str, make_database: Callable
     points = [shapely.Point(i, i) for i in range(3)]
     frame = gpd.GeoDataFrame({"no": ids}, geometry=points, crs="OGC:CRS84")
     reload = Reload(FrameSource(frame), schema=schema, valid_from=date(2020, 1, 1))
-    dsn = make_database(empty_template)
-    with closing(open_store(dsn)) as store:
+    with closing(open_store(own_server.dsn)) as store:
         store.commit({"odd": reload}, Writer("t"), "")
-    with serving(dsn) as address:
-        for i in ids:
-            for more in ("", "/versions"):
-                there = f"{address}/collections/odd/items/{urllib.parse.quote(i, safe='')}{more}"
-                with urllib.request.urlopen(there) as answer:
-                    assert orjson.loads(answer.read())["id"] == i
+    for i in ids:
+        for more in ("", "/versions"):
+            there = f"/collections/odd/items/{urllib.parse.quote(i, safe='')}{more}"
+            assert own_server.json(there)["id"] == i
