@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from served.clocks import Spent
 
 Ask = Callable[[int], Spent]
-_LEAST, _MOST = 3, 2_000
+_LEAST, _MOST = 3, 20_000
 _TRIED = 3
 
 

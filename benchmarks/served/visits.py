@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -14,6 +15,7 @@ from served.questions import Question, Samples
 from served.servers import Server
 
 _TIMEOUT_S = 300
+_MANY = 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,21 @@ class Visit:
         answer.read()
         if answer.status != self.status:
             raise SystemExit(f"{self.server.name}: {answer.status} to {self.path[:200]}")
+
+
+def warm(server: Server, question: Question) -> None:
+    """Ask by many at once, so that all connections that a server keeps have been used."""
+    path = server.path(question)
+    if path is None:
+        return
+
+    def read(_: int) -> None:
+        with _connected(server) as connection:
+            connection.request("GET", path)
+            connection.getresponse().read()
+
+    with ThreadPoolExecutor(_MANY) as pool:
+        list(pool.map(read, range(_MANY * _MANY)))
 
 
 class Unanswered(Exception):
