@@ -15,7 +15,8 @@ at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long interop qgis cite fuzz-api ogc-schemas check audit format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long interop qgis cite fuzz-api ogc-schemas \
+    peers bench-features check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -94,6 +95,12 @@ bundle: setup-test  ## one archive in dist/ from which demo and test work withou
 
 test-bare:  ## the README's commands in a bare Debian 12, online and from the bundle (as root; slow)
 	@bash deploy/test-bare.sh
+
+peers: setup  ## install the servers that ours is compared with, into .cache/peers
+	@sh deploy/peers.sh
+
+bench-features: peers  ## features over HTTP beside tipg, pygeoapi and pg_featureserv; takes hours
+	@$(bin)/python benchmarks/features.py $(OPTIONS)
 
 clean:  ## remove what was built or fetched, never the data
 	rm -rf .venv .venv-old-* .cache build dist services/web/vendor \
