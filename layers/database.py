@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -64,6 +66,8 @@ class Database:
         People, keys, grants, sessions.
     owning : Engine
         The store itself: made, migrated, checked, backed up, restored.
+    quick : Quick
+        Single statements on open fields.
     """
 
     reading: Engine
@@ -71,6 +75,23 @@ class Database:
     writing: Engine
     keeping: Engine
     owning: Engine
+    quick: Quick
+
+    def ask(self, text: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Return the rows of one statement on open fields, in a transaction of its own.
+
+        It goes to the driver as it is, over a connection that is kept for nothing else, where it is
+        prepared: what `read` does around a statement takes longer than most of them.
+
+        Raises
+        ------
+        TooMuchAsked, StoreUnavailable
+            As `read` does.
+        """
+        try:
+            return self.quick.execute(text, parameters)
+        except psycopg.OperationalError as error:
+            raise _of_reading(error) from error
 
     @contextmanager
     def read(self, *, restricted: bool = False) -> Iterator[Connection]:
@@ -105,12 +126,7 @@ class Database:
             with engine.connect() as connection, _given_up_when_lost(connection):
                 yield connection
         except (OperationalError, psycopg.OperationalError) as error:
-            if _sqlstate(error) in _TOO_LONG:
-                raise TooMuchAsked(
-                    f"this takes longer than {_READING['statement_timeout']}; "
-                    "ask for less: a bbox, a filter or a limit"
-                ) from error
-            raise _unavailable(error) from error
+            raise _of_reading(error) from error
         except PoolTimeout as error:
             raise StoreUnavailable("all connections are busy with others; try again") from error
 
@@ -158,6 +174,7 @@ class Database:
 
     def close(self) -> None:
         """Give every connection back."""
+        self.quick.close()
         for engine in (self.reading, self.restricted, self.writing, self.keeping, self.owning):
             engine.dispose()
 
@@ -211,7 +228,12 @@ def connect(dsn: str, *, pool_size: int = 8) -> Database:
         writing(_WRITING | {"role": roles.WRITER}),
         writing(_KEEPING | {"role": roles.KEEPER}),
         writing(_WRITING),
+        Quick(_libpq(url), _options(_READING | {"role": roles.READER})),
     )
+
+
+def _libpq(url: sa.URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -221,6 +243,58 @@ def reachable(dsn: str) -> Iterator[None]:
         yield
     except (OperationalError, ProgrammingError) as error:
         raise _unavailable(error, make_url(dsn).render_as_string(hide_password=True)) from error
+
+
+@dataclass(frozen=True)
+class Quick:
+    """Connections for single statements, as many as ask at once; the last used is used first."""
+
+    dsn: str = field(repr=False)
+    options: str
+    _idle: deque[psycopg.Connection[Any]] = field(default_factory=deque, repr=False)
+
+    def execute(self, text: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Return the rows of a statement.
+
+        Raises
+        ------
+        psycopg.OperationalError
+            Where there is no answer, also from a new connection; or it takes too long.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._execute(self._connect(), text, parameters)
+        try:
+            return self._execute(connection, text, parameters)
+        except psycopg.OperationalError:
+            if not connection.closed:
+                raise
+            # The server was away since the last use, and may be there again.
+            return self._execute(self._connect(), text, parameters)
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.dsn, autocommit=True, options=self.options)
+
+    def _execute(
+        self, connection: psycopg.Connection[Any], text: str, parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        try:
+            with connection.cursor(binary=True) as cursor:
+                cursor.execute(text, parameters, prepare=True)
+                rows = cursor.fetchall()
+        except BaseException:
+            if connection.closed:
+                raise
+            connection.close() if connection.broken else self._idle.append(connection)
+            raise
+        self._idle.append(connection)
+        return rows
 
 
 def waited_too_long(error: DBAPIError) -> bool:
@@ -243,6 +317,15 @@ def _given_up_when_lost(connection: Connection) -> Iterator[None]:
         # The driver may not know yet that it is lost, and a rollback would fail in its place.
         connection.invalidate(error)
         raise
+
+
+def _of_reading(error: Exception) -> TooMuchAsked | StoreUnavailable:
+    if _sqlstate(error) in _TOO_LONG:
+        return TooMuchAsked(
+            f"this takes longer than {_READING['statement_timeout']}; "
+            "ask for less: a bbox, a filter or a limit"
+        )
+    return _unavailable(error)
 
 
 def _sqlstate(error: Exception) -> str | None:

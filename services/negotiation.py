@@ -184,6 +184,11 @@ def answer_json(
     return answer_bytes(request, body, media_type, headers, pinned=pinned, stable=stable, etag=etag)
 
 
+def as_json(document: Any) -> bytes:
+    """Return a document as JSON; instants in it are in UTC."""
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z)
+
+
 def answer_bytes(
     request: Request,
     body: bytes,

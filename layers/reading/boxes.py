@@ -12,6 +12,7 @@ from pyproj import CRS, Transformer
 
 from layers.errors import BadQuery
 from layers.model import Layer
+from layers.reading.inputs import BOX, given
 from layers.tables import srid_of
 from spatial.crs import CRS84, parse_crs
 
@@ -55,6 +56,12 @@ def storage_bounds(layer: Layer, box: Box, crs: CRS) -> Box:
     return west, south, east, north
 
 
+def storage_box(layer: Layer, box: Box, crs: CRS) -> Box | None:
+    """Return the box that `meets_box` compares with; None where it falls into two."""
+    parts = _parts(box, crs)
+    return storage_bounds(layer, parts[0], crs) if len(parts) == 1 else None
+
+
 def lonlat_to(crs: str) -> Callable[..., Any]:
     """Return the transformation of longitudes and latitudes into a storage reference system."""
     return _transformer(LONLAT, parse_crs(crs)).transform
@@ -68,7 +75,8 @@ def _transformer(source: CRS, target: CRS) -> Transformer:
 
 def _meets_envelope(geom: Any, layer: Layer, box: Box, crs: CRS) -> sa.ColumnElement[bool]:
     bounds = storage_bounds(layer, box, crs)
-    envelope = sa.func.ST_MakeEnvelope(*bounds, srid_of(layer.schema))
+    corners = (given(name, value, sa.Double) for name, value in zip(BOX, bounds, strict=True))
+    envelope = sa.func.ST_MakeEnvelope(*corners, sa.literal_column(str(srid_of(layer.schema))))
     # A shape within the box needs no exact test: half the filter's cost on large pages.
     exact = sa.or_(geom.op("@")(envelope), sa.func.ST_Intersects(geom, envelope))
     return sa.and_(geom.op("&&")(envelope), exact)

@@ -18,10 +18,11 @@ from pyproj import CRS
 from layers.errors import BadQuery
 from layers.model import Layer
 from layers.readers import Reader
-from layers.reading import restricted
+from layers.reading import inputs, restricted
 from layers.reading.boxes import LONLAT, Box, meets_box
 from layers.reading.cql2 import Filter, condition
 from layers.reading.filters import equals, holds, mentions
+from layers.reading.inputs import FID, LIMIT, OFFSET, REACH, given
 from layers.reading.moments import Moment, branches, written
 from layers.reading.ordering import Key, Order, Sort, check_key
 from layers.reading.sights import Eye, Shown, shown
@@ -139,6 +140,13 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     return reading.first(whole)
 
 
+def _among(column: Any, ids: Any) -> sa.ColumnElement[bool]:
+    if isinstance(ids, list | tuple) and len(ids) == 1:
+        return sa.cast(column == given(FID, ids[0], sa.Text), sa.Boolean)
+    found: sa.ColumnElement[bool] = column.in_(ids)
+    return found
+
+
 def order_of(layer: Layer, reader: Reader, moment: Moment, query: Query) -> Order:
     """Return the order in which `select_features` gives its rows."""
     layer = layer.as_of(moment.revision)
@@ -220,7 +228,7 @@ class _Reading:
         if not self.what.restricted:
             return start
         if self._is_instant:
-            return sa.literal(self.query.after[-1], INSTANT)
+            return given(f"{inputs.KEY}{len(self.query.after) - 1}", self.query.after[-1], INSTANT)
         # One version here may become several, of which some lie after the key.
         return EARLIEST if self.order.directions[-1] else FOREVER
 
@@ -241,9 +249,10 @@ class _Reading:
         if limit is None and not (offset and not inner):
             return whole
         ordered = whole.order_by(*self.order.by(whole.selected_columns))
-        if inner:
-            return ordered.limit(None if limit is None else limit + offset)
-        return ordered.limit(limit).offset(offset or None)
+        if limit is not None:
+            name, most = (REACH, limit + offset) if inner else (LIMIT, limit)
+            ordered = ordered.limit(given(name, most, sa.Integer))
+        return ordered if inner or not offset else ordered.offset(given(OFFSET, offset, sa.Integer))
 
     def _column(self, c: Any, seen: Mapping[str, Any], name: str) -> Any:
         """A masked field has no value where it is not seen, also for whoever filters by it."""
@@ -271,7 +280,7 @@ class _Reading:
         if query.touched is not None:
             found.append(written(table, *query.touched))
         if query.ids is not None:
-            found.append(c._fid.in_(query.ids))
+            found.append(_among(c._fid, query.ids))
         return found
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import OPEN_REVISION, FieldType, Kind, Layer
+from layers.reading.inputs import AT, REVISION, given
 from layers.tables import FOREVER, INSTANT, Family, believed_range, tables_of
 from spatial.periods import Interval
 
@@ -84,19 +85,20 @@ def _at_instant(
     extra: list[list[sa.ColumnElement[bool]]],
 ) -> list[Branch]:
     c, h = live.c, history.c
-    v = sa.literal(instant, INSTANT)
+    v = given(AT, instant, INSTANT)
+    known = given(REVISION, revision, sa.Integer)
     if revision == layer.head and layer.recorded_at is not None and instant >= layer.recorded_at:
         # Whatever has gone to history was over when the head was recorded: live says it all.
         current: list[sa.ColumnElement[bool]] = [c._valid_from <= v, c._valid_to > v]
         return [(live, c._valid_to, current + extra[0])]
-    in_live: list[sa.ColumnElement[bool]] = [c._rev_from <= revision, c._valid_from <= v]
-    in_live.append(sa.or_(c._valid_to > v, c._rev_closed > revision))
+    in_live: list[sa.ColumnElement[bool]] = [c._rev_from <= known, c._valid_from <= v]
+    in_live.append(sa.or_(c._valid_to > v, c._rev_closed > known))
     was_open: list[sa.ColumnElement[bool]] = [
-        believed_range(history).op("@>")(sa.literal(revision, sa.Integer)),
+        believed_range(history).op("@>")(known),
         h._valid_from <= v,
     ]
     period = sa.func.tstzrange(h._valid_from, h._valid_to)
-    was_closed = [period.op("@>")(v), h._rev_closed <= revision, h._rev_to > revision]
+    was_closed = [period.op("@>")(v), h._rev_closed <= known, h._rev_to > known]
     return [
         (live, _end_then(live, revision), in_live + extra[0]),
         (history, FOREVER, was_open + extra[1]),
@@ -116,7 +118,8 @@ def _end_then(table: sa.Table, revision: int) -> sa.ColumnElement[datetime]:
     c = table.c
     if revision >= OPEN_REVISION - 1:
         return c._valid_to
-    return sa.case((c._rev_closed <= revision, c._valid_to), else_=FOREVER)
+    known = given(REVISION, revision, sa.Integer)
+    return sa.case((c._rev_closed <= known, c._valid_to), else_=FOREVER)
 
 
 def _meets(table: sa.Table, revision: int, interval: Interval) -> list[sa.ColumnElement[bool]]:

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 
 from layers.errors import BadQuery
 from layers.model import Field, FieldType
+from layers.reading import inputs
+from layers.reading.inputs import given
 from layers.sorting import sort_key
 from layers.tables import INSTANT, column_type
 
@@ -95,10 +97,8 @@ class Order:
 
     def _literals(self, key: Key) -> list[Any]:
         kinds = [column_type(self.fields[s.name]) for s in self.sorts]
-        return [
-            sa.literal(value, kind)
-            for value, kind in zip(key, [*kinds, sa.Text(), INSTANT], strict=True)
-        ]
+        typed = zip(key, [*kinds, sa.Text(), INSTANT], strict=True)
+        return [given(f"{inputs.KEY}{n}", *pair) for n, pair in enumerate(typed)]
 
 
 def check_sorts(sorts: Sequence[Sort], sortable: Sequence[Field]) -> None:

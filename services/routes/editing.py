@@ -26,12 +26,12 @@ from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter, MethodRefused, PreconditionFailed
+from services.feature_documents import feature_document
 from services.links import address, link
 from services.negotiation import GEOJSON, JSON
 from services.openapi import change, choices
 from services.parameters import check_names
 from services.routes.collections import find_layer
-from services.routes.items import feature_document
 from services.systems import find_system
 from services.validators import feature_tag, http_date, read_conditions
 from services.writing.bodies import read_json

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from pyproj import CRS
 from starlette.concurrency import run_in_threadpool
@@ -17,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.errors import FeatureGone
+from layers.reading.kept import Rows
 from layers.store import PublishedLayer, Snapshot
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
+from services.feature_documents import feature_document, feature_documents
 from services.formats import ITEM, ITEMS, Format, json_fg
 from services.links import address, base_url, format_links, link
 from services.memento import (
@@ -35,6 +35,7 @@ from services.memento import (
 from services.negotiation import (
     GEOJSON,
     JSON,
+    as_json,
     choose_format,
     has_etag,
     make_etag,
@@ -56,7 +57,7 @@ from services.routes.exports import export
 from services.validators import feature_tag, http_date
 from spatial.crs import crs_uri
 from spatial.errors import SpatialError
-from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
+from spatial.periods import Interval, format_instant, parse_version_instant
 
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -64,13 +65,22 @@ _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was asked of a collection, and the rows that were found."""
+    """What was asked of a collection, and the rows that were found.
+
+    Attributes
+    ----------
+    rows : sequence of tuple or Row
+        One more than the limit where there are more.
+    plain : Rows or None
+        The same, where they are plain tuples and become GeoJSON, a feature each.
+    """
 
     asked: Asked
     chosen: Format
     limit: int
     notes: tuple[str, ...]
-    rows: Sequence[sa.Row[Any]]
+    rows: Sequence[Any]
+    plain: Rows | None
     matched: int | None
 
     @property
@@ -79,12 +89,12 @@ class Page:
         return len(self.rows) > len(self.shown)
 
     @property
-    def shown(self) -> Sequence[sa.Row[Any]]:
+    def shown(self) -> Sequence[Any]:
         """The rows of the page; one more was read to know whether there are others."""
         return self._paged[1]
 
     @property
-    def _paged(self) -> tuple[Profile, Sequence[sa.Row[Any]]]:
+    def _paged(self) -> tuple[Profile, Sequence[Any]]:
         asked = self.asked
         if asked.backwards:
             # What has slices begins with its first version, which may lie further back.
@@ -97,6 +107,10 @@ class Page:
     def features(self, request: Request) -> tuple[Profile, list[dict[str, Any]]]:
         """Return the features of the page, and the profile in which they are."""
         asked = self.asked
+        profile, shown = self._paged
+        if self.plain is not None:
+            rows = Rows(self.plain.columns, shown)
+            return profile, list(feature_documents(rows, asked.snapshot.chosen))
 
         def write(row: sa.Row[Any], unique: bool) -> dict[str, Any]:
             document = feature_document(asked.snapshot, row, unique)
@@ -107,22 +121,33 @@ class Page:
                 document = json_fg.feature(document, row)
             return document
 
-        profile, shown = self._paged
         if not asked.several:
             return profile, [write(row, False) for row in shown]
         return as_profile(profile, shown, write)
+
+    def key(self, row: Any) -> tuple[Any, ...]:
+        """Return the key of a row, after or before which another page begins."""
+        names = (*self.asked.snapshot.order.names, "_fid", "_valid_from")
+        if self.plain is None:
+            return tuple(row._mapping[name] for name in names)
+        return tuple(row[self.plain.at(name)] for name in names)
 
 
 async def items(request: Request) -> Response:
     """Answer a page of features, or all of them as a stream."""
     chosen = choose_format(request, ITEMS)
-    asked = await run_in_threadpool(_ask, request, "items" if chosen.write is None else "export")
     if chosen.write is not None:
+        asked = await run_in_threadpool(_ask, request, "export")
         return await _export(request, asked, chosen)
+    return await run_in_threadpool(_answer, request, chosen)
+
+
+def _answer(request: Request, chosen: Format) -> Response:
+    asked = _ask(request, "items")
     known = _validator(request, asked, chosen)
     if known is not None and has_etag(request, known):
         return not_modified(request, known, _headers(asked), pinned=asked.pinned)
-    page = await run_in_threadpool(_read_page, asked, chosen)
+    page = _read_page(asked, chosen)
     profile, document = _page_document(request, page)
     headers = _headers(asked)
     if asked.several:
@@ -130,7 +155,7 @@ async def items(request: Request) -> Response:
     stable = None
     if not asked.steady:
         # The answer says which instant was now; that alone makes it no other answer.
-        stable = orjson.dumps(document | {"datetime": None, "links": []})
+        stable = as_json(document | {"datetime": None, "links": []})
     return respond(
         request,
         document,
@@ -182,7 +207,11 @@ def _validator(request: Request, asked: Asked, chosen: Format) -> str | None:
 def _read_page(asked: Asked, chosen: Format) -> Page:
     limit, note = page_limit(asked.limit)
     snapshot = asked.snapshot.where(limit=limit + 1)
-    if chosen.name == "jsonfg":
+    plain = snapshot.page(asked.crs) if chosen.name == "json" and not asked.several else None
+    rows: Sequence[Any]
+    if plain is not None:
+        rows = plain.rows
+    elif chosen.name == "jsonfg":
         rows = json_fg.read_rows(snapshot, asked.place)
     else:
         rows = snapshot.rows(asked.crs)
@@ -194,7 +223,7 @@ def _read_page(asked: Asked, chosen: Format) -> Page:
         matched = len(rows)
     elif asked.is_whole:
         matched = asked.layer.known_count(asked.snapshot.moment)
-    return Page(asked, chosen, limit, () if note is None else (note,), rows, matched)
+    return Page(asked, chosen, limit, () if note is None else (note,), rows, plain, matched)
 
 
 def _page_document(request: Request, page: Page) -> tuple[Profile, dict[str, Any]]:
@@ -268,30 +297,6 @@ def _form(chosen: Format, crs: CRS | None, snapshot: Snapshot) -> str:
     return f"{chosen.name}.{system}{snapshot.moment.revision}"
 
 
-def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict[str, Any]:
-    """Return a row as a GeoJSON feature; the geometry's text goes in as it is.
-
-    Parameters
-    ----------
-    unique : bool
-        Whether the id is that of the version, because the feature may stand there several times.
-    """
-    end = row._valid_to
-    geometry = None if row._geom is None else orjson.Fragment(row._geom)
-    return {
-        "type": "Feature",
-        "id": version_id(row) if unique else row._fid,
-        "geometry": geometry,
-        "properties": {n: _value(v) for n, v in snapshot.chosen.properties(row).items()},
-        "time": {"interval": [format_instant(row._valid_from), _end(end)]},
-    }
-
-
-def version_id(row: sa.Row[Any]) -> str:
-    """Return the id of one version of a feature."""
-    return f"{row._fid}.{format_version_instant(row._valid_from)}"
-
-
 def _read_rows(snapshot: Snapshot, crs: CRS | None, chosen: Format) -> list[sa.Row[Any]]:
     snapshot = snapshot.where(marked=True)
     if chosen.name == "jsonfg":
@@ -339,14 +344,13 @@ def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
     return links
 
 
-def _beside(request: Request, page: Page, row: sa.Row[Any], *, backwards: bool) -> str:
+def _beside(request: Request, page: Page, row: Any, *, backwards: bool) -> str:
     """The address of the page after a row, or before it, with both axes pinned."""
     snapshot = page.asked.snapshot
-    key = (*(row._mapping[name] for name in snapshot.order.names), row._fid, row._valid_from)
     given = request.query_params.multi_items()
     query = {k: v for k, v in given if k not in ("recorded", "commit", "offset")}
     query |= {
-        "token": write_token(key, backwards=backwards),
+        "token": write_token(page.key(row), backwards=backwards),
         "revision": str(snapshot.moment.revision),
         "datetime": write_datetime(snapshot.moment.when),
     }
@@ -379,16 +383,6 @@ def _headers(asked: Asked) -> dict[str, str]:
 
 def _pinned_to(snapshot: Snapshot, system: str = _CRS84) -> dict[str, str]:
     return {"Content-Crs": f"<{system}>", "Content-Revision": str(snapshot.moment.revision)}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return format_instant(value)
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _end(end: datetime | None) -> str:
-    return ".." if end is None else format_instant(end)
 
 
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"

@@ -15,6 +15,7 @@ from layers.reading.lifelines import lifeline_of
 from layers.store import PublishedLayer, Snapshot
 from services.access.rules import Rule
 from services.doors import Door
+from services.feature_documents import feature_document
 from services.links import address, link, self_links
 from services.memento import (
     LINK_FORMAT,
@@ -29,7 +30,6 @@ from services.openapi import operation
 from services.pages import respond
 from services.parameters import Pins, check_names, read_pins
 from services.routes.collections import find_layer
-from services.routes.items import feature_document
 from services.validators import http_date
 
 _OFFERED = ("json", "html", "link-format")
