@@ -34,7 +34,7 @@ def sort_key(f: Field, column: Any) -> sa.ColumnElement[Any]:
     >>> from layers.model import Title
     >>> name = Field("name", FieldType.TEXT, Title("Name", "名称"))
     >>> print(sort_key(name, sa.column("name")))
-    "left"(name, 255) COLLATE "C"
+    left(name, 255) COLLATE "C"
     """
     if f.type is not FieldType.TEXT:
         key: sa.ColumnElement[Any] = column
