@@ -160,14 +160,14 @@ async def _answer_commits(
 ) -> Response:
     check_format(request)
     check_names(request, ("document", "limit", "token", "f"))
+    layer = None
+    if layer_id is not None:
+        layer = (await run_in_threadpool(request.state.admitted.layer, layer_id)).record
     if document is not None and request.state.who.is_anonymous:
         raise Unauthorized(
             "which documents stand behind a commit is internal; show an API key "
             "(Authorization: Bearer ...)"
         )
-    layer = None
-    if layer_id is not None:
-        layer = (await run_in_threadpool(request.state.admitted.layer, layer_id)).record
     before = read_number(request, "token", smallest=1)
     wanted = {"layer_id": layer_id, "document": document, "before": before}
     found = await run_in_threadpool(_read, request, limit + 1, **wanted)
