@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -20,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
 from services import assembly
-from services.access.admission import identify
+from services.access.admission import Identifying
 from services.access.fetching import Fetcher
 from services.access.headers import Labelling, label_unexpected
 from services.access.limiting import Guarding, Limiting
@@ -68,7 +67,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
             Middleware(Labelling, settings=settings),
             Middleware(Compressing),
             Middleware(Guarding, rates=rates),
-            Middleware(BaseHTTPMiddleware, dispatch=identify),
+            Middleware(Identifying),
             Middleware(Limiting, queue=queue, rates=rates),
         ],
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from layers.access.desk import Desk
 from layers.access.policy import ANONYMOUS, Caller
@@ -130,25 +131,47 @@ class Admitted:
         )
 
 
-async def identify(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Find out who asks; a wrong credential is 401, never ignored.
+class Identifying:
+    """Middleware that finds out who asks; a wrong credential is 401, never ignored.
 
     Sets ``request.state``: ``who`` (Caller), ``reader``, ``admitted``, ``session`` (the secret of
     the session they browse in, None where it is none) and ``request_id``.
+
+    Notes
+    -----
+    Not made of Starlette's BaseHTTPMiddleware: that one ends a stream properly which broke in the
+    middle, so that clients take a short file for a whole one.
     """
-    _admit(request, ANONYMOUS)
-    try:
-        check_text(request)
-        await _find_out(request)
-        response = await call_next(request)
-    except (LayersError, ServicesError) as error:
-        response = await answer_error(request, error)
-    if request.state.is_over:
-        cookies.drop(response, cookies.SESSION)
-    response.headers["X-Request-ID"] = request.state.request_id
-    return response
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with what was found out, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request, begun = Request(scope, receive), False
+
+        async def labelled(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request.state.request_id
+                if request.state.is_over:
+                    headers.append("Set-Cookie", cookies.dropped(cookies.SESSION))
+            await send(message)
+
+        _admit(request, ANONYMOUS)
+        try:
+            check_text(request)
+            await _find_out(request)
+            await self.app(scope, receive, labelled)
+        except (LayersError, ServicesError) as error:
+            if begun:
+                raise
+            await (await answer_error(request, error))(scope, receive, labelled)
 
 
 async def _find_out(request: Request) -> None:
