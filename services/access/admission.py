@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from layers.access.desk import Desk
@@ -82,9 +81,9 @@ class Admitted:
         """Return what commits did, as the caller may know it; see `Store.log`."""
         return self._store.log(self.reader, **wanted)
 
-    def tags(self, layer_id: str | None = None) -> list[Tag]:
-        """Return the tags that the caller may know, of one layer's commits or of all."""
-        return self._store.tags(self.reader, layer_id)
+    def tags(self) -> list[Tag]:
+        """Return the tags that the caller may know."""
+        return self._store.tags(self.reader)
 
     def run(self, analysis: Callable[..., T], **inputs: Any) -> T:
         """Run an analysis that reads from the store, as the caller."""
@@ -133,10 +132,15 @@ class Admitted:
 
 
 class Identifying:
-    """Finds out who asks; a wrong credential is 401, never ignored.
+    """Middleware that finds out who asks; a wrong credential is 401, never ignored.
 
     Sets ``request.state``: ``who`` (Caller), ``reader``, ``admitted``, ``session`` (the secret of
     the session they browse in, None where it is none) and ``request_id``.
+
+    Notes
+    -----
+    Not made of Starlette's BaseHTTPMiddleware: that one ends a stream properly which broke in the
+    middle, so that clients take a short file for a whole one.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -147,30 +151,27 @@ class Identifying:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request = Request(scope, receive)
-        _admit(request, ANONYMOUS)
+        request, begun = Request(scope, receive), False
 
         async def labelled(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
-                _label(request, MutableHeaders(scope=message))
+                begun = True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request.state.request_id
+                if request.state.is_over:
+                    headers.append("Set-Cookie", cookies.dropped(cookies.SESSION))
             await send(message)
 
+        _admit(request, ANONYMOUS)
         try:
             check_text(request)
             await _find_out(request)
+            await self.app(scope, receive, labelled)
         except (LayersError, ServicesError) as error:
-            refusal = await answer_error(request, error)
-            await refusal(scope, receive, labelled)
-            return
-        await self.app(scope, receive, labelled)
-
-
-def _label(request: Request, headers: MutableHeaders) -> None:
-    headers["X-Request-ID"] = request.state.request_id
-    if request.state.is_over:
-        forgotten = Response()
-        cookies.drop(forgotten, cookies.SESSION)
-        headers.append("set-cookie", forgotten.headers["set-cookie"])
+            if begun:
+                raise
+            await (await answer_error(request, error))(scope, receive, labelled)
 
 
 async def _find_out(request: Request) -> None:

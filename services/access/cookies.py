@@ -30,6 +30,17 @@ def drop(response: Response, name: str) -> None:
     response.delete_cookie(name, path=_PATHS[name], httponly=True)
 
 
+def dropped(name: str) -> str:
+    """Return the header that lets the browser forget a value.
+
+    >>> dropped(SESSION).split(";")[0]
+    'shikong_session=""'
+    """
+    response = Response()
+    drop(response, name)
+    return response.headers["set-cookie"]
+
+
 def is_secure(request: Request) -> bool:
     """Return whether clients come over HTTPS, as the settings or the request say."""
     stated = request.app.state.settings.base_url

@@ -78,7 +78,7 @@ def read_file(body: bytes, tmp_path: Path, ending: str) -> gpd.GeoDataFrame:
     """A file as GDAL reads it."""
     path = tmp_path / f"read{ending}"
     path.write_bytes(body)
-    return pyogrio.read_dataframe(path, use_arrow=True).set_index("id")
+    return pyogrio.read_dataframe(path).set_index("id")
 
 
 def check_geometry(found: gpd.GeoSeries, stored: gpd.GeoSeries, tolerance: float) -> None:

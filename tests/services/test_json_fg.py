@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 import geopandas as gpd
@@ -92,7 +93,7 @@ def test_place_is_in_the_system_of_the_storage(own_doors: Any) -> None:
     )
     points = [shapely.Point(480_000.25, 3_350_000.5), None]
     frame = gpd.GeoDataFrame({"no": ["1", "2"]}, geometry=points, crs="EPSG:4549")
-    reload = Reload(FrameSource(frame), schema=schema, valid_from="2020-01-01")
+    reload = Reload(FrameSource(frame), schema=schema, valid_from=date(2020, 1, 1))
     own_doors.store.commit({"wells": reload}, Writer("t"), "")
     found = get(own_doors.client, "wells", "?f=jsonfg")
     assert found["coordRefSys"] == "http://www.opengis.net/def/crs/EPSG/0/4549"
