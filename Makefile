@@ -7,7 +7,11 @@ export SHIKONG_DATA
 
 bin := .venv/bin
 packages := spatial layers tiles services
-tests := tests $(packages)
+# First those that take longest each, or one process would be left with them at the end.
+tests := tests/properties tests $(packages)
+# Each process has a PostGIS of its own.
+WORKERS ?= 2
+at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
@@ -34,10 +38,10 @@ serve: setup  ## serve what is published already on PORT (8000)
 	@exec $(bin)/shikong serve --port $(PORT)
 
 test: setup-test  ## every test this machine can run; STRICT=1 fails where one can't
-	@exec $(pytest) $(tests)
+	@exec $(pytest) $(at_once) $(tests)
 
 test-long: setup-test  ## the tests again, with many more random examples
-	@HYPOTHESIS_PROFILE=long exec $(pytest) $(tests)
+	@HYPOTHESIS_PROFILE=long exec $(pytest) $(at_once) $(tests)
 
 cite: setup-test  ## the OGC's executable test suite for Features (Java; fetches its jar)
 	-@sh deploy/cite.sh

@@ -30,7 +30,8 @@ from layers.access.grants import Role, Terms
 from layers.access.policy import Caller
 from layers.publish import Reload
 from layers.readers import Reader
-from layers.reading.features import Box, as_wkb
+from layers.reading.features import Box
+from layers.reading.outputs import as_wkb
 from layers.reading.sights import shown
 from layers.schemas.documents import read_schema
 from layers.servers.embedded import running_cluster

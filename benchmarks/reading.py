@@ -17,7 +17,8 @@ from measuring import backend_seconds
 from layers.model import Schema
 from layers.publish import Reload
 from layers.readers import Reader
-from layers.reading.features import Box, as_wkb
+from layers.reading.features import Box
+from layers.reading.outputs import as_wkb
 from layers.sources import FrameSource
 from layers.store import PublishedLayer, Store
 from layers.writers import Writer

@@ -72,11 +72,28 @@ def create_layer(connection: Connection, layer_id: str, schema: Schema) -> Layer
 
 
 def index_layer(connection: Connection, record: Layer) -> None:
-    """Create the indexes of a layer's tables, after its first load."""
+    """Create the indexes that a layer's tables lack: all of them after its first load."""
+    there = _indexes(connection, record.id)
     for family in tables.tables_of(record).families:
         for table in (family.live, family.history):
             for index in sorted(table.indexes, key=lambda i: str(i.name)):
-                connection.execute(CreateIndex(index))
+                if (table.schema, index.name) not in there:
+                    connection.execute(CreateIndex(index))
+
+
+def find_idle_indexes(connection: Connection, record: Layer) -> list[str]:
+    """Return the names of indexes of the live table that serve an order no longer offered."""
+    live = tables.tables_of(record).open.live
+    wanted = {index.name for index in live.indexes}
+    begins = tables.sort_index_prefix(live)
+    there = (name for schema, name in _indexes(connection, record.id) if schema == live.schema)
+    return sorted(name for name in there if name.startswith(begins) and name not in wanted)
+
+
+def _indexes(connection: Connection, layer_id: str) -> set[tuple[str, str]]:
+    bounds = {"schemas": list(tables.LAYER_SCHEMAS), "layer_id": layer_id}
+    rows = connection.execute(statement("checks/indexes"), bounds)
+    return {(row.schema, row.name) for row in rows}
 
 
 def lock_layer(connection: Connection, layer_id: str) -> Layer | None:
@@ -141,10 +158,25 @@ def read_revisions(
 
 
 def read_log(
-    connection: Connection, layer_ids: Sequence[str], document: str | None, limit: int | None
+    connection: Connection,
+    layer_ids: Sequence[str],
+    document: str | None,
+    limit: int | None,
+    *,
+    commit: int | None = None,
+    before: int | None = None,
 ) -> list[Revision]:
-    """Return the revisions of some layers, of one document or of any, newest first."""
+    """Return the revisions of some layers, newest first.
+
+    Parameters
+    ----------
+    document : str, optional
+        Only of commits behind which it stands.
+    commit, before : int, optional
+        Only of one commit, or of those before one.
+    """
     bounds = {"layer_ids": list(layer_ids), "document": document, "limit": limit}
+    bounds |= {"commit": commit, "before": before}
     return [_revision(row) for row in connection.execute(statement("log"), bounds)]
 
 

@@ -33,6 +33,7 @@
     │   └── ClockRefused      a simulated clock on a store that is in real use
     ├── BadCredential         an API key that is unknown, expired or revoked
     ├── Forbidden             a reader or writer who may not
+    ├── StreamStopped         a stream that nobody reads any more
     └── StoreUnavailable      the database can't be reached, or is of another format
 """
 
@@ -159,6 +160,10 @@ class BadCredential(LayersError):
 
 class Forbidden(LayersError):
     """The reader or writer may not do that."""
+
+
+class StreamStopped(LayersError):
+    """A stream whose reader has gone; nobody is told."""
 
 
 class StoreUnavailable(LayersError):

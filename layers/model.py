@@ -77,6 +77,14 @@ class Title:
 
 
 @dataclass(frozen=True, slots=True)
+class Theme:
+    """What a layer is about: an id by which catalogues bring layers together, and its title."""
+
+    id: str
+    title: Title
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One field of a layer, as its schema file states it."""
 
@@ -92,6 +100,7 @@ class Field:
     format: str | None = None
     missing: tuple[str, ...] = ()
     pattern: str | None = None
+    indexed: bool = False
 
     @property
     def is_period(self) -> bool:
@@ -102,6 +111,15 @@ class Field:
     def is_restricted(self) -> bool:
         """Whether the field stands in the restricted side table."""
         return self.visibility is Visibility.RESTRICTED
+
+    @property
+    def is_sortable(self) -> bool:
+        """Whether features can be had in its order, for which an index is kept."""
+        ordered = self.indexed or self.role in _SORTABLE_ROLES
+        return ordered and not self.is_period and not self.is_restricted
+
+
+_SORTABLE_ROLES = (Role.KEY, Role.LABEL, Role.CODE, Role.EVENT_START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,9 @@ class Schema:
     scope: tuple[str, ...] = ()
     coordinates: tuple[str, str] | None = None
     division: str | None = None
+    theme: Theme | None = None
+    owner: Title | None = None
+    license: str | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -144,6 +165,11 @@ class Schema:
     def restricted(self) -> tuple[Field, ...]:
         """The fields that stand in the restricted side table."""
         return tuple(f for f in self.fields if f.is_restricted)
+
+    @property
+    def sortables(self) -> tuple[Field, ...]:
+        """The fields in whose order features can be had: of each the live table has an index."""
+        return tuple(f for f in self.stored if f.is_sortable)
 
     @property
     def is_multi(self) -> bool:

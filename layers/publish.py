@@ -181,10 +181,16 @@ def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
     return infer_schema(layer_id, reload.source, reload.choices, crs)
 
 
+def _told(schema: Schema) -> dict[str, Any]:
+    """What a schema says of the data: not how it is presented, nor what is kept to find it."""
+    fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
+    document = schema_document(dataclasses.replace(schema, fields=fields))
+    presented = ("visibility", "title", "description", "attribution", "theme", "owner", "license")
+    return {k: v for k, v in document.items() if k not in presented}
+
+
 def _refuse_other_schema(record: Layer, schema: Schema) -> None:
-    ours, theirs = schema_document(record.schema), schema_document(schema)
-    for key in ("visibility", "title", "description", "attribution"):
-        ours.pop(key), theirs.pop(key)
+    ours, theirs = _told(record.schema), _told(schema)
     if ours != theirs:
         differing = ", ".join(k for k in ours if ours.get(k) != theirs.get(k)) or "tolerance"
         raise SchemaConflict(

@@ -16,10 +16,20 @@ from layers.clock import Clock, system_clock
 from layers.descent import read_lineage
 from layers.errors import BadQuery, UnknownRevision
 from layers.model import Change, Kind, Layer, Link, Revision, Schema, VersionChange
-from layers.reading.changes import read_changes, read_feature_changes
+from layers.reading.change_dates import select_instants, select_recordings, select_revisions
+from layers.reading.changes import Place, read_changes, read_feature_changes
 from layers.reading.differences import read_differences
 from layers.reading.extents import Extent, read_extent
 from layers.reading.features import Moment, Query, select_features
+from layers.reading.histograms import (
+    Grouping,
+    Histogram,
+    histogram_of,
+    select_cells,
+    select_first,
+)
+from layers.reading.lifelines import Lifeline, lifeline_of, select_periods
+from layers.reading.presents import Presents
 from layers.reading.snapshots import Reading, Snapshot
 from layers.reading.tallies import Tallies, as_seen
 from layers.territories import Territory
@@ -33,6 +43,7 @@ class PublishedLayer(Reading):
     clock: Clock = system_clock
     extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     tallies: Tallies = field(default_factory=Tallies, repr=False)
+    presents: Presents = field(default_factory=Presents, repr=False)
 
     def at(
         self,
@@ -41,6 +52,7 @@ class PublishedLayer(Reading):
         revision: int | None = None,
         recorded: datetime | None = None,
         commit: int | str | None = None,
+        now: datetime | None = None,
     ) -> Snapshot:
         """Return what the layer says of an instant or interval, as known at a revision.
 
@@ -55,6 +67,8 @@ class PublishedLayer(Reading):
             Instead of `revision`: the newest recorded by then.
         commit : int or str, optional
             Instead of `revision`: a commit's number, or a tag; the newest as of that commit.
+        now : datetime, optional
+            What stands for the present; the clock's where absent.
 
         Raises
         ------
@@ -63,12 +77,29 @@ class PublishedLayer(Reading):
         BadQuery
             Where recorded time is stated in two ways.
         """
-        now = self.clock()
+        now = now or self.clock()
         if isinstance(when, str):
             when = parse_datetime(when, self.record.schema.zone)
         number = self._revision(revision, recorded, commit)
         moment = Moment(number, now if when is None else when, now)
         return Snapshot(self, moment, Query(restricted=True))
+
+    def present(self) -> datetime:
+        """Return the instant since when the layer is as it is now, at the newest revision.
+
+        Whatever is read of that instant is the same as of now, until the layer is changed or the
+        clock passes the start or end of a version.
+        """
+        restricted = self.reader.may_see_restricted(self.record)
+        return self.presents.since(self, self.clock(), restricted=restricted)
+
+    def known_count(self, moment: Moment) -> int | None:
+        """Return how many features there are at a moment, where that is known without counting."""
+        if self.record.schema.kind is not Kind.STATE or not self.reader.sight(self.record).whole:
+            return None
+        with self.reading() as (connection, record):
+            found = catalog.read_revision(connection, record, moment.revision)
+        return found.n_live if found.commit.recorded_at == moment.when else None
 
     def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
         """Return every version of one feature, as known at a revision, as a snapshot of all time.
@@ -91,10 +122,82 @@ class PublishedLayer(Reading):
         query = Query(**{"restricted": True} | narrowed)
         return Snapshot(self, Moment(number, None, self.clock()), query)
 
-    def revisions(self) -> list[Revision]:
-        """Return the log, newest first; without counts where to count would take long."""
+    def lifeline(self, feature_id: str, *, revision: int | None = None) -> Lifeline:
+        """Return the periods of a feature's versions, as known at a revision."""
+        return lifeline_of(self.versions(feature_id, revision=revision).fetch(select_periods))
+
+    def change_dates(
+        self,
+        within: Interval,
+        *,
+        revision: int | None = None,
+        after: datetime | None = None,
+        limit: int,
+        **narrowed: Any,
+    ) -> list[datetime]:
+        """Return the instants at which versions begin or end, each once, in order.
+
+        Of event layers also those of developments. Of restricted fields nothing is said.
+
+        Parameters
+        ----------
+        within : Interval
+            Closed.
+        after : datetime, optional
+            Only those after it.
+        **narrowed
+            Parts of a Query, such as ``bbox``.
+        """
+        every = self.history(revision=revision, restricted=False, **narrowed)
+        rows = every.fetch(lambda features, _: select_instants(features, within, after, limit))
+        return [row.at for row in rows]
+
+    def recordings(
+        self,
+        within: Interval,
+        *,
+        revision: int | None = None,
+        after: int = 0,
+        limit: int,
+        **narrowed: Any,
+    ) -> list[tuple[int, datetime]]:
+        """Return the revisions that wrote anything, with their recorded times, in order.
+
+        Parameters are those of `change_dates`; `within` is of recorded time, `after` a revision.
+        """
+        last = self._revision(revision)
         with self.reading() as (connection, record):
-            found = catalog.read_revisions(connection, record)
+            numbers = select_revisions(record, self.reader, last, Query(**narrowed))
+            select = select_recordings(record, numbers, within, after, limit)
+            return [(row.number, row.recorded_at) for row in connection.execute(select)]
+
+    def histogram(self, snapshot: Snapshot, wanted: Grouping) -> Histogram:
+        """Return numbers of a snapshot's features by period, by value, or by both."""
+        record = self.record.as_of(snapshot.moment.revision)
+        what = snapshot.shown
+        rows = snapshot.fetch(lambda features, _: select_cells(features, record, what, wanted))
+        return histogram_of(rows, record, wanted)
+
+    def first_counted(self, snapshot: Snapshot) -> datetime | None:
+        """Return the first instant at which a snapshot's features can be counted."""
+        record, what = self.record.as_of(snapshot.moment.revision), snapshot.shown
+        found: datetime | None = snapshot.scalar(lambda f, _: select_first(f, record, what))
+        return found
+
+    def revisions(self, *, before: int | None = None, limit: int | None = None) -> list[Revision]:
+        """Return the log, newest first; without counts where to count would take long.
+
+        Parameters
+        ----------
+        before : int, optional
+            Only revisions before this one.
+        limit : int, optional
+            So many at most.
+        """
+        last = self.record.head if before is None else min(before - 1, self.record.head)
+        first = 1 if limit is None else max(1, last - limit + 1)
+        with self.reading() as (connection, record):
+            found = catalog.read_revisions(connection, record, first, last)
             return [self._seen(connection, record, r, thorough=False) for r in found]
 
     def revision(self, number: int) -> Revision:
@@ -107,31 +210,43 @@ class PublishedLayer(Reading):
         """Return the schema that the layer had at a revision."""
         return self.record.as_of(self._revision(revision)).schema
 
-    def diff(self, old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    def before(self, when: datetime) -> Snapshot:
+        """Return the snapshot of what was known before the first revision: nothing."""
+        return Snapshot(self, Moment(0, when, self.clock()), Query())
+
+    def diff(self, old: Snapshot, new: Snapshot, *, after: str | None = None) -> Iterator[Change]:
         """Yield the features that differ between two snapshots at instants.
 
         Two revisions at one instant, two instants at one revision, or both at once.
-        """
-        with self.reading() as (connection, record):
-            yield from read_differences(connection, record, self.reader, old.moment, new.moment)
 
-    def changes(self, after: int = 0, to: int | None = None) -> Iterator[VersionChange]:
+        Parameters
+        ----------
+        after : str, optional
+            Only features whose ids come after this one.
+        """
+        moments = (old.moment, new.moment)
+        with self.reading() as (connection, record):
+            yield from read_differences(connection, record, self.reader, *moments, after)
+
+    def changes(
+        self, after: int = 0, to: int | None = None, *, resume: Place | None = None
+    ) -> Iterator[VersionChange]:
         """Yield what each revision after one, up to another, asserted and retracted.
 
         Replayed from 0 into an empty store, they give an equal store: at every instant, for every
         revision. In the order of revision, feature and start; to go on later, begin after the
-        last revision that was read whole.
+        last revision that was read whole, or `resume` after the last change that was read.
 
         Raises
         ------
         UnknownRevision
             Where the layer has none such.
         """
-        last = self._revision(to)
+        last = self._revision(to) if to else (self.record.head if to is None else 0)
         if not 0 <= after <= last:
             raise UnknownRevision(f"changes run from 0 to {last}; {after} is outside")
         with self.reading() as (connection, record):
-            yield from read_changes(connection, record, self.reader, after, last)
+            yield from read_changes(connection, record, self.reader, after, last, resume)
 
     def touched(self, revision: int) -> Iterator[tuple[str, str]]:
         """Yield the features that a revision created, changed or retired, each with the word."""

@@ -6,7 +6,7 @@ nothing. A field that is retired keeps its column, for the revisions that had it
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from layers import tables
+from layers import catalog, tables
 from layers.database import waited_too_long
 from layers.errors import LayerBusy, SchemaConflict
 from layers.model import Layer, Role, Schema
@@ -38,6 +38,18 @@ _WAIT_S = 0.5
 _PAUSE_S = 1.0
 _TRIES = 120
 _Addition = tuple[sa.Table, str, sa.types.TypeEngine[Any]]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What of a layer's tables changes for which they must be locked against readers."""
+
+    additions: tuple[_Addition, ...]
+    idle: tuple[str, ...]
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self.additions or self.idle)
 
 
 @dataclass(frozen=True)
@@ -75,17 +87,19 @@ def take_effect(connection: Connection, planned_all: Iterable[Planned]) -> None:
         Where long reads leave no moment for it, try after try.
     """
     changing = [(p.record, p.schema) for p in planned_all if p.schema is not None]
-    additions: dict[str, list[_Addition]] = {}
+    changes: dict[str, _Change] = {}
     for record, schema in changing:
-        schemas = (*record.schemas, (record.head + 1, schema))
-        after = tables.layer_tables(record.id, schema, schemas)
-        additions[record.id] = list(_additions(connection, record, after))
-    additions = {layer_id: found for layer_id, found in additions.items() if found}
-    if additions:
-        _patiently(connection, additions)
+        after = _changed(record, schema)
+        # Before any column is added: until then readers go on while it is made.
+        _index_known(connection, record, after)
+        additions = tuple(_additions(connection, record, tables.tables_of(after)))
+        idle = tuple(catalog.find_idle_indexes(connection, after))
+        changes[record.id] = _Change(additions, idle)
+    changes = {layer_id: found for layer_id, found in changes.items() if found.is_any}
+    if changes:
+        _patiently(connection, changes)
     for record, schema in changing:
-        if schema.division != record.schema.division:
-            _index_division(connection, record, schema)
+        catalog.index_layer(connection, _changed(record, schema))
         document = schema_document(schema)
         row = {"layer_id": record.id, "since_revision": record.head + 1, "document": document}
         connection.execute(sa.insert(tables.layer_schema).values(row))
@@ -158,11 +172,18 @@ def _columns(before: Family, after: Family) -> Iterator[_Addition]:
                 yield new, column.name, column.type
 
 
-def _index_division(connection: Connection, record: Layer, schema: Schema) -> None:
+def _changed(record: Layer, schema: Schema) -> Layer:
     schemas = (*record.schemas, (record.head + 1, schema))
-    live = tables.layer_tables(record.id, schema, schemas).open.live
-    (index,) = (i for i in live.indexes if str(i.name).endswith("_division"))
-    connection.execute(CreateIndex(index))
+    return dataclasses.replace(record, schema=schema, schemas=schemas)
+
+
+def _index_known(connection: Connection, record: Layer, after: Layer) -> None:
+    """Make the indexes that are new, of columns that are not."""
+    known = {c.name for c in tables.tables_of(record).open.live.c}
+    have = {index.name for index in tables.tables_of(record).open.live.indexes}
+    for index in sorted(tables.tables_of(after).open.live.indexes, key=lambda i: str(i.name)):
+        if index.name not in have and {c.name for c in index.columns} <= known:
+            connection.execute(CreateIndex(index))
 
 
 def _create(connection: Connection, family: Family) -> None:
@@ -172,28 +193,36 @@ def _create(connection: Connection, family: Family) -> None:
             connection.execute(CreateIndex(index))
 
 
-def _patiently(connection: Connection, additions: Mapping[str, list[_Addition]]) -> None:
+def _patiently(connection: Connection, changes: Mapping[str, _Change]) -> None:
     for _ in range(_TRIES):
         try:
             with connection.begin_nested():
-                _add(connection, itertools.chain(*additions.values()))
+                _add(connection, changes.values())
             return
         except OperationalError as error:
             if not waited_too_long(error):
                 raise
             time.sleep(_PAUSE_S * random.uniform(0.5, 1.5))  # nosec B311 # noqa: S311 - no secret
     raise LayerBusy(
-        f"{', '.join(additions)}: being read without a pause; the schema can't be changed "
+        f"{', '.join(changes)}: being read without a pause; the schema can't be changed "
         "meanwhile, try again when exports have ended"
     )
 
 
-def _add(connection: Connection, additions: Iterable[_Addition]) -> None:
+def _add(connection: Connection, changes: Iterable[_Change]) -> None:
     alembic = Operations(MigrationContext.configure(connection))
     until = time.monotonic() + _WAIT_S
-    for table, name, kind in additions:
-        # What is left of the one wait: readers of the tables before are held up by now.
-        left_ms = max(int((until - time.monotonic()) * 1000), 1)
-        connection.execute(sa.text(f"SET LOCAL lock_timeout = {left_ms}"))
-        alembic.add_column(table.name, sa.Column(name, kind), schema=table.schema)
+    for change in changes:
+        for table, name, kind in change.additions:
+            _wait_at_most(connection, until)
+            alembic.add_column(table.name, sa.Column(name, kind), schema=table.schema)
+        for name in change.idle:
+            _wait_at_most(connection, until)
+            alembic.drop_index(name, schema="live")
     connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
+
+
+def _wait_at_most(connection: Connection, until: float) -> None:
+    # What is left of the one wait: readers of the tables before are held up by now.
+    left_ms = max(int((until - time.monotonic()) * 1000), 1)
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = {left_ms}"))

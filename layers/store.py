@@ -32,6 +32,7 @@ from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
 from layers.readers import Reader
 from layers.reading.extents import Extent
+from layers.reading.presents import Presents
 from layers.reading.snapshots import Snapshot
 from layers.reading.tallies import Tallies, as_seen
 from layers.writers import Verb, Writer
@@ -79,6 +80,7 @@ class Store:
     watch: Watch = field(default_factory=Watch, repr=False)
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
+    _presents: Presents = field(default_factory=Presents, repr=False)
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -116,7 +118,7 @@ class Store:
         return self._published(record, reader)
 
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
-        own = (self.clock, self._extents, self._tallies)
+        own = (self.clock, self._extents, self._tallies, self._presents)
         return PublishedLayer(self.database, record, reader, *own)
 
     def log(
@@ -126,6 +128,8 @@ class Store:
         layer_id: str | None = None,
         document: str | None = None,
         limit: int | None = None,
+        commit: int | None = None,
+        before: int | None = None,
     ) -> list[Revision]:
         """Return what commits did, layer by layer, the newest first.
 
@@ -140,6 +144,8 @@ class Store:
             Only of commits behind which this legal document stands.
         limit : int, optional
             Entries at most.
+        commit, before : int, optional
+            Only of one commit, or of those before one.
         """
         with self.database.read() as connection:
             seen = {record.id: record for record in catalog.list_layers(connection, reader)}
@@ -148,7 +154,9 @@ class Store:
             wanted = [i for i in seen if layer_id in (None, i)]
             return [
                 as_seen(connection, seen[r.layer], reader, r, self._tallies, thorough=False)
-                for r in catalog.read_log(connection, wanted, document, limit)
+                for r in catalog.read_log(
+                    connection, wanted, document, limit, commit=commit, before=before
+                )
             ]
 
     def tag(self, name: str, commit: int | str, writer: Writer, note: str = "") -> None:
@@ -166,12 +174,22 @@ class Store:
             tags.write_tag(connection, name, number, writer, note, self.clock())
             audit.append(connection, audit.by_writer(writer, "tag", commit=number))
 
-    def tags(self, reader: Reader) -> list[Tag]:
-        """Return the tags, in the order of their commits; none to whom knows no internals."""
+    def tags(self, reader: Reader, layer_id: str | None = None) -> list[Tag]:
+        """Return the tags, in the order of their commits, as far as the reader may know them.
+
+        Parameters
+        ----------
+        reader : Reader
+            Only of commits that touched a layer of which the internals are known.
+        layer_id : str, optional
+            Only of commits that touched this layer.
+        """
         with self.database.read() as connection:
             records = catalog.list_layers(connection, reader)
-            known = any(reader.knows_internals(record) for record in records)
-            return tags.read_tags(connection) if known else []
+            known = [
+                r.id for r in records if reader.knows_internals(r) and layer_id in (None, r.id)
+            ]
+            return tags.read_tags(connection, known)
 
     def approve(self, layer_id: str, writer: Writer) -> None:
         """Let a pending layer be seen by those who may see it.

@@ -19,12 +19,14 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from layers.errors import BadSchema
 from layers.model import OPEN_REVISION, Field, FieldType, Layer, Schema
+from layers.sorting import index_sortables
 from spatial.crs import parse_crs
 
 CATALOGUE = "shikong"
 LAYER_SCHEMAS = ("live", "history", "restricted_live", "restricted_history")
 INSTANT = TIMESTAMP(timezone=True, precision=6)
 FOREVER = sa.literal_column("'infinity'::timestamptz", INSTANT)
+EARLIEST = sa.literal_column("'-infinity'::timestamptz", INSTANT)
 
 metadata = sa.MetaData(schema=CATALOGUE)
 
@@ -212,8 +214,8 @@ audit = sa.Table(
     sa.Index("ix_shikong_audit_layer", "layer", "seq"),
 )
 
-# 2: NULL fields contribute nothing to a row's hash (1: they did).
-STORE_FORMAT = 2
+# 2: NULL fields contribute nothing to a row's hash (1: they did). 3: sortables have indexes.
+STORE_FORMAT = 3
 _TYPES: dict[FieldType, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]] = {
     FieldType.TEXT: sa.Text,
     FieldType.INTEGER: sa.BigInteger,
@@ -325,13 +327,18 @@ def srid_of(schema: Schema) -> int:
     >>> srid_of(parse_schema({"title": "t", "geometry": "Point", "crs": "OGC:CRS84"}))
     4326
     """
-    crs = parse_crs(schema.crs)
-    authority = crs.to_authority()
+    srid = _srid(schema.crs)
+    if srid is None:
+        raise BadSchema(f"crs = {schema.crs!r} has no EPSG code; store in one that has")
+    return srid
+
+
+@lru_cache(maxsize=256)
+def _srid(crs: str) -> int | None:
+    authority = parse_crs(crs).to_authority()
     if authority == ("OGC", "CRS84"):
         return 4326
-    if authority is None or authority[0] != "EPSG":
-        raise BadSchema(f"crs = {schema.crs!r} has no EPSG code; store in one that has")
-    return int(authority[1])
+    return None if authority is None or authority[0] != "EPSG" else int(authority[1])
 
 
 # Kept: SQLAlchemy knows a statement again only where it is about the same Table objects.
@@ -382,6 +389,8 @@ def _family(
     pair = _pair(layer_id, prefix, (*columns, *former), shape)
     if schema.division is not None and not restricted:
         _index_division(pair[0], schema.division)
+    if not restricted:
+        index_sortables(pair[0], schema, sort_index_prefix(pair[0]))
     return Family(*pair, fields, tuple((c.key, c.kind) for c in former), not restricted)
 
 
@@ -472,6 +481,14 @@ def _geometry_type(name: str, srid: int) -> Geometry:
 def _index_name(table: sa.Table) -> str:
     # No layer id begins so, and within PostgreSQL's 63 bytes there is room for the longest of them.
     return f"_{table.name}"
+
+
+def sort_index_prefix(live: sa.Table) -> str:
+    """Return how the names of the indexes begin that have a live table's rows in order.
+
+    With the 8 signs that follow, PostgreSQL's 63 bytes are full for the longest layer id.
+    """
+    return f"{_index_name(live)}_sort_"
 
 
 def _index_live(table: sa.Table, spatial: bool) -> None:

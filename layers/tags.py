@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from layers.errors import BadRequest, TagTaken, UnknownCommit
 from layers.model import Tag
-from layers.tables import commit, tag
+from layers.tables import commit, revision, tag
 from layers.writers import Writer
 
 _LONGEST = 200
@@ -48,11 +49,13 @@ def write_tag(
     connection.execute(sa.insert(tag).values(row))
 
 
-def read_tags(connection: Connection) -> list[Tag]:
-    """Return every tag, in the order of their commits."""
+def read_tags(connection: Connection, layer_ids: Sequence[str]) -> list[Tag]:
+    """Return the tags of commits that touched some layers, in the order of the commits."""
+    touched = sa.select(revision.c.commit_id).where(revision.c.layer_id.in_(layer_ids))
     query = (
         sa.select(tag.c.name, tag.c.commit_id, commit.c.recorded_at, tag.c.author, tag.c.note)
         .join_from(tag, commit, commit.c.id == tag.c.commit_id)
+        .where(tag.c.commit_id.in_(touched))
         .order_by(tag.c.commit_id, tag.c.name)
     )
     return [Tag(*row) for row in connection.execute(query)]

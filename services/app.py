@@ -12,8 +12,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -21,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from layers.store import Store
 from services import assembly
-from services.access.admission import identify
+from services.access.admission import Identifying
 from services.access.fetching import Fetcher
 from services.access.headers import Labelling, label_unexpected
 from services.access.limiting import Guarding, Limiting
@@ -29,18 +27,25 @@ from services.access.oidc import Provider
 from services.access.queues import FairQueue
 from services.access.rates import Rates
 from services.access.rules import rule_of
+from services.compression import Compressing
 from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
 from services.routes import (
     account,
     administration,
+    change_dates,
+    changes,
     collections,
     commits,
+    counts,
     items,
+    lineage,
     login,
     revisions,
+    schemas,
     tiles,
+    versions,
 )
 from services.settings import Settings
 
@@ -66,20 +71,25 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(Labelling, settings=settings),
-            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(Compressing),
             Middleware(Guarding, rates=rates),
-            Middleware(BaseHTTPMiddleware, dispatch=identify),
+            Middleware(Identifying),
             Middleware(Limiting, queue=queue, rates=rates),
         ],
     )
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
+    # Whoever waits for one of these holds a place of the other queue: few may, and not for long.
+    app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    nouns = (assembly, collections, items, tiles, login, account, administration)
+    past = (versions, lineage, changes, change_dates, counts)
+    described = (assembly, collections, schemas)
+    nouns = (*described, *past, items, tiles, login, account, administration)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)
+    app.state.paths = frozenset(route.path for route in routes_of(app))
     web = str(files("services").joinpath("web"))
     app.mount("/static", FreshFiles(directory=web), name="static")
     for kind in STATUS:

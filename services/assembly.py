@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,11 +16,18 @@ from services.access.rules import Rule, ruled
 from services.doors import Door
 from services.links import address, base_url, link
 from services.negotiation import HTML, JSON, answer_json, check_format
-from services.openapi import ANYWHERE, PARAMETERS, PROBLEM, REFUSED, SEE_OTHER, operation
+from services.openapi import PARAMETERS, PROBLEM, operation
+from services.openapi_versions import (
+    OPENAPI_3_0,
+    OPENAPI_3_1,
+    as_3_0,
+    as_3_1,
+    wants_3_1,
+    with_common,
+)
 from services.pages import respond
 from services.parameters import check_names
 
-OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
 _COMMON = "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/"
 _TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
 _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
@@ -61,11 +68,14 @@ async def conformance(request: Request) -> Response:
 
 
 async def api(request: Request) -> Response:
-    """Answer the OpenAPI document."""
-    check_format(request)
+    """Answer the OpenAPI document, in either version."""
+    check_format(request, offered=("json", "html", "oas31"))
     check_names(request, ("f",))
     document = openapi_document(request.app, base_url(request))
-    return respond(request, document, "api.html", media_type=OPENAPI)
+    if wants_3_1(request):
+        newer = as_3_1(document) | {"openapi": "3.1.0"}
+        return respond(request, newer, "api.html", media_type=OPENAPI_3_1)
+    return respond(request, document, "api.html", media_type=OPENAPI_3_0)
 
 
 async def health(request: Request) -> Response:
@@ -84,14 +94,16 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
     control: dict[str, Any] = get_openapi(
         title="时空 Shikong", version=app.version, routes=app.routes, openapi_version="3.0.3"
     )
-    document: dict[str, Any] = _as_3_0(control)
+    document: dict[str, Any] = as_3_0(control)
     document["info"]["license"] = {"name": "Apache-2.0"}
     document["servers"] = [{"url": server}]
     paths = document.setdefault("paths", {})
+    for methods in paths.values():
+        for method, described in methods.items():
+            methods[method] = with_common(described, method, None)
     for door in app.state.doors:
-        paths.setdefault(door.path, {})[door.method.lower()] = _described(door)
-    for described in (d for item in paths.values() for d in item.values()):
-        described["responses"] = _with_refusals(described)
+        described = as_3_0(with_common(door.operation, door.method, door.rule))
+        paths.setdefault(door.path, {})[door.method.lower()] = described
     components = document.setdefault("components", {})
     components["parameters"] = PARAMETERS
     components["responses"] = {"Problem": PROBLEM}
@@ -100,43 +112,12 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
     return document
 
 
-def _described(door: Door) -> dict[str, Any]:
-    """Return a door's operation; a browser is sent to sign in, or back to the page it came from."""
-    described = dict(door.operation)
-    if door.rule in (Rule.SIGNED_IN, Rule.ADMINISTER):
-        described["responses"] = described["responses"] | {"303": SEE_OTHER}
-    return described
-
-
-def _with_refusals(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the responses of an operation, with those that it shares with all others."""
-    stated = described["responses"]
-    codes = {code for code in stated if code[:1] in "45"} | {str(code) for code in ANYWHERE}
-    if "requestBody" in described:
-        codes |= {"408", "413"}
-    kept = {code: said for code, said in stated.items() if code not in codes}
-    return kept | dict.fromkeys(sorted(codes), REFUSED)
-
-
-def _as_3_0(value: Any) -> Any:
-    """Bring JSON Schema of OpenAPI 3.1 down to 3.0: null as a type becomes nullable."""
-    if isinstance(value, list):
-        return [_as_3_0(v) for v in value]
-    if not isinstance(value, Mapping):
-        return value
-    choices = value.get("anyOf")
-    if isinstance(choices, list) and {"type": "null"} in choices:
-        rest = [_as_3_0(c) for c in choices if c != {"type": "null"}]
-        other = {k: _as_3_0(v) for k, v in value.items() if k not in ("anyOf", "default")}
-        return other | {"nullable": True} | (rest[0] if len(rest) == 1 else {"anyOf": rest})
-    return {k: _as_3_0(v) for k, v in value.items()}
-
-
 def _landing_links(request: Request) -> list[dict[str, str]]:
     return [
         link(address(request), "self", JSON, "This document"),
         link(address(request, f="html"), "alternate", HTML, "One Map · 一张图"),
-        link(address(request, "api"), "service-desc", OPENAPI, "OpenAPI 3.0"),
+        link(address(request, "api"), "service-desc", OPENAPI_3_0, "OpenAPI 3.0"),
+        link(address(request, "api", f="oas31"), "service-desc", OPENAPI_3_1, "OpenAPI 3.1"),
         link(address(request, "api", f="html"), "service-doc", HTML, "The API as a page"),
         link(address(request, "conformance"), "conformance", JSON, "Conformance classes"),
         link(address(request, "collections"), "data", JSON, "Collections · 图层"),
@@ -213,8 +194,8 @@ DOORS = (
             "getApi",
             "This document · 接口描述",
             "capabilities",
-            parameters=("f",),
-            media_types=(OPENAPI, "text/html"),
+            parameters=("f-api",),
+            media_types=(OPENAPI_3_0, OPENAPI_3_1, "text/html"),
             errors=(400, 401, 406),
         ),
         rule=Rule.OPEN,

@@ -20,6 +20,7 @@
     ├── BadBody          a body that is not what it says
     ├── TooManyRequests  more requests than a caller may make
     ├── ClientGone       who waited for a place left before it was free
+    ├── StreamBroken     a stream that ended before its end, after it had begun
     └── UnruledRoute     a route of which nobody has said who may pass it
 """
 
@@ -115,6 +116,10 @@ class TooManyRequests(ServicesError):
 
 class ClientGone(ServicesError):
     """Who waited for a place left before it was free; nobody reads the answer."""
+
+
+class StreamBroken(ServicesError):
+    """A stream that can't go on; its connection breaks, so that nobody takes it for whole."""
 
 
 class UnruledRoute(ServicesError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.formats import ITEM, ITEMS
+
 PARAMETERS: dict[str, dict[str, Any]] = {
     "collectionId": {
         "name": "collectionId",
@@ -26,6 +28,126 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Format of the answer; the Accept header otherwise",
         "schema": {"type": "string", "enum": ["json", "html"]},
     },
+    "f-items": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer; the Accept header otherwise. Formats but json, html "
+        "and jsonfg are streams of all that there is, unless a limit is asked · 输出格式",
+        "schema": {"type": "string", "enum": [found.name for found in ITEMS]},
+    },
+    "f-item": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer; the Accept header otherwise",
+        "schema": {"type": "string", "enum": [found.name for found in ITEM]},
+    },
+    "f-versions": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer; the Accept header otherwise",
+        "schema": {"type": "string", "enum": ["json", "html", "link-format"]},
+    },
+    "f-changes": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer: a stream of lines, a page of JSON, or a page",
+        "schema": {"type": "string", "enum": ["ndjson", "json", "html"]},
+    },
+    "profile": {
+        "name": "profile",
+        "in": "query",
+        "description": "How several versions of one feature stand in the answer, which says which "
+        "it took: versions-as-features-unique-ids, versions-as-features, features-with-time-slices",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    },
+    "from": {
+        "name": "from",
+        "in": "query",
+        "description": "The revision after which changes begin; 0, before all, where absent",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "to": {
+        "name": "to",
+        "in": "query",
+        "description": "The revision up to which changes go; the newest where absent",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "datetime-changes": {
+        "name": "datetime",
+        "in": "query",
+        "description": "Changes between the two revisions as seen at this instant; of an interval, "
+        "between its start and its end · 有效时间",
+        "schema": {"type": "string"},
+    },
+    "crs-changes": {
+        "name": "crs",
+        "in": "query",
+        "description": "Of the geometries: CRS84, or the layer's own, in which nothing is rounded",
+        "schema": {"type": "string"},
+    },
+    "limit-changes": {
+        "name": "limit",
+        "in": "query",
+        "description": "Changes at most; of a stream all where absent, of a page 100",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "limit-log": {
+        "name": "limit",
+        "in": "query",
+        "description": "Entries in a page",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    },
+    "limit-instants": {
+        "name": "limit",
+        "in": "query",
+        "description": "Instants, or periods, in a page",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000},
+    },
+    "axis": {
+        "name": "axis",
+        "in": "query",
+        "description": "valid: when the world changed. recorded: when what is known of it changed",
+        "schema": {"type": "string", "enum": ["valid", "recorded"], "default": "valid"},
+    },
+    "by": {
+        "name": "by",
+        "in": "query",
+        "description": "A property: a number for each of its values · 分组字段",
+        "schema": {"type": "string"},
+    },
+    "period": {
+        "name": "period",
+        "in": "query",
+        "description": "A number for each period, in the layer's time zone · 周期",
+        "schema": {"type": "string", "enum": ["year", "month", "week", "day"]},
+    },
+    "document": {
+        "name": "document",
+        "in": "query",
+        "description": "Only commits behind which this legal document stands · 依据文件",
+        "schema": {"type": "string"},
+    },
+    "commitId": {
+        "name": "commitId",
+        "in": "path",
+        "required": True,
+        "description": "Number of a commit · 提交编号",
+        "schema": {"type": "string"},
+    },
+    "f-api": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer: OpenAPI 3.0, a page, or OpenAPI 3.1",
+        "schema": {"type": "string", "enum": ["json", "html", "oas31"]},
+    },
     "f-tile": {
         "name": "f",
         "in": "query",
@@ -46,6 +168,97 @@ PARAMETERS: dict[str, dict[str, Any]] = {
             "maxItems": 6,
             "items": {"type": "number"},
         },
+    },
+    "bbox-crs": {
+        "name": "bbox-crs",
+        "in": "query",
+        "description": "Reference system of bbox, one that the collection lists · bbox 的坐标系",
+        "schema": {"type": "string"},
+    },
+    "crs": {
+        "name": "crs",
+        "in": "query",
+        "description": "Reference system of the answer, one that the collection lists · 坐标系",
+        "schema": {"type": "string"},
+    },
+    "sortby": {
+        "name": "sortby",
+        "in": "query",
+        "description": "Sortable properties with commas between, -name descends · 排序",
+        "schema": {"type": "string"},
+    },
+    "properties": {
+        "name": "properties",
+        "in": "query",
+        "description": "The properties wanted, with commas between · 所需属性",
+        "schema": {"type": "string"},
+    },
+    "exclude-properties": {
+        "name": "exclude-properties",
+        "in": "query",
+        "description": "The properties not wanted, with commas between · 排除属性",
+        "schema": {"type": "string"},
+    },
+    "skipGeometry": {
+        "name": "skipGeometry",
+        "in": "query",
+        "description": "Whether geometries are left out · 不含几何",
+        "schema": {"type": "boolean", "default": False},
+    },
+    "ids": {
+        "name": "ids",
+        "in": "query",
+        "description": "Ids of the features wanted, with commas between · 要素标识",
+        "schema": {"type": "string"},
+    },
+    "q": {
+        "name": "q",
+        "in": "query",
+        "description": "Phrases, with commas between; one stands in some text · 全文检索",
+        "schema": {"type": "string"},
+    },
+    "offset": {
+        "name": "offset",
+        "in": "query",
+        "description": "Features passed over; next links are quicker · 偏移",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10000000, "default": 0},
+    },
+    "count": {
+        "name": "count",
+        "in": "query",
+        "description": "exact: count all that match, however long it takes · 精确计数",
+        "schema": {"type": "string", "enum": ["exact"]},
+    },
+    "filter": {
+        "name": "filter",
+        "in": "query",
+        "description": "What must hold of a feature, in CQL2 · 过滤条件",
+        "schema": {"type": "string"},
+    },
+    "filter-lang": {
+        "name": "filter-lang",
+        "in": "query",
+        "description": "The language of the filter · 过滤语言",
+        "schema": {
+            "type": "string",
+            "enum": ["cql2-text", "cql2-json"],
+            "default": "cql2-text",
+        },
+    },
+    "filter-crs": {
+        "name": "filter-crs",
+        "in": "query",
+        "description": "Reference system of the filter's geometries; CRS84 where absent · 坐标系",
+        "schema": {"type": "string", "format": "uri"},
+    },
+    "property": {
+        "name": "property",
+        "in": "query",
+        "description": "Any property of the collection's queryables, by its own name: the value "
+        "that it must have · 按字段值过滤",
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
     },
     "datetime": {
         "name": "datetime",
@@ -172,6 +385,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 TIME = ("datetime", "revision", "recorded", "commit")
+SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}
 PROBLEM = {
     "description": "What was wrong, and the remedy",
     "content": {
@@ -187,15 +401,9 @@ PROBLEM = {
                 },
             }
         },
-        # Where a page was asked for.
         "text/html": {"schema": {"type": "string"}},
     },
 }
-# What stands before every route may answer: a bad address or credential, too much of something, a
-# database that is away.
-ANYWHERE = (400, 401, 414, 429, 431, 503)
-REFUSED: dict[str, Any] = {"$ref": "#/components/responses/Problem"}
-SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}
 
 
 def form(described: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
@@ -237,8 +445,6 @@ def operation(
 ) -> dict[str, Any]:
     """Return an operation object: 200 and 304, the errors, and parameters by their names here.
 
-    What any route may answer (`ANYWHERE`) is added where the document is put together.
-
     >>> operation("getIt", "It", "things", parameters=["f"])["parameters"]
     [{'$ref': '#/components/parameters/f'}]
     """
@@ -246,13 +452,13 @@ def operation(
     for t in content:
         if t == "text/html":
             content[t] = {"schema": {"type": "string"}}
-        elif t.startswith("application/vnd.mapbox"):
+        elif not t.partition(";")[0].endswith("json"):
             content[t] = {"schema": {"type": "string", "format": "binary"}}
     responses: dict[str, Any] = {
         "200": {"description": summary, "content": content},
         "304": {"description": "Not modified"},
     }
-    responses |= {str(code): REFUSED for code in errors}
+    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in (*errors, 429)}
     return {
         "operationId": name,
         "summary": summary,

@@ -28,6 +28,7 @@ def respond(
     headers: Mapping[str, str] | None = None,
     pinned: bool = False,
     stable: bytes | None = None,
+    etag: str | None = None,
     **context: Any,
 ) -> Response:
     """Answer with a document, as JSON or as a page of it.
@@ -40,12 +41,20 @@ def respond(
         Whether the answer can never change. (A page of it can: with the next release.)
     stable : bytes, optional
         What its ETag is made of, where the document says what time it is.
+    etag : str, optional
+        Its tag, where it was known before (that of a page never is).
     **context
         What only the page needs.
     """
     if not wants_html(request):
         return answer_json(
-            request, document, media_type=media_type, headers=headers, pinned=pinned, stable=stable
+            request,
+            document,
+            media_type=media_type,
+            headers=headers,
+            pinned=pinned,
+            stable=stable,
+            etag=etag,
         )
     html = render(request, template, doc=document, **context)
     return answer_bytes(request, html, f"{HTML}; charset=utf-8", headers, stable=stable)
@@ -108,7 +117,7 @@ def _json(value: Any) -> str:
 
 
 def _last_segment(address: str) -> str:
-    return unquote(address.rpartition("/")[2])
+    return unquote(address.partition("?")[0].rpartition("/")[2])
 
 
 @cache

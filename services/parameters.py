@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
-import orjson
+from pyproj import CRS
 from starlette.requests import Request
 
-from layers.model import Layer
-from layers.reading.features import Box
+from layers.model import Layer, Schema
+from layers.reading.boxes import LONLAT, Box
+from layers.reading.cql2 import TEXT, read_filter
 from services.errors import BadParameter, BodyTooLarge, BodyTooSlow
+from services.systems import find_system
+from spatial.crs import is_north_first, parse_crs
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, parse_datetime, parse_instant
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
 _LONGEST = 2_000
+# A polygon of some hundred vertices is longer than any other parameter.
+_LONG = {"filter": 16_000}
+FILTER = ("filter", "filter-lang", "filter-crs")
 LONGEST_BODY_S = 120.0
 
 
@@ -39,6 +43,11 @@ class Pins:
     def known(self) -> dict[str, Any]:
         """What pins the state of knowledge, as `PublishedLayer.at` takes it."""
         return {"revision": self.revision, "recorded": self.recorded, "commit": self.commit}
+
+    @property
+    def knows(self) -> bool:
+        """Whether the state of knowledge is stated, and so may be an old one."""
+        return any(stated is not None for stated in (self.revision, self.recorded, self.commit))
 
     @property
     def complete(self) -> bool:
@@ -74,8 +83,9 @@ def check_names(request: Request, known: Collection[str]) -> None:
             raise BadParameter(f"there is no parameter {name!r}; {there}")
         if names.count(name) > 1:
             raise BadParameter(f"parameter {name!r} is given twice; give it once")
-        if len(request.query_params[name]) > _LONGEST:
-            raise BadParameter(f"parameter {name!r} is longer than {_LONGEST} characters")
+        longest = _LONG.get(name, _LONGEST)
+        if len(request.query_params[name]) > longest:
+            raise BadParameter(f"parameter {name!r} is longer than {longest} characters")
 
 
 async def read_body(request: Request, largest: int, remedy: str) -> bytes:
@@ -128,72 +138,115 @@ def read_pins(request: Request, layer: Layer) -> Pins:
         raise BadParameter(f"datetime or recorded: {error}") from None
     revision = None
     if "revision" in query:
-        revision = _whole_number("revision", query["revision"], smallest=1)
+        revision = parse_number("revision", query["revision"], smallest=1)
     pinning = [name for name in ("revision", "recorded", "commit") if name in query]
     if len(pinning) > 1:
         raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
     return Pins(when, revision, recorded, query.get("commit"))
 
 
-def read_limit(request: Request) -> tuple[int, str | None]:
+def read_limit(
+    request: Request, default: int = DEFAULT_LIMIT, largest: int = LARGEST_LIMIT
+) -> tuple[int, str | None]:
     """Read ``limit``; return it and, where it was reduced, the sentence that says so."""
-    asked = request.query_params.get("limit")
-    if asked is None:
-        return DEFAULT_LIMIT, None
-    limit = _whole_number("limit", asked, smallest=1)
-    if limit > LARGEST_LIMIT:
-        return LARGEST_LIMIT, f"limit {limit} was reduced to {LARGEST_LIMIT}; follow the next links"
+    limit = read_number(request, "limit", smallest=1)
+    if limit is None:
+        return default, None
+    if limit > largest:
+        return largest, f"limit {limit} was reduced to {largest}; follow the next links"
     return limit, None
 
 
-def read_bbox(request: Request) -> Box | None:
-    """Read ``bbox``: four numbers, or six of which the heights are passed over, in CRS84.
+def read_number(request: Request, name: str, *, smallest: int) -> int | None:
+    """Read a whole number, None where it is not given.
 
     Raises
     ------
     BadParameter
     """
-    text = request.query_params.get("bbox")
+    text = request.query_params.get(name)
+    return None if text is None else parse_number(name, text, smallest=smallest)
+
+
+def read_datetime(request: Request, zone: tzinfo) -> datetime | Interval | None:
+    """Read ``datetime``: an instant or an interval, None where it is not given.
+
+    Raises
+    ------
+    BadParameter
+    """
+    text = request.query_params.get("datetime")
+    try:
+        return None if text is None else parse_datetime(text, zone)
+    except SpatialError as error:
+        raise BadParameter(f"datetime: {error}") from None
+
+
+def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
+    """Read ``bbox`` and ``bbox-crs``: four numbers, or six of which the heights are passed over.
+
+    Returns
+    -------
+    tuple of Box or None, and CRS
+        The box with x to the east and y to the north, whatever the authority's order.
+
+    Raises
+    ------
+    BadParameter
+    """
+    query = request.query_params
+    crs = LONLAT
+    if "bbox-crs" in query:
+        crs = find_system("bbox-crs", query["bbox-crs"], schema)
+    text = query.get("bbox")
     if text is None:
-        return None
+        return None, crs
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        raise BadParameter(f"bbox={text!r}: write west,south,east,north in degrees") from None
+        numbers = []
     if len(numbers) == 6:
         numbers = [numbers[0], numbers[1], numbers[3], numbers[4]]
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
-        raise BadParameter(f"bbox={text!r}: write west,south,east,north in degrees")
+        raise BadParameter(f"bbox={text!r}: write four numbers, west,south,east,north in CRS84")
+    if is_north_first(crs):
+        numbers = [numbers[n] for n in (1, 0, 3, 2)]
     west, south, east, north = numbers
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-        raise BadParameter(
-            f"bbox={text!r} lies outside -180..180, -90..90, or its south is above its north"
-        )
-    return west, south, east, north
+    if south > north or (not crs.is_geographic and west > east):
+        raise BadParameter(f"bbox={text!r}: its upper corner lies below its lower corner")
+    if crs.is_geographic and not all((-180 <= west <= 180, -180 <= east <= 180)):
+        raise BadParameter(f"bbox={text!r} has longitudes outside -180..180")
+    if crs.is_geographic and not -90 <= south <= north <= 90:
+        raise BadParameter(f"bbox={text!r} has latitudes outside -90..90")
+    return (west, south, east, north), crs
 
 
-def read_token(request: Request) -> tuple[str, datetime] | None:
-    """Read ``token``, which a next link carries: the key after which the page begins."""
-    text = request.query_params.get("token")
-    if text is None:
-        return None
-    try:
-        fid, start = orjson.loads(base64.urlsafe_b64decode(text.encode() + b"=="))
-        if not isinstance(fid, str) or "\x00" in fid:
-            raise ValueError
-        return fid, datetime.fromisoformat(start)
-    except (ValueError, TypeError, AttributeError, binascii.Error, UnicodeError):
-        raise BadParameter("token is none of ours; follow a next link as it is") from None
+def read_filter_parameters(request: Request) -> dict[str, Any]:
+    """Read ``filter``, ``filter-lang`` and ``filter-crs``, as `Query` takes them.
 
-
-def write_token(fid: str, start: datetime) -> str:
-    """Return the token of a page that begins after a key.
-
-    >>> from datetime import UTC
-    >>> write_token("7", datetime(2014, 1, 1, tzinfo=UTC))
-    'WyI3IiwiMjAxNC0wMS0wMVQwMDowMDowMFoiXQ'
+    Raises
+    ------
+    BadQuery
+        Where the filter can't be read.
+    BadParameter
+        For a reference system that there is not, or a language or system without a filter.
     """
-    return base64.urlsafe_b64encode(orjson.dumps([fid, format_instant(start)])).decode().rstrip("=")
+    query = request.query_params
+    text = query.get("filter")
+    if text is None:
+        for name in FILTER[1:]:
+            if name in query:
+                raise BadParameter(f"{name} belongs to a filter, and there is none")
+        return {}
+    found: dict[str, Any] = {"filter": read_filter(text, query.get("filter-lang", TEXT))}
+    if "filter-crs" in query:
+        try:
+            found["filter_crs"] = parse_crs(query["filter-crs"])
+        except SpatialError as error:
+            raise BadParameter(f"filter-crs: {error}") from None
+        if not (found["filter_crs"].is_geographic or found["filter_crs"].is_projected):
+            raise BadParameter(f"filter-crs: {query['filter-crs']} has no horizontal plane")
+    return found
 
 
 def write_datetime(when: Any) -> str:
@@ -205,7 +258,13 @@ def write_datetime(when: Any) -> str:
     return f"{start}/{end}"
 
 
-def _whole_number(name: str, text: str, *, smallest: int) -> int:
+def parse_number(name: str, text: str, *, smallest: int) -> int:
+    """Read a whole number that fits the database's.
+
+    Raises
+    ------
+    BadParameter
+    """
     if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) < smallest:
         raise BadParameter(f"{name}={text!r}: a whole number of at least {smallest}")
     return int(text)

@@ -47,6 +47,7 @@ STATUS: Mapping[type[Exception], int] = {
     services.TooManyRequests: 429,
     # Nobody reads it; proxies and logs know the number for a client that closed.
     services.ClientGone: 499,
+    layers.StreamStopped: 499,
     SpatialError: 400,
 }
 # Where the text of the error is for the log alone.

@@ -52,6 +52,8 @@ RATE = "3000/minute"
 FAILURES = "20/minute"
 AT_ONCE = 16
 EACH = 8
+EXPORTS = 4
+EXPORT_S = 600.0
 _MOST_PLACES = 10_000
 
 
@@ -84,6 +86,11 @@ class Settings:
         Requests at work at once; others wait. ``SHIKONG_AT_ONCE``.
     each : int
         Of them, requests of one caller. ``SHIKONG_EACH``.
+    exports : int
+        Exports at work at once, of one caller at most half of them. ``SHIKONG_EXPORTS``.
+    export_s : float
+        Seconds that one may take, as long as which the database keeps what it reads from.
+        ``SHIKONG_EXPORT_SECONDS``.
     cors_origins : tuple of str
         The sites whose pages may read the answers: ``https://map.city.example``, or ``*`` for all
         there are. ``SHIKONG_CORS_ORIGINS``, with commas or spaces between; ``*`` where that is not
@@ -99,6 +106,8 @@ class Settings:
     failures: str = FAILURES
     at_once: int = AT_ONCE
     each: int = EACH
+    exports: int = EXPORTS
+    export_s: float = EXPORT_S
     cors_origins: tuple[str, ...] = ("*",)
 
 
@@ -134,6 +143,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         failures=_rate(environment, "SHIKONG_FAILURES", FAILURES),
         at_once=_places(environment, "SHIKONG_AT_ONCE", AT_ONCE),
         each=_places(environment, "SHIKONG_EACH", EACH),
+        exports=_places(environment, "SHIKONG_EXPORTS", EXPORTS),
+        export_s=float(_places(environment, "SHIKONG_EXPORT_SECONDS", int(EXPORT_S))),
         cors_origins=_read_origins(environment.get("SHIKONG_CORS_ORIGINS", "*")),
     )
 

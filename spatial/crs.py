@@ -107,6 +107,21 @@ def crs_uri(crs: str | int | CRS) -> str:
     return f"http://www.opengis.net/def/crs/{authority}/{version}/{code}"
 
 
+@lru_cache(maxsize=256)
+def is_north_first(crs: CRS) -> bool:
+    """Return whether the authority writes the coordinate to the north before that to the east.
+
+    Examples
+    --------
+    >>> is_north_first(parse_crs("EPSG:4490")), is_north_first(parse_crs("OGC:CRS84"))
+    (True, False)
+    >>> is_north_first(parse_crs("EPSG:4549")), is_north_first(parse_crs("EPSG:3857"))
+    (True, False)
+    """
+    axes = crs.axis_info
+    return bool(axes) and axes[0].direction.lower() in ("north", "south")
+
+
 def transform(
     geoms: Any, source: str | int | CRS, target: str | int | CRS, *, strict: bool = True
 ) -> Geometries:

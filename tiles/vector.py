@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import Layer
-from layers.reading.features import finite
+from layers.reading.outputs import finite
 from layers.reading.sights import FLAG
 from layers.store import Snapshot
 from tiles.errors import NotAnInstant

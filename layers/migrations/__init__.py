@@ -14,12 +14,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
 from layers import roles
-from layers.catalog import find_layer
+from layers.catalog import find_layer, index_layer
 from layers.errors import StoreUnavailable
+from layers.model import Layer
 from layers.sameness import row_hash
 from layers.tables import CATALOGUE, LAYER_SCHEMAS, STORE_FORMAT, layer, tables_of
 
 HEAD = "0004"
+# Since which form of the layers' tables rows are hashed as they are today.
+_HASHED = 2
 # One number for the whole platform: two first starts on one database take turns.
 _LOCK = 0x5348494B
 
@@ -32,7 +35,7 @@ def migrate(connection: Connection) -> None:
     StoreUnavailable
         Where the database has no PostGIS, or was made by a newer release.
     """
-    if current(connection) == HEAD and roles.established(connection):
+    if current(connection) == HEAD and roles.established(connection) and not _old(connection):
         return
     upgrade(connection, "head")
     _rewrite_layers(connection)
@@ -82,17 +85,29 @@ def _configuration() -> Iterator[Config]:
 
 
 def _rewrite_layers(connection: Connection) -> None:
-    """Bring the layers' tables to this release's form: hash again what was hashed another way."""
-    old = sa.select(layer.c.id).where(layer.c.store_format < STORE_FORMAT)
-    for layer_id in connection.scalars(old).all():
+    """Bring the layers' tables to this release's form: hashed alike, and with all indexes."""
+    for layer_id, form in _old(connection):
         record = find_layer(connection, layer_id)
         assert record is not None  # noqa: S101 - it was just read
-        for family in tables_of(record).families:
-            for table in (family.live, family.history):
-                whole = row_hash(family.typed, table.c, spatial=family.spatial, names=family.live.c)
-                connection.execute(sa.update(table).values(_hash=whole))
+        if form < _HASHED:
+            _hash_again(connection, record)
+        index_layer(connection, record)
         where = layer.c.id == layer_id
         connection.execute(sa.update(layer).where(where).values(store_format=STORE_FORMAT))
+
+
+def _old(connection: Connection) -> list[tuple[str, int]]:
+    """The layers whose tables have an older form, and which."""
+    older = layer.c.store_format < STORE_FORMAT
+    rows = connection.execute(sa.select(layer.c.id, layer.c.store_format).where(older))
+    return [(row.id, row.store_format) for row in rows]
+
+
+def _hash_again(connection: Connection, record: Layer) -> None:
+    for family in tables_of(record).families:
+        for table in (family.live, family.history):
+            whole = row_hash(family.typed, table.c, spatial=family.spatial, names=family.live.c)
+            connection.execute(sa.update(table).values(_hash=whole))
 
 
 def current(connection: Connection) -> str | None:

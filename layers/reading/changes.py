@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,33 +17,76 @@ from sqlalchemy.engine import Connection
 
 from layers.model import OPEN_REVISION, Layer, Version, VersionChange
 from layers.readers import Reader
-from layers.reading.features import Query, as_wkb, finite, select_features, shown_to
+from layers.reading.features import Query, select_features, shown_to
 from layers.reading.moments import Moment, touched_between
+from layers.reading.outputs import as_wkb, finite
 from layers.reading.sights import Eye, Shown, masked, shown
 from layers.reading.timelines import FOREVER as FOREVER_SEEN
 from layers.reading.timelines import Span, Timeline, side_by_side
 from layers.tables import FOREVER, tables_of
+from layers.tables import revision as revision_table
 
 ASSERTED, RETRACTED = "asserted", "retracted"
 _STREAMED = 2000
+# Features touched: of so many, what was done to them is put in order at once.
+_SORTED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the order of changes: that of one of them."""
+
+    revision: int
+    feature: str
+    start: datetime
+    asserted: bool
+
+    @classmethod
+    def of(cls, change: VersionChange) -> Place:
+        """Return the place of a change."""
+        version = change.version
+        asserted = change.kind == ASSERTED
+        return cls(change.revision, version.id, version.valid_from, asserted)
+
+    def is_before(self, change: VersionChange) -> bool:
+        """Return whether a change of the same revision and feature comes later, or of another."""
+        own, other = self, Place.of(change)
+        if (own.revision, own.feature) != (other.revision, other.feature):
+            return True
+        return (own.start, own.asserted) < (other.start, other.asserted)
 
 
 def read_changes(
-    connection: Connection, record: Layer, reader: Reader, first: int, last: int
+    connection: Connection,
+    record: Layer,
+    reader: Reader,
+    first: int,
+    last: int,
+    after: Place | None = None,
 ) -> Iterator[VersionChange]:
     """Yield what the revisions after one, up to another, did; each under its own schema.
 
     In the order of revision, feature and start, a retraction before an assertion. What a reader
     can't tell apart, because only fields differ that are not the reader's, is no change.
+
+    Parameters
+    ----------
+    after : Place, optional
+        Only what comes after it: a stream that broke off goes on there.
     """
-    for low, high in _segments(record, first, last):
+    if after is not None:
+        first = max(first, after.revision - 1)
+    for low, high in _segments(connection, record, first, last):
         then = record.as_of(high)
         sight = reader.sight(then)
         what = shown(then, sight, restricted=False)
         streaming = connection.execution_options(yield_per=_STREAMED)
-        rows = streaming.execute(_select(Eye(then, sight), what, low, high))
-        for _, group in itertools.groupby(rows, key=lambda row: (row.revision, row._fid)):
-            yield from _visible([_change(row, what) for row in group])
+        select = _select(Eye(then, sight), what, low, high, after)
+        # Closed with the reading, also where nobody reads to the end.
+        with streaming.execute(select) as rows:
+            for _, group in itertools.groupby(rows, key=lambda row: (row.revision, row._fid)):
+                seen = _visible([_change(row, what) for row in group])
+                yield from (c for c in seen if after is None or after.is_before(c))
 
 
 def read_feature_changes(
@@ -94,13 +139,34 @@ def _kind(before: Any, after: Any) -> str | None:
     return "retired" if all(a is None for _, a in news) else "changed"
 
 
-def _segments(record: Layer, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """The stretches of revisions that share a schema, each as (before its first, its last)."""
-    starts = [since - 1 for since, _ in record.schemas if first < since - 1 < last]
-    yield from itertools.pairwise([first, *starts, last])
+def _segments(
+    connection: Connection, record: Layer, first: int, last: int
+) -> Iterator[tuple[int, int]]:
+    """The stretches of revisions that share a schema, each as (before its first, its last).
+
+    None is much longer than what is put in order in a moment, unless it is one large revision.
+    """
+    starts = {since - 1 for since, _ in record.schemas}
+    low, touched = first, 0
+    for number, n in _sizes(connection, record, first, last):
+        if low < number - 1 and (number - 1 in starts or touched + n > _SORTED):
+            yield low, number - 1
+            low, touched = number - 1, 0
+        touched += n
+    if low < last:
+        yield low, last
 
 
-def _select(eye: Eye, what: Shown, low: int, high: int) -> sa.Select[Any]:
+def _sizes(connection: Connection, record: Layer, first: int, last: int) -> list[tuple[int, int]]:
+    """The revisions after one, up to another, each with how many features it touched."""
+    c = revision_table.c
+    touched = (c.n_created + c.n_changed + c.n_retired).label("touched")
+    select = sa.select(c.number, touched).where(c.layer_id == record.id)
+    rows = connection.execute(select.where(c.number > first, c.number <= last).order_by(c.number))
+    return [(row.number, row.touched) for row in rows]
+
+
+def _select(eye: Eye, what: Shown, low: int, high: int, after: Place | None) -> sa.Select[Any]:
     family = tables_of(eye.layer).open
     parts = [
         part
@@ -112,7 +178,11 @@ def _select(eye: Eye, what: Shown, low: int, high: int) -> sa.Select[Any]:
     shape = sa.func.ST_AsBinary(c._geom, type_=sa.LargeBinary).label("_geom")
     others = [column for column in c if column.name not in ("_geom", "_e")]
     order = (c.revision, c._fid, c._s, c.asserted)
-    return sa.select(*others, finite(c._e).label("_e"), shape).order_by(*order)
+    select = sa.select(*others, finite(c._e).label("_e"), shape).order_by(*order)
+    if after is None or after.revision <= low:
+        return select
+    key = sa.tuple_(sa.literal(after.revision, sa.Integer), sa.literal(after.feature, sa.Text))
+    return select.where(sa.tuple_(c.revision, c._fid) >= key)
 
 
 def _events(

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from layers.model import Change, Layer, Version
 from layers.readers import Reader
-from layers.reading.features import Moment, Query, finite, select_features, shown_to
+from layers.reading.features import Moment, Query, select_features, shown_to
+from layers.reading.outputs import finite
 from layers.reading.sights import FLAG
 
 _STREAMED = 1000
@@ -18,12 +19,22 @@ Masks = Mapping[str, str]
 
 
 def read_differences(
-    connection: Connection, layer: Layer, reader: Reader, old: Moment, new: Moment
+    connection: Connection,
+    layer: Layer,
+    reader: Reader,
+    old: Moment,
+    new: Moment,
+    after: str | None = None,
 ) -> Iterator[Change]:
     """Yield the features that differ between two snapshots, in the order of their ids.
 
     Both snapshots select at most one version a feature (instants, not intervals). Fields that the
     reader may not see count as no difference, nor do those that only one of the two schemas has.
+
+    Parameters
+    ----------
+    after : str, optional
+        Only features whose ids come after this one.
     """
     fields = _common(layer, reader, old.revision, new.revision)
     masks = tuple(shown_to(layer, reader, moment, Query()).masks for moment in (old, new))
@@ -33,13 +44,17 @@ def read_differences(
         # A version of which neither wrote is in both snapshots, and no feature has two in one.
         query = Query(touched=(low, high))
     before = select_features(layer, reader, old, query).subquery("before")
-    after = select_features(layer, reader, new, query).subquery("after")
-    select = _joined(before, after, fields, masks)
-    rows = connection.execution_options(yield_per=_STREAMED).execute(select)
-    for row in rows:
-        change = _change(row._mapping, fields, masks)
-        if change is not None:
-            yield change
+    then = select_features(layer, reader, new, query).subquery("after")
+    select = _joined(before, then, fields, masks)
+    if after is not None:
+        select = select.where(sa.func.coalesce(before.c._fid, then.c._fid) > after)
+    streaming = connection.execution_options(yield_per=_STREAMED)
+    # Closed with the reading, also where nobody reads to the end.
+    with streaming.execute(select) as rows:
+        for row in rows:
+            change = _change(row._mapping, fields, masks)
+            if change is not None:
+                yield change
 
 
 def _common(layer: Layer, reader: Reader, old: int, new: int) -> tuple[str, ...]:

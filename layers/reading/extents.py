@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from layers.model import OPEN_REVISION, Layer
 from layers.readers import Reader
 from layers.reading.boxes import Box
-from layers.reading.features import finite
+from layers.reading.outputs import finite
 from layers.reading.sights import Eye
 from layers.tables import tables_of
 from spatial.crs import CRS84, parse_crs

@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 from pyproj import CRS
 
+from layers.errors import BadQuery
 from layers.model import Layer
 from layers.readers import Reader
 from layers.reading import restricted
 from layers.reading.boxes import LONLAT, Box, meets_box
-from layers.reading.filters import equals, holds
+from layers.reading.cql2 import Filter, condition
+from layers.reading.filters import equals, holds, mentions
 from layers.reading.moments import Moment, branches, written
+from layers.reading.ordering import Key, Order, Sort, check_key
 from layers.reading.sights import Eye, Shown, shown
-from layers.tables import FOREVER, INSTANT, srid_of
+from layers.tables import EARLIEST, FOREVER, INSTANT
 
 __all__ = ["Box", "Moment", "Query", "select_features"]
 
@@ -44,12 +48,26 @@ class Query:
     where : mapping of str to value
         Property to the value that it must have; a list of values of which it must have one; None
         where it must have none; or a comparison such as ``(">=", 100)``.
+    filter : Filter, optional
+        What must hold, in CQL2.
+    filter_crs : CRS
+        Of the geometries in the filter; longitude and latitude unless stated.
     ids : sequence of str, optional
         Features wanted.
-    after : tuple of str and datetime, optional
-        The key (id, start) after which the page begins.
-    limit : int, optional
-        Rows at most.
+    q : str, optional
+        Phrases, with commas between; one of them stands in a text of the feature.
+    sort : tuple of Sort
+        Properties to order by, before id and start.
+    after : tuple, optional
+        The key (sorted values, id, start) after which the page begins.
+    backwards : bool
+        From the last row to the first, after a key: the page before it, in opposite order.
+    limit, offset : int, optional
+        Rows at most, and rows passed over.
+    only : frozenset of str, optional
+        The fields wanted; all where absent.
+    geometry : bool
+        Whether the geometry is wanted.
     touched : tuple of int, optional
         Two revisions: only versions of which one after the first, up to the second, wrote anything.
     restricted : bool
@@ -61,9 +79,17 @@ class Query:
     placeless: bool = False
     equal: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
+    filter: Filter | None = None
+    filter_crs: CRS = LONLAT
     ids: Sequence[str] | sa.CompoundSelect[Any] | None = None
-    after: tuple[str, datetime] | None = None
+    q: str | None = None
+    sort: tuple[Sort, ...] = ()
+    after: Key | None = None
+    backwards: bool = False
     limit: int | None = None
+    offset: int = 0
+    only: frozenset[str] | None = None
+    geometry: bool = True
     touched: tuple[int, int] | None = None
     restricted: bool = False
 
@@ -97,16 +123,24 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
     layer = layer.as_of(moment.revision)
     sight = reader.sight(layer)
     what = shown(layer, sight, restricted=query.restricted)
-    eye = Eye(layer, sight, moment.when)
-    reading = _Reading(layer, eye, what, moment, query)
-    parts = [reading.select(*branch) for branch in branches(layer, moment)]
+    reading = _Reading(layer, Eye(layer, sight, moment.when), what, moment, query)
+    parts = [part for branch in branches(layer, moment) for part in reading.select(*branch)]
+    if reading.is_bounded and (len(parts) > 1 or what.restricted):
+        # The first of all are among the first of each, which an index may give in order.
+        parts = [sa.select(reading.first(part, inner=True).subquery()) for part in parts]
     whole = parts[0] if len(parts) == 1 else _together(parts)
     if what.restricted:
-        if query.after is None or moment.instant_of(layer.schema.kind) is not None:
-            # Each of these is to give one row at least: more of them are not needed.
-            whole = _first(whole, query.limit)
-        whole = restricted.joined(whole, layer, what, moment, query.after)
-    return _first(whole, query.limit)
+        keys = reading.order.names
+        whole = reading.filtered(restricted.joined(whole, layer, what, moment, keys))
+        whole = reading.after(whole)
+    return reading.first(whole)
+
+
+def order_of(layer: Layer, reader: Reader, moment: Moment, query: Query) -> Order:
+    """Return the order in which `select_features` gives its rows."""
+    layer = layer.as_of(moment.revision)
+    what = shown(layer, reader.sight(layer), restricted=query.restricted)
+    return _Reading(layer, Eye(layer, reader.sight(layer)), what, moment, query).order
 
 
 def shown_to(layer: Layer, reader: Reader, moment: Moment, query: Query) -> Shown:
@@ -115,18 +149,11 @@ def shown_to(layer: Layer, reader: Reader, moment: Moment, query: Query) -> Show
     return shown(layer, reader.sight(layer), restricted=query.restricted)
 
 
-def _first(whole: sa.Select[Any], limit: int | None) -> sa.Select[Any]:
-    if limit is None:
-        return whole
-    columns = whole.selected_columns
-    return whole.order_by(columns["_fid"], columns["_valid_from"]).limit(limit)
-
-
 def _together(parts: Sequence[sa.Select[Any]]) -> sa.Select[Any]:
     return sa.select(*sa.union_all(*parts).subquery("versions").c)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Reading:
     """All that the branches of one select share."""
 
@@ -136,104 +163,141 @@ class _Reading:
     moment: Moment
     query: Query
 
+    @cached_property
+    def order(self) -> Order:
+        fields = {f.id: f for f in self.what.fields}
+        for s in self.query.sort:
+            if s.name not in fields:
+                raise BadQuery(f"sortby: there is no property {s.name!r} to sort by")
+        order = Order(self.query.sort, fields, self.query.backwards)
+        if self.query.after is not None:
+            check_key(order, self.query.after)
+        return order
+
     def select(
         self,
         table: sa.Table,
         end: sa.ColumnElement[datetime],
         conditions: Sequence[sa.ColumnElement[bool]],
-    ) -> sa.Select[Any]:
-        """Return the select of one table."""
+    ) -> list[sa.Select[Any]]:
+        """Return the selects of one table; no row is in two of them."""
         c = table.c
         start = self.eye.start(c._valid_from)
         seen = self.eye.flags(c, end, self.what)
+        columns = {f.id: self._column(c, seen, f.id) for f in self.what.fields}
         select = sa.select(
             c._fid,
             start.label("_valid_from"),
             self.eye.end(end).label("_valid_to"),
             c._hash,
             sa.type_coerce(c._geom, sa.LargeBinary).label("_geom"),
-            *(self._column(c, seen, f.id).label(f.id) for f in self.what.fields),
-            *(condition.label(name) for name, condition in seen.items()),
-        ).where(*conditions, *self.eye.rows(c, end), *self._narrowed(table, seen))
-        return select if self.query.after is None else select.where(self._later(c, start))
+            *(column.label(name) for name, column in columns.items()),
+            *(inside.label(name) for name, inside in seen.items()),
+            *self.order.keys(columns),
+        ).where(*conditions, *self.eye.rows(c, end), *self._narrowed(table, columns, seen))
+        if self.query.after is None:
+            return [select]
+        zones = self.order.zones(columns, c._fid, self._placed(start), self.query.after)
+        return [select.where(zone) for zone in zones]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether each row read gives one of the page at least: no more are needed than it has."""
+        if not self.what.restricted:
+            return True
+        return not self.later_filters and (self.query.after is None or self._is_instant)
+
+    @property
+    def _is_instant(self) -> bool:
+        return self.moment.instant_of(self.layer.schema.kind) is not None
+
+    def _placed(self, start: Any) -> Any:
+        """The start by which a row's place is known before restricted fields cut the row anew."""
+        assert self.query.after is not None  # noqa: S101 - asked just before
+        if not self.what.restricted:
+            return start
+        if self._is_instant:
+            return sa.literal(self.query.after[-1], INSTANT)
+        # One version here may become several, of which some lie after the key.
+        return EARLIEST if self.order.directions[-1] else FOREVER
+
+    def after(self, whole: sa.Select[Any]) -> sa.Select[Any]:
+        """Leave out what comes before the page's key, of rows that are whole."""
+        if self.query.after is None:
+            return whole
+        rows = whole.subquery("placed")
+        columns = {
+            s.name: rows.c[n] for s, n in zip(self.order.sorts, self.order.names, strict=True)
+        }
+        key = (columns, rows.c._fid, rows.c._valid_from, self.query.after)
+        return sa.select(*rows.c).where(sa.or_(*self.order.zones(*key)))
+
+    def first(self, whole: sa.Select[Any], *, inner: bool = False) -> sa.Select[Any]:
+        """Return the page's rows in order; of an inner part, those that it could have."""
+        limit, offset = self.query.limit, self.query.offset
+        if limit is None and not (offset and not inner):
+            return whole
+        ordered = whole.order_by(*self.order.by(whole.selected_columns))
+        if inner:
+            return ordered.limit(None if limit is None else limit + offset)
+        return ordered.limit(limit).offset(offset or None)
 
     def _column(self, c: Any, seen: Mapping[str, Any], name: str) -> Any:
         """A masked field has no value where it is not seen, also for whoever filters by it."""
         mask = self.what.masks.get(name)
         return c[name] if mask is None else sa.case((seen[mask], c[name]), else_=None)
 
-    def _narrowed(self, table: sa.Table, seen: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+    def _narrowed(
+        self, table: sa.Table, columns: Mapping[str, Any], seen: Mapping[str, Any]
+    ) -> list[sa.ColumnElement[bool]]:
         c, query, layer, fields = table.c, self.query, self.layer, self.what.fields
         found: list[sa.ColumnElement[bool]] = []
         if query.bbox is not None:
             inside = meets_box(c._geom, layer, query.bbox, query.bbox_crs)
             found.append(sa.or_(inside, c._geom.is_(None)) if query.placeless else inside)
-        columns = {f.id: self._column(c, seen, f.id) for f in fields}
         found += [equals(columns, layer, fields, n, text) for n, text in query.equal.items()]
-        for name, condition in query.where.items():
-            found.append(holds(columns, fields, name, condition))
+        for name, wanted in query.where.items():
+            found.append(holds(columns, fields, name, wanted))
             if name in self.what.masks:
                 found.append(seen[self.what.masks[name]])
+        seen_here = dict(columns) | {"geometry": c._geom}
+        for part in self.filters:
+            found.append(condition(part, seen_here, layer, fields, query.filter_crs))
+        if query.q is not None:
+            found.append(mentions(columns, fields, query.q))
         if query.touched is not None:
             found.append(written(table, *query.touched))
         if query.ids is not None:
             found.append(c._fid.in_(query.ids))
         return found
 
-    def _later(self, c: Any, start: Any) -> sa.ColumnElement[bool]:
-        assert self.query.after is not None  # noqa: S101 - asked just before
-        fid, since = self.query.after
-        if self.what.restricted:
-            if self.moment.instant_of(self.layer.schema.kind) is not None:
-                return sa.cast(c._fid > sa.literal(fid, sa.Text), sa.Boolean)
-            # One version here may become several, of which some lie after the key.
-            return sa.cast(c._fid >= sa.literal(fid, sa.Text), sa.Boolean)
-        key = sa.tuple_(sa.literal(fid, sa.Text), sa.literal(since, INSTANT))
-        return sa.tuple_(c._fid, start) > key
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """What of the filter the open tables can answer, each part to hold."""
+        return tuple(part for part in self._parts if not self._is_later(part))
 
+    @property
+    def later_filters(self) -> tuple[Filter, ...]:
+        """What of the filter is asked of restricted fields: of rows that have them."""
+        return tuple(part for part in self._parts if self._is_later(part))
 
-def finite(instant: Any) -> sa.ColumnElement[datetime | None]:
-    """Return an instant column with infinity as NULL, which is how Python has it."""
-    return sa.func.nullif(instant, FOREVER, type_=INSTANT)
+    def filtered(self, whole: sa.Select[Any]) -> sa.Select[Any]:
+        """Leave out rows that the filter's later parts do not hold for; they are masked already."""
+        if not self.later_filters:
+            return whole
+        rows = whole.subquery("whole").c
+        fields = self.what.every
+        columns = {f.id: rows[f.id] for f in fields} | {"geometry": rows._geom}
+        crs = self.query.filter_crs
+        held = (condition(p, columns, self.layer, fields, crs) for p in self.later_filters)
+        return sa.select(*rows).where(*held)
 
+    @property
+    def _parts(self) -> tuple[Filter, ...]:
+        asked = self.query.filter
+        if asked is None:
+            return ()
+        return asked.parts() if self._is_later(asked) else (asked,)
 
-def count_features(select: sa.Select[Any]) -> sa.Select[Any]:
-    """Return the select that counts the rows of another."""
-    return sa.select(sa.func.count()).select_from(select.subquery("counted"))
-
-
-def as_geojson(select: sa.Select[Any], layer: Layer, digits: int = 9) -> sa.Select[Any]:
-    """Return a features select with the geometry as GeoJSON text in longitude and latitude.
-
-    Parameters
-    ----------
-    digits : int
-        Decimal places; nine is a tenth of a millimetre.
-    """
-    rows = select.subquery("features")
-    geom: Any = rows.c._geom
-    if srid_of(layer.schema) != 4326:
-        geom = sa.func.ST_Transform(geom, 4326)
-    text = sa.func.ST_AsGeoJSON(geom, digits, 0, type_=sa.Text).label("_geom")
-    return _ordered(sa.select(*_others(rows), text), rows)
-
-
-def as_wkb(select: sa.Select[Any]) -> sa.Select[Any]:
-    """Return a features select with the geometry as WKB in the storage reference system."""
-    rows = select.subquery("features")
-    geom = sa.func.ST_AsBinary(rows.c._geom, type_=sa.LargeBinary).label("_geom")
-    return _ordered(sa.select(*_others(rows), geom), rows)
-
-
-def _ordered(select: sa.Select[Any], rows: sa.Subquery) -> sa.Select[Any]:
-    return select.order_by(rows.c._fid, rows.c._valid_from)
-
-
-def _others(rows: sa.Subquery) -> list[Any]:
-    columns: list[Any] = []
-    for column in rows.c:
-        if column.name == "_valid_to":
-            columns.append(finite(column).label("_valid_to"))
-        elif column.name not in ("_geom", "_hash"):
-            columns.append(column)
-    return columns
+    def _is_later(self, part: Filter) -> bool:
+        return any(f.id in part.names for f in self.what.restricted)

@@ -16,6 +16,7 @@ from layers.tables import column_type
 from spatial.periods import parse_instant
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,25}(\.[0-9]{0,25})?([eE][+-]?[0-9]{1,3})?")
+_MOST_PHRASES = 10
 _COMPARISONS: Mapping[str, Any] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -86,6 +87,24 @@ def holds(
     if condition is not None:
         holds = column == _literal(f, condition)
     return holds
+
+
+def mentions(columns: Any, fields: Sequence[Field], q: str) -> sa.ColumnElement[bool]:
+    """Return the condition that one of some phrases, with commas between, stands in a text.
+
+    In whatever case; in any text field that the reader sees (OGC API Features, text search).
+
+    Raises
+    ------
+    BadQuery
+        For no phrase, or too many.
+    """
+    phrases = [phrase for part in q.split(",") if (phrase := " ".join(part.split()))]
+    if not 0 < len(phrases) <= _MOST_PHRASES:
+        raise BadQuery(f"q has {len(phrases)} phrases; write 1 to {_MOST_PHRASES}")
+    texts = [columns[f.id] for f in fields if f.type is FieldType.TEXT]
+    found = (text.icontains(p, autoescape=True) for p in phrases for text in texts)
+    return sa.or_(sa.false(), *found)
 
 
 def _literal(f: Field, value: Any) -> sa.ColumnElement[Any]:

@@ -8,7 +8,7 @@ or in a row where it is not, nothing is split.
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ def joined(
     layer: Layer,
     what: Shown,
     moment: Moment,
-    after: tuple[str, datetime] | None,
+    keys: Sequence[str] = (),
 ) -> sa.Select[Any]:
     """Return a select of open versions with the restricted fields that belong to them.
 
@@ -32,19 +32,16 @@ def joined(
     ----------
     whole : Select
         Of open versions, as `layers.reading.features.select_features` puts it together.
-    after : tuple of str and datetime, optional
-        The key (id, start) after which the page begins.
+    keys : sequence of str
+        Names of columns with the values that the page is ordered by.
     """
     pieces = _pieces(whole.subquery("open_versions"), _closed(layer, what, moment), what)
-    found = _together(pieces.subquery("pieces"), what).subquery("split")
+    found = _together(pieces.subquery("pieces"), what, keys).subquery("split")
     f, select = found.c, sa.select(*found.c)
     instant = moment.instant_of(layer.schema.kind)
     if instant is not None:
         at = sa.literal(instant, INSTANT)
         return select.where(f._valid_from <= at, f._valid_to > at)
-    if after is not None:
-        key = sa.tuple_(sa.literal(after[0], sa.Text), sa.literal(after[1], INSTANT))
-        select = select.where(sa.tuple_(f._fid, f._valid_from) > key)
     return select
 
 
@@ -84,7 +81,7 @@ def _pieces(versions: sa.Subquery, closed: sa.Subquery, what: Shown) -> sa.Selec
     return sa.select(*p, *hidden).select_from(pieces.outerjoin(closed, held))
 
 
-def _together(pieces: sa.Subquery, what: Shown) -> sa.Select[Any]:
+def _together(pieces: sa.Subquery, what: Shown, keys: Sequence[str]) -> sa.Select[Any]:
     """Pieces of one version as one again, as long as they say the same to whoever sees them."""
     p = pieces.c
     ordered: dict[str, Any] = {"partition_by": (p._fid, p._valid_from), "order_by": p._at}
@@ -104,6 +101,7 @@ def _together(pieces: sa.Subquery, what: Shown) -> sa.Select[Any]:
         n._geom,
         *(n[f.id] for f in what.every),
         *(n[name] for name in sorted(set(what.masks.values()))),
+        *(n[name] for name in keys),
     )
     return sa.select(*columns).where(n._begins)
 

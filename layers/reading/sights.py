@@ -49,6 +49,19 @@ class Shown:
         """All fields, the open ones first."""
         return (*self.fields, *self.restricted)
 
+    def chosen(self, only: frozenset[str] | None) -> Shown:
+        """Return the same of some fields alone; of all where None."""
+        if only is None:
+            return self
+        fields, restricted = (
+            tuple(f for f in part if f.id in only) for part in (self.fields, self.restricted)
+        )
+        return Shown(fields, restricted, {n: m for n, m in self.masks.items() if n in only})
+
+    def left_out(self, only: frozenset[str] | None) -> frozenset[str]:
+        """Return the ids of the fields that are not chosen."""
+        return frozenset() if only is None else frozenset(self.names) - only
+
     def properties(self, row: sa.Row[Any]) -> dict[str, Any]:
         """Return the fields that the reader sees of this row, with their values."""
         values, masks = row._mapping, self.masks
@@ -200,13 +213,13 @@ def stored_area(layer: Layer, area: bytes) -> sa.ColumnElement[Any]:
 def _transformed(crs: str, area: bytes) -> bytes:
     shape = shapely.from_wkb(area)
     if not parse_crs(crs).is_geographic:
-        shape = shapely.segmentize(_near(crs, shape), _STEP_DEGREES)
+        shape = shapely.segmentize(near(crs, shape), _STEP_DEGREES)
     moved = shapely.transform(shape, lonlat_to(crs), interleaved=False)
     return bytes(shapely.to_wkb(moved))
 
 
-def _near(crs: str, shape: Any) -> Any:
-    """The part of an area that a projection can have: half the world away it folds over."""
+def near(crs: str, shape: Any) -> Any:
+    """Return the part of a shape that a projection can have: half the world away it folds."""
     use = parse_crs(crs).area_of_use
     if use is None or use.west > use.east:
         return shape

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
 import pyarrow as pa
 import sqlalchemy as sa
+from pyproj import CRS
 from sqlalchemy.engine import Connection
 
 from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
-from layers.model import Field, Layer, Schema
+from layers.model import Field, Kind, Layer, Schema
 from layers.readers import Reader
-from layers.reading.features import (
-    Moment,
-    Query,
-    as_geojson,
-    as_wkb,
-    count_features,
-    select_features,
-    shown_to,
-)
+from layers.reading.boxes import LONLAT
+from layers.reading.features import Moment, Query, order_of, select_features, shown_to
+from layers.reading.forms import Form
 from layers.reading.frames import as_frame, as_table
+from layers.reading.ordering import Order
+from layers.reading.outputs import as_geojson, as_wkb, count_features
 from layers.reading.sights import Shown
+from layers.reading.streams import Part, Patience, read_parts
+from spatial.crs import parse_crs
 
 _STREAMED = 5000
+# Rows of a part: large enough that what is done once a part is nothing to what is done with it.
+_PART = 4096
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Snapshot:
     layer: Reading
     moment: Moment
     query: Query = field(default_factory=Query)
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def schema(self) -> Schema:
@@ -74,10 +77,31 @@ class Snapshot:
         """Ids of the fields that the reader sees in some row."""
         return self.shown.names
 
+    @property
+    def has_several(self) -> bool:
+        """Whether one feature may stand here in several versions."""
+        state = self.layer.record.schema.kind is Kind.STATE
+        return state and not isinstance(self.moment.when, datetime)
+
     @cached_property
     def shown(self) -> Shown:
         """Which fields its rows have, and which only some of them have."""
         return self._shown(self.layer.record)
+
+    @cached_property
+    def chosen(self) -> Shown:
+        """The same of those fields alone that the query wants."""
+        return self.shown.chosen(self.query.only)
+
+    @property
+    def sortables(self) -> tuple[Field, ...]:
+        """The fields that its rows can be ordered by."""
+        return tuple(f for f in self.shown.fields if f in self.schema.sortables)
+
+    @cached_property
+    def order(self) -> Order:
+        """The order of its rows."""
+        return self._order(self.layer.record)
 
     def where(self, **changes: Any) -> Snapshot:
         """Return the snapshot narrowed by parts of a Query (bbox, where, ids, after, limit)."""
@@ -87,15 +111,38 @@ class Snapshot:
         """Return the select of its features, for the layer's record of the running transaction."""
         return select_features(record, self.layer.reader, self.moment, self.query)
 
-    def rows(self) -> list[sa.Row[Any]]:
-        """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields."""
+    def rows(self, crs: CRS = LONLAT, place: CRS | None = None) -> list[sa.Row[Any]]:
+        """Return its features with GeoJSON geometries: _fid, _valid_from, _valid_to, fields.
+
+        Parameters
+        ----------
+        crs : CRS
+            Of the coordinates, which come in the order of axes of its authority.
+        place : CRS, optional
+            Of `_place`, the geometry once more in another system; there is none where absent.
+        """
         with self._reading() as (connection, record):
-            return list(connection.execute(as_geojson(self.select(record), record)))
+            select = as_geojson(
+                self.select(record),
+                record,
+                crs,
+                place=place,
+                order=self._order(record),
+                leaving=self._shown(record).left_out(self.query.only),
+                geometry=self.query.geometry,
+            )
+            rows = connection.execute(select).all()
+            return list(reversed(rows)) if self.query.backwards else list(rows)
 
     def scalar(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> Any:
         """Return the one value of a select that is built around that of its features."""
         with self._reading() as (connection, record):
             return connection.scalar(build(self.select(record), record))
+
+    def fetch(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> list[sa.Row[Any]]:
+        """Return the rows of a select that is built around that of its features."""
+        with self._reading() as (connection, record):
+            return list(connection.execute(build(self.select(record), record)))
 
     def count(self) -> int:
         """Return how many features, or versions, it has."""
@@ -113,6 +160,37 @@ class Snapshot:
         with self._reading() as (connection, record):
             for rows in self._partitions(connection, record, size):
                 yield as_table(rows, record.schema, self._fields(record))
+
+    def parts(self, form: Form = Form.WKB, crs: CRS | None = None) -> Generator[Part, None, None]:
+        """Yield all of its features, fast, in bounded memory, for as long as `patience` lasts.
+
+        Parameters
+        ----------
+        form : Form
+            Of the geometries: WKB, GeoJSON or WKT.
+        crs : CRS, optional
+            Of the geometries; the storage system where absent.
+
+        Raises
+        ------
+        StreamStopped
+            Where nobody reads any more.
+        """
+        with self._reading() as (connection, record):
+            record = record.as_of(self.moment.revision)
+            target = parse_crs(record.schema.crs) if crs is None else crs
+            yield from read_parts(
+                connection,
+                self.select(record),
+                record,
+                self._shown(record).chosen(self.query.only),
+                form,
+                target,
+                self.patience,
+                _PART,
+                self._order(record),
+                geometry=self.query.geometry,
+            )
 
     def read(self, **narrowed: Any) -> gpd.GeoDataFrame:
         """Read its features into a GeoDataFrame in the layer's reference system.
@@ -132,7 +210,7 @@ class Snapshot:
         if narrowed:
             return self.where(**narrowed).read()
         with self._reading() as (connection, record):
-            rows = connection.execute(as_wkb(self.select(record))).all()
+            rows = connection.execute(as_wkb(self.select(record), self._order(record))).all()
             return as_frame(rows, record.schema, self._fields(record))
 
     def table(self, **narrowed: Any) -> pa.Table:
@@ -140,7 +218,7 @@ class Snapshot:
         if narrowed:
             return self.where(**narrowed).table()
         with self._reading() as (connection, record):
-            rows = connection.execute(as_wkb(self.select(record))).all()
+            rows = connection.execute(as_wkb(self.select(record), self._order(record))).all()
             return as_table(rows, record.schema, self._fields(record))
 
     def one(self, feature_id: str) -> sa.Row[Any]:
@@ -165,7 +243,7 @@ class Snapshot:
     def _partitions(
         self, connection: Connection, record: Layer, size: int
     ) -> Iterator[list[sa.Row[Any]]]:
-        select = as_wkb(self.select(record))
+        select = as_wkb(self.select(record), self._order(record))
         # Closed with the reading, also where nobody reads to the end.
         with connection.execution_options(yield_per=size).execute(select) as result:
             for rows in result.partitions():
@@ -176,6 +254,9 @@ class Snapshot:
 
     def _fields(self, record: Layer) -> tuple[Field, ...]:
         return self._shown(record).every
+
+    def _order(self, record: Layer) -> Order:
+        return order_of(record, self.layer.reader, self.moment, self.query)
 
     def _shown(self, record: Layer) -> Shown:
         return shown_to(record, self.layer.reader, self.moment, self.query)

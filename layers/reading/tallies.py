@@ -12,8 +12,9 @@ from sqlalchemy.engine import Connection
 from layers.model import Commit, Layer, Revision
 from layers.readers import Reader
 from layers.reading.changes import read_feature_changes
-from layers.reading.features import Query, count_features, select_features
+from layers.reading.features import Query, select_features
 from layers.reading.moments import Moment
+from layers.reading.outputs import count_features
 
 # To count a revision anew takes as long as to read what it touched.
 _MOST_COUNTED = 5_000

@@ -12,10 +12,21 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from layers.errors import BadSchema
-from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title, Visibility
+from layers.model import (
+    Duplicates,
+    Field,
+    FieldType,
+    Kind,
+    Role,
+    Schema,
+    Theme,
+    Title,
+    Visibility,
+)
 from layers.schemas.code_lists import with_code_lists
 from layers.schemas.patterns import check_pattern
 
@@ -34,11 +45,13 @@ RESERVED = frozenset(
 SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
-    "duplicates synthetic attribution scope coordinates division fields".split()
+    "duplicates synthetic attribution license theme owner scope coordinates division fields".split()
 )
 _FIELD_KEYS = frozenset(
-    "id source title type role unit required visibility format codes missing pattern".split()
+    "id source title type role unit required visibility format codes missing pattern "
+    "indexed".split()
 )
+_THEME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 E_ = TypeVar("E_", bound=StrEnum)
 
 
@@ -95,6 +108,9 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         duplicates=_choice(Duplicates, document.get("duplicates", "refuse"), "duplicates"),
         synthetic=bool(document.get("synthetic", False)),
         attribution=str(document.get("attribution", "")),
+        license=_license(document.get("license")),
+        theme=_theme(document.get("theme")),
+        owner=None if document.get("owner") is None else _title(document["owner"], "owner"),
         scope=_texts(document.get("scope", ()), "scope"),
         coordinates=_coordinates(document.get("coordinates")),
         division=_division(document.get("division")),
@@ -133,6 +149,12 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["coordinates"] = list(schema.coordinates)
     if schema.division:
         document["division"] = schema.division
+    if schema.theme:
+        document["theme"] = {"id": schema.theme.id} | _title_document(schema.theme.title)
+    if schema.owner:
+        document["owner"] = _title_document(schema.owner)
+    if schema.license:
+        document["license"] = schema.license
     return document
 
 
@@ -197,6 +219,7 @@ def _field(item: Any, number: int) -> Field:
         format=item.get("format"),
         missing=_texts(item.get("missing", ()), f"{where}: missing"),
         pattern=_pattern(item.get("pattern"), where),
+        indexed=bool(item.get("indexed", False)),
     )
 
 
@@ -216,6 +239,7 @@ def _field_document(f: Field) -> dict[str, Any]:
         "source": list(f.source),
         "missing": list(f.missing),
         "codes": {k: _title_document(v) for k, v in f.codes.items()},
+        "indexed": f.indexed,
     }
     return document | {k: v for k, v in optional.items() if v}
 
@@ -255,6 +279,10 @@ def _check_field(f: Field) -> None:
         raise BadSchema(f"field {f.id}: role {f.role} needs type date or instant, not {f.type}")
     if f.pattern is not None and f.type is not FieldType.TEXT:
         raise BadSchema(f"field {f.id}: a pattern is of type text, not {f.type}; leave it out")
+    if f.indexed and (f.is_restricted or f.is_period):
+        raise BadSchema(
+            f"field {f.id}: only fields that stand in the open tables can be indexed; leave it out"
+        )
     if f.is_restricted and f.role in (*timed, Role.KEY):
         raise BadSchema(
             f"field {f.id}: a restricted field can't have role {f.role}: ids are public"
@@ -319,6 +347,28 @@ def _tolerance(value: Any) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e6:
         raise BadSchema(f"geometry_tolerance = {value!r}; a length in units of the crs, 0 or more")
     return float(value)
+
+
+def _theme(value: Any) -> Theme | None:
+    if value is None:
+        return None
+    named = {"id": value} if isinstance(value, str) else value
+    if not isinstance(named, Mapping) or not _THEME.fullmatch(str(named.get("id", ""))):
+        raise BadSchema(
+            f"theme = {value!r}; an id of small letters, digits and -, such as cadastre, or "
+            '{ id = "cadastre", en = "Cadastre", zh = "地籍" }'
+        )
+    titles = {k: v for k, v in named.items() if k != "id"}
+    return Theme(str(named["id"]), _title(titles or str(named["id"]), "theme"))
+
+
+def _license(value: Any) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+        raise BadSchema(f"license = {value!r}; the address of its text, https://...")
+    return str(value)
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from layers.access.desk import Desk
 from layers.access.policy import ANONYMOUS, Caller
@@ -80,9 +82,9 @@ class Admitted:
         """Return what commits did, as the caller may know it; see `Store.log`."""
         return self._store.log(self.reader, **wanted)
 
-    def tags(self) -> list[Tag]:
-        """Return the tags that the caller may know."""
-        return self._store.tags(self.reader)
+    def tags(self, layer_id: str | None = None) -> list[Tag]:
+        """Return the tags that the caller may know, of one layer's commits or of all."""
+        return self._store.tags(self.reader, layer_id)
 
     def run(self, analysis: Callable[..., T], **inputs: Any) -> T:
         """Run an analysis that reads from the store, as the caller."""
@@ -130,25 +132,45 @@ class Admitted:
         )
 
 
-async def identify(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Find out who asks; a wrong credential is 401, never ignored.
+class Identifying:
+    """Finds out who asks; a wrong credential is 401, never ignored.
 
     Sets ``request.state``: ``who`` (Caller), ``reader``, ``admitted``, ``session`` (the secret of
     the session they browse in, None where it is none) and ``request_id``.
     """
-    _admit(request, ANONYMOUS)
-    try:
-        check_text(request)
-        await _find_out(request)
-        response = await call_next(request)
-    except (LayersError, ServicesError) as error:
-        response = await answer_error(request, error)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with what was found out, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        _admit(request, ANONYMOUS)
+
+        async def labelled(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _label(request, MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            check_text(request)
+            await _find_out(request)
+        except (LayersError, ServicesError) as error:
+            refusal = await answer_error(request, error)
+            await refusal(scope, receive, labelled)
+            return
+        await self.app(scope, receive, labelled)
+
+
+def _label(request: Request, headers: MutableHeaders) -> None:
+    headers["X-Request-ID"] = request.state.request_id
     if request.state.is_over:
-        cookies.drop(response, cookies.SESSION)
-    response.headers["X-Request-ID"] = request.state.request_id
-    return response
+        forgotten = Response()
+        cookies.drop(forgotten, cookies.SESSION)
+        headers.append("set-cookie", forgotten.headers["set-cookie"])
 
 
 async def _find_out(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,13 +10,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.model import Field, Kind
+from layers.model import Field, Kind, Schema, Title
 from layers.store import PublishedLayer
+from layers.systems import offered_crs
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.links import address, link, self_links
-from services.negotiation import GEOJSON, JSON, check_format, wants_html
+from services.negotiation import GEOJSON, HTML, JSON, SCHEMA, check_format
 from services.openapi import operation
 from services.pages import respond
 from services.parameters import check_names
@@ -23,7 +25,21 @@ from spatial.crs import crs_uri
 from spatial.periods import format_instant
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_TILED_BY = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
+_RELS = "http://www.opengis.net/def/rel/ogc/1.0/"
+# What leads on from a collection: the segment after its path, how it is related to it, what it is,
+# and what people call it. Links are given to those that this server has.
+_RESOURCES = (
+    ("items", "items", GEOJSON, "Features · 要素"),
+    ("schema", f"{_RELS}schema", SCHEMA, "What features have · 字段模式"),
+    ("queryables", f"{_RELS}queryables", SCHEMA, "What filters can name · 可查询字段"),
+    ("sortables", f"{_RELS}sortables", SCHEMA, "What orders can name · 可排序字段"),
+    ("revisions", "version-history", JSON, "Revisions · 版本"),
+    ("tiles", f"{_RELS}tilesets-vector", JSON, "Vector tiles · 矢量瓦片"),
+    ("changes", "related", "application/x-ndjson", "Changes · 变更"),
+    ("commits", "related", JSON, "Commits · 提交"),
+    ("change-dates", "related", JSON, "When anything changed · 变更时刻"),
+    ("counts", "related", JSON, "Counts · 计数"),
+)
 
 
 async def find_layer(request: Request) -> PublishedLayer:
@@ -56,9 +72,6 @@ async def collection(request: Request) -> Response:
     document["links"] += self_links(request, JSON, "collections", layer.record.id)
     fields = layer.reader.fields(layer.record)
     document["fields"] = [_field_document(f) for f in fields]
-    if wants_html(request):
-        # Clients take it for a promise that features can be had in it (Part 2); people may know.
-        document["storageCrs"] = crs_uri(layer.record.schema.crs)
     return respond(request, document, "collection.html", layer=layer.record)
 
 
@@ -78,7 +91,7 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
     document: dict[str, Any] = {
         "id": record.id,
         "title": f"{schema.title.zh} · {schema.title.en}",
-        "titles": {"en": schema.title.en, "zh": schema.title.zh},
+        "titles": _both(schema.title),
         "description": f"{schema.description.zh} {schema.description.en}".strip(),
         "attribution": schema.attribution,
         "itemType": "feature",
@@ -87,12 +100,23 @@ def collection_document(request: Request, layer: PublishedLayer) -> dict[str, An
         "timeZone": schema.time_zone,
         "revision": record.head,
         "extent": _extent_document(layer),
-        "crs": [CRS84],
-        "links": _links(request, layer),
+        "crs": list(offered_crs(schema)),
+        "storageCrs": crs_uri(schema.crs),
+        "links": [*_links(request, layer)],
     }
+    return document | dict(_belongings(schema))
+
+
+def _belongings(schema: Schema) -> Iterator[tuple[str, Any]]:
+    """What a collection says where there is something to say."""
+    if schema.theme is not None:
+        yield "theme", {"id": schema.theme.id, "title": _both(schema.theme.title)}
+    if schema.owner is not None:
+        yield "owner", _both(schema.owner)
     if schema.kind is Kind.STATE:
-        document["versioning"] = {"timeAxis": "validity-time"}
-    return document
+        # The instant is the client's (now, where it states none), and may lie in the past.
+        versioning = {"timeAxis": "validity-time", "mutationTime": "client", "backdating": True}
+        yield "versioning", versioning
 
 
 def _read_all(admitted: Admitted) -> list[PublishedLayer]:
@@ -112,26 +136,33 @@ def _extent_document(layer: PublishedLayer) -> dict[str, Any]:
     return document
 
 
-def _links(request: Request, layer: PublishedLayer) -> list[dict[str, str]]:
+def _links(request: Request, layer: PublishedLayer) -> Iterator[dict[str, str]]:
     here = ("collections", layer.record.id)
-    items = address(request, *here, "items")
-    return [
-        link(items, "items", GEOJSON, "Features · 要素"),
-        link(f"{items}?f=html", "items", "text/html", "Features as a page"),
-        link(address(request, *here, "revisions"), "version-history", JSON, "Revisions · 版本"),
-        link(address(request, *here, "tiles"), _TILED_BY, JSON, "Vector tiles · 矢量瓦片"),
-    ]
+    for segment, rel, media_type, title in _RESOURCES:
+        if f"/collections/{{collectionId}}/{segment}" not in request.app.state.paths:
+            continue
+        there = address(request, *here, segment)
+        yield link(there, rel, media_type, title)
+        if segment == "items":
+            yield link(f"{there}?f=html", rel, HTML, "Features as a page")
+    if layer.record.schema.license is not None:
+        # Of another server, which says what its text is.
+        yield {"href": layer.record.schema.license, "rel": "license", "title": "License · 许可"}
 
 
 def _field_document(f: Field) -> dict[str, Any]:
     return {
         "id": f.id,
         "type": f.type.value,
-        "title": {"en": f.title.en, "zh": f.title.zh},
+        "title": _both(f.title),
         "role": f.role.value if f.role else None,
         "unit": f.unit,
-        "codes": {code: {"en": t.en, "zh": t.zh} for code, t in f.codes.items()},
+        "codes": {code: _both(title) for code, title in f.codes.items()},
     }
+
+
+def _both(title: Title) -> dict[str, str]:
+    return {"en": title.en, "zh": title.zh}
 
 
 DOORS = (

@@ -1,4 +1,4 @@
-"""Commits: what changed on the platform, layer by layer; and what a legal document changed."""
+"""Commits and their tags: what changed on the platform, and what a legal document changed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.model import Revision
+from layers.errors import UnknownCommit
+from layers.model import Revision, Tag
 from services.access.admission import Admitted
 from services.access.rules import Rule, ruled
 from services.errors import Unauthorized
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
 from services.pages import respond
-from services.parameters import check_names
+from services.parameters import check_names, parse_number, read_number
 from services.routes.revisions import Link
 from spatial.periods import format_instant
 
@@ -52,6 +53,25 @@ class CommitDocument(BaseModel):
     document: str | None = None
     tags: list[str] | None = None
     layers: list[LayerChange]
+    links: list[Link] = Field(default_factory=list)
+
+
+class TagDocument(BaseModel):
+    """A name for a commit."""
+
+    name: str
+    commit: int
+    recorded: str
+    author: str
+    note: str
+    links: list[Link]
+
+
+class TagsDocument(BaseModel):
+    """Tags, in the order of their commits."""
+
+    tags: list[TagDocument]
+    links: list[Link]
 
 
 class CommitsDocument(BaseModel):
@@ -61,48 +81,179 @@ class CommitsDocument(BaseModel):
     links: list[Link]
 
 
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
+}
+_SHOWN: dict[str, Any] = {"response_model_exclude_none": True, "responses": _PROBLEMS}
+_Limit = Annotated[int, Query(ge=1, le=_MOST)]
+
+
 @router.head("/commits", include_in_schema=False)
 @router.get(
     "/commits",
     response_model=CommitsDocument,
-    response_model_exclude_none=True,
-    responses={code: {"description": "What was wrong"} for code in (400, 401, 406, 422, 429)},
     operation_id="getCommits",
     summary="Commits over all layers · 提交列表",
+    **_SHOWN,
 )
 @ruled(Rule.CATALOGUE)
 async def commits(
     request: Request,
     document: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
+    limit: _Limit = 100,
+    token: str | None = None,
     f: str | None = None,
 ) -> Response:
     """Answer the newest commits; with a document, all that it created, changed and retired."""
+    return await _answer_commits(request, None, document, limit)
+
+
+@router.head("/collections/{collectionId}/commits", include_in_schema=False)
+@router.get(
+    "/collections/{collectionId}/commits",
+    response_model=CommitsDocument,
+    operation_id="getCollectionCommits",
+    summary="Commits that touched a collection · 图层的提交",
+    **_SHOWN,
+)
+@ruled(Rule.LAYER)
+async def commits_of_layer(
+    request: Request,
+    collectionId: str,  # noqa: N803
+    document: str | None = None,
+    limit: _Limit = 100,
+    token: str | None = None,
+    f: str | None = None,
+) -> Response:
+    """Answer what the newest commits did in one layer."""
+    return await _answer_commits(request, collectionId, document, limit)
+
+
+@router.head("/commits/{commitId}", include_in_schema=False)
+@router.get(
+    "/commits/{commitId}",
+    response_model=CommitDocument,
+    operation_id="getCommit",
+    summary="One commit · 单次提交",
+    **_SHOWN,
+)
+@ruled(Rule.CATALOGUE)
+async def commit(
+    request: Request,
+    commitId: str,  # noqa: N803
+    f: str | None = None,
+) -> Response:
+    """Answer one commit: what it did in each layer that the reader sees."""
     check_format(request)
-    check_names(request, ("document", "limit", "f"))
+    check_names(request, ("f",))
+    number = parse_number("commit", commitId, smallest=1)
+    found = await run_in_threadpool(_read, request, 1, commit=number)
+    if not found:
+        raise UnknownCommit(f"there is no commit {number}; /commits lists them")
+    own = self_links(request, JSON, "commits", str(number))
+    own.append(link(address(request, "commits"), "collection", JSON, "Commits"))
+    return respond(request, found[0] | {"links": own}, "commit.html")
+
+
+async def _answer_commits(
+    request: Request, layer_id: str | None, document: str | None, limit: int
+) -> Response:
+    check_format(request)
+    check_names(request, ("document", "limit", "token", "f"))
     if document is not None and request.state.who.is_anonymous:
         raise Unauthorized(
             "which documents stand behind a commit is internal; show an API key "
             "(Authorization: Bearer ...)"
         )
-    found = await run_in_threadpool(_read, request, document, limit)
-    answer = {"commits": found, "links": self_links(request, JSON, "commits")}
-    return respond(request, answer, "commits.html", cause=document)
+    layer = None
+    if layer_id is not None:
+        layer = (await run_in_threadpool(request.state.admitted.layer, layer_id)).record
+    before = read_number(request, "token", smallest=1)
+    wanted = {"layer_id": layer_id, "document": document, "before": before}
+    found = await run_in_threadpool(_read, request, limit + 1, **wanted)
+    here = ("commits",) if layer_id is None else ("collections", layer_id, "commits")
+    links = self_links(request, JSON, *here)
+    if len(found) > limit:
+        following = dict(request.query_params) | {"token": found[limit - 1]["id"]}
+        links.append(link(address(request, *here, **following), "next", JSON, "Earlier ones"))
+    answer = {"commits": found[:limit], "links": links}
+    return respond(request, answer, "commits.html", cause=document, layer=layer)
 
 
-def _read(request: Request, document: str | None, limit: int) -> list[dict[str, Any]]:
+@router.head("/tags", include_in_schema=False)
+@router.get(
+    "/tags",
+    response_model=TagsDocument,
+    operation_id="getTags",
+    summary="Names of commits · 标签",
+    **_SHOWN,
+)
+@ruled(Rule.CATALOGUE)
+async def tags(request: Request, f: str | None = None) -> Response:
+    """Answer the tags that the reader may know: they are internal."""
+    return await _answer_tags(request, None)
+
+
+@router.head("/collections/{collectionId}/tags", include_in_schema=False)
+@router.get(
+    "/collections/{collectionId}/tags",
+    response_model=TagsDocument,
+    operation_id="getCollectionTags",
+    summary="Names of commits that touched a collection · 图层的标签",
+    **_SHOWN,
+)
+@ruled(Rule.LAYER)
+async def tags_of_layer(
+    request: Request,
+    collectionId: str,  # noqa: N803
+    f: str | None = None,
+) -> Response:
+    """Answer the tags of the commits that touched one layer."""
+    return await _answer_tags(request, collectionId)
+
+
+async def _answer_tags(request: Request, layer_id: str | None) -> Response:
+    check_format(request)
+    check_names(request, ("f",))
+    layer = None
+    if layer_id is not None:
+        layer = (await run_in_threadpool(request.state.admitted.layer, layer_id)).record
+    found = await run_in_threadpool(request.state.admitted.tags, layer_id)
+    here = ("tags",) if layer_id is None else ("collections", layer_id, "tags")
+    answer = {
+        "tags": [_tag(request, tag) for tag in found],
+        "links": self_links(request, JSON, *here),
+    }
+    return respond(request, answer, "tags.html", layer=layer)
+
+
+def _tag(request: Request, tag: Tag) -> dict[str, Any]:
+    number = str(tag.commit)
+    return {
+        "name": tag.name,
+        "commit": tag.commit,
+        "recorded": format_instant(tag.recorded_at),
+        "author": tag.author,
+        "note": tag.note,
+        "links": [link(address(request, "commits", number), "item", JSON, "The commit")],
+    }
+
+
+def _read(request: Request, limit: int, **wanted: Any) -> list[dict[str, Any]]:
     admitted: Admitted = request.state.admitted
     reader = admitted.reader
     records = {record.id: record for record in admitted.layers()}
     # A commit touches each layer once.
-    revisions = admitted.log(document=document, limit=limit * max(len(records), 1))
+    each = 1 if wanted.get("layer_id") is not None else max(len(records), 1)
+    revisions = admitted.log(limit=limit * each, **wanted)
     by_commit = itertools.groupby(revisions, key=lambda r: r.commit.id)
     groups = [list(group) for _, group in itertools.islice(by_commit, limit)]
     tags: dict[int, list[str]] = {}
     for tag in admitted.tags():
         tags.setdefault(tag.commit, []).append(tag.name)
     known = {i for i, record in records.items() if reader.knows_internals(record)}
-    return [_commit(request, group, tags, known, named=document is not None) for group in groups]
+    named = wanted.get("document") is not None
+    return [_commit(request, group, tags, known, named=named) for group in groups]
 
 
 def _commit(
@@ -120,6 +271,7 @@ def _commit(
         "recorded": format_instant(made.recorded_at),
         "simulated": made.simulated,
         "layers": [_layer(request, r, named=named) for r in revisions],
+        "links": [link(address(request, "commits", str(made.id)), "self", JSON, "The commit")],
     }
     internal = [r for r in revisions if r.layer in known]
     if internal:

@@ -2,194 +2,259 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from pyproj import CRS
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.errors import UnknownFeature
-from layers.model import Kind
-from layers.reading.features import Query
+from layers.errors import FeatureGone
 from layers.store import PublishedLayer, Snapshot
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
-from services.links import address, link, self_links
-from services.negotiation import GEOJSON, JSON, check_format
+from services.formats import ITEM, ITEMS, Format, json_fg
+from services.links import address, base_url, format_links, link
+from services.memento import (
+    answer_gone,
+    gone_links,
+    http_date,
+    kept_revision,
+    link_header,
+    original_link,
+    version_links,
+)
+from services.negotiation import (
+    GEOJSON,
+    JSON,
+    choose_format,
+    has_etag,
+    make_etag,
+    not_modified,
+)
 from services.openapi import TIME, operation
 from services.pages import respond
+from services.paging import page_limit, write_token
 from services.parameters import (
     Pins,
     check_names,
-    read_bbox,
-    read_limit,
     read_pins,
-    read_token,
     write_datetime,
-    write_token,
 )
+from services.profiles import Profile, as_profile, rows_of_page
+from services.queries import OWN, Asked, read_crs, read_query
 from services.routes.collections import find_layer
+from services.routes.exports import export
+from spatial.crs import crs_uri
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant, format_version_instant, parse_version_instant
 
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
-_PROFILES = "http://www.opengis.net/def/profile/OGC/0/"
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_OWN = ("bbox", *TIME, "limit", "token", "f")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was asked of a collection, and what was found."""
+    """What was asked of a collection, and the rows that were found."""
 
-    layer: PublishedLayer
-    snapshot: Snapshot
-    rows: Sequence[sa.Row[Any]]
-    matched: int
+    asked: Asked
+    chosen: Format
     limit: int
-    note: str | None
-    pins: Pins
+    notes: tuple[str, ...]
+    rows: Sequence[sa.Row[Any]]
+    matched: int | None
 
     @property
-    def several(self) -> bool:
-        """Whether one feature may stand here in several versions."""
-        state = self.layer.record.schema.kind is Kind.STATE
-        return state and isinstance(self.snapshot.moment.when, Interval)
-
-    @property
-    def pinned(self) -> bool:
-        """Whether this answer can never change; events of a day to come can still happen."""
-        when, now = self.pins.when, self.snapshot.moment.now
-        ended = not isinstance(when, Interval) or when.end is None or when.end <= now
-        return self.pins.complete and ended
+    def more(self) -> bool:
+        """Whether there are rows beyond the page, in the direction in which it was read."""
+        return len(self.rows) > len(self.shown)
 
     @property
     def shown(self) -> Sequence[sa.Row[Any]]:
-        """The rows of the page; one more was read to know whether there is a next."""
-        return self.rows[: self.limit]
+        """The rows of the page; one more was read to know whether there are others."""
+        return self._paged[1]
+
+    @property
+    def _paged(self) -> tuple[Profile, Sequence[sa.Row[Any]]]:
+        asked = self.asked
+        if asked.backwards:
+            # What has slices begins with its first version, which may lie further back.
+            return asked.profile.flat, self.rows[-self.limit :]
+        profile = asked.profile if asked.several else Profile.UNIQUE_IDS
+        if asked.snapshot.query.sort:
+            profile = profile.flat
+        return rows_of_page(profile, self.rows, self.limit)
+
+    def features(self, request: Request) -> tuple[Profile, list[dict[str, Any]]]:
+        """Return the features of the page, and the profile in which they are."""
+        asked = self.asked
+
+        def write(row: sa.Row[Any], unique: bool) -> dict[str, Any]:
+            document = feature_document(asked.snapshot, row, unique)
+            if unique:
+                original = original_link(request, asked.layer.record.id, row._fid, None)
+                document["links"] = [original]
+            if self.chosen.name == "jsonfg":
+                document = json_fg.feature(document, row)
+            return document
+
+        profile, shown = self._paged
+        if not asked.several:
+            return profile, [write(row, False) for row in shown]
+        return as_profile(profile, shown, write)
 
 
 async def items(request: Request) -> Response:
-    """Answer a page of features."""
-    check_format(request)
-    page = await run_in_threadpool(_read_page, request)
-    layer_id = page.layer.record.id
-    document = {
-        "type": "FeatureCollection",
-        "features": [feature_document(page.snapshot, r, page.several) for r in page.shown],
-        "numberMatched": page.matched,
-        "numberReturned": len(page.shown),
-        "collection": layer_id,
-        "revision": page.snapshot.moment.revision,
-        "datetime": write_datetime(page.snapshot.moment.when),
-        "synthetic": page.layer.record.schema.synthetic,
-        "links": _page_links(request, page),
-    }
-    if page.note:
-        document["notes"] = [page.note]
+    """Answer a page of features, or all of them as a stream."""
+    chosen = choose_format(request, ITEMS)
+    asked = await run_in_threadpool(_ask, request, "items" if chosen.write is None else "export")
+    if chosen.write is not None:
+        return await _export(request, asked, chosen)
+    known = _validator(request, asked, chosen)
+    if known is not None and has_etag(request, known):
+        return not_modified(request, known, _headers(asked), pinned=asked.pinned)
+    page = await run_in_threadpool(_read_page, asked, chosen)
+    profile, document = _page_document(request, page)
+    headers = _headers(asked)
+    if asked.several:
+        headers["Link"] = profile.link
     stable = None
-    if page.pins.when is None:
+    if not asked.steady:
         # The answer says which instant was now; that alone makes it no other answer.
         stable = orjson.dumps(document | {"datetime": None, "links": []})
-    headers = _headers(page.snapshot)
-    if page.several:
-        profile = f"{_PROFILES}versions-as-features-unique-ids"
-        headers["Link"] = f'<{profile}>; rel="profile"'
     return respond(
         request,
         document,
         "items.html",
-        media_type=GEOJSON,
+        media_type=chosen.media_type,
         headers=headers,
-        pinned=page.pinned,
+        pinned=asked.pinned,
         stable=stable,
-        layer=page.layer.record,
-        fields=page.snapshot.shown.every,
+        etag=known,
+        layer=asked.layer.record,
+        fields=asked.snapshot.chosen.every,
     )
+
+
+async def _export(request: Request, asked: Asked, chosen: Format) -> Response:
+    """All that there is, unless a limit is asked."""
+    snapshot, crs = asked.snapshot.where(limit=asked.limit), asked.crs
+    own = None if "crs" not in request.query_params else crs
+    return await export(request, snapshot, chosen, own, asked.layer.record.id, pinned=asked.pinned)
+
+
+def _ask(request: Request, what: str) -> Asked:
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, what)
+    return read_query(request, layer)
+
+
+def _validator(request: Request, asked: Asked, chosen: Format) -> str | None:
+    """The tag of an answer that can be told before it is made; None where it can't."""
+    layer = asked.layer
+    if chosen.name == "html" or not asked.steady or layer.reader.may_see_restricted(layer.record):
+        return None
+    moment, sight = asked.snapshot.moment, layer.reader.sight(layer.record)
+    told = (
+        layer.record.id,
+        str(moment.revision),
+        write_datetime(moment.when),
+        "" if asked.pinned else format_instant(moment.now),
+        sight.fingerprint,
+        chosen.name,
+        base_url(request),
+        request.app.version,
+        request.url.query,
+    )
+    return make_etag("\n".join(told).encode())
+
+
+def _read_page(asked: Asked, chosen: Format) -> Page:
+    limit, note = page_limit(asked.limit)
+    snapshot = asked.snapshot.where(limit=limit + 1)
+    if chosen.name == "jsonfg":
+        rows = json_fg.read_rows(snapshot, asked.place)
+    else:
+        rows = snapshot.rows(asked.crs)
+    matched = None
+    if asked.count:
+        whole = asked.snapshot.where(after=None, backwards=False, sort=(), offset=0)
+        matched = whole.count()
+    elif not asked.paged and len(rows) <= limit:
+        matched = len(rows)
+    elif asked.is_whole:
+        matched = asked.layer.known_count(asked.snapshot.moment)
+    return Page(asked, chosen, limit, () if note is None else (note,), rows, matched)
+
+
+def _page_document(request: Request, page: Page) -> tuple[Profile, dict[str, Any]]:
+    asked = page.asked
+    profile, features = page.features(request)
+    snapshot, layer = asked.snapshot, asked.layer.record
+    document: dict[str, Any] = {
+        "type": "FeatureCollection",
+        "features": features,
+        "numberMatched": page.matched,
+        "numberReturned": len(features),
+        "collection": layer.id,
+        "revision": snapshot.moment.revision,
+        "datetime": write_datetime(snapshot.moment.when),
+        "synthetic": layer.schema.synthetic,
+        "links": _page_links(request, page),
+    }
+    # Versions are counted; how many features have slices is not known before all are read.
+    if page.matched is None or profile is Profile.TIME_SLICES:
+        del document["numberMatched"]
+    if page.notes:
+        document["notes"] = list(page.notes)
+    if page.chosen.name == "jsonfg":
+        document = json_fg.root(document, snapshot, asked.place)
+    return profile, document
 
 
 async def item(request: Request) -> Response:
     """Answer one feature at an instant, or one version by its own id."""
-    check_format(request)
-    check_names(request, (*TIME, "f"))
+    chosen = choose_format(request, ITEM)
+    check_names(request, (*TIME, "crs", "f"))
     layer = await find_layer(request)
     feature_id = request.path_params["featureId"]
     pins = read_pins(request, layer.record)
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
     await run_in_threadpool(request.state.admitted.note, layer, "item")
-    snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins)
+    crs = read_crs(request, layer.record.schema)
+    read = partial(_read_rows, crs=crs, chosen=chosen)
+    try:
+        snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins, read)
+    except FeatureGone as error:
+        links = await run_in_threadpool(_gone_links, request, layer, feature_id, pins)
+        return answer_gone(request, str(error), links)
+    links = await run_in_threadpool(_item_links, request, layer, row, snapshot)
     document = feature_document(snapshot, row, unique)
-    document |= {
-        "revision": snapshot.moment.revision,
-        "links": _item_links(request, layer, row, snapshot),
-    }
-    headers = _headers(snapshot)
-    headers["Memento-Datetime"] = _http_date(row._valid_from)
+    document |= {"revision": snapshot.moment.revision, "links": links}
+    if chosen.name == "jsonfg":
+        document = json_fg.root(json_fg.feature(document, row), snapshot, crs)
+    system = crs_uri(crs) if crs is not None and chosen.name != "jsonfg" else _CRS84
+    headers = _pinned_to(snapshot, system)
+    headers["Memento-Datetime"] = http_date(row._valid_from)
+    headers["Link"] = link_header(links)
     return respond(
         request,
         document,
         "item.html",
-        media_type=GEOJSON,
+        media_type=chosen.media_type,
         headers=headers,
         pinned=pins.complete,
-        layer=layer.record,
-        fields=snapshot.shown.every,
-    )
-
-
-async def versions(request: Request) -> Response:
-    """Answer the versions of a feature, the first first."""
-    check_format(request)
-    check_names(request, ("revision", "recorded", "commit", "f"))
-    layer = await find_layer(request)
-    feature_id = request.path_params["featureId"]
-    pins = read_pins(request, layer.record)
-    await run_in_threadpool(request.state.admitted.note, layer, "versions")
-    snapshot, rows = await run_in_threadpool(_read_versions, layer, feature_id, pins)
-    layer_id = layer.record.id
-    found = []
-    for row in rows:
-        href = address(
-            request,
-            "collections",
-            layer_id,
-            "items",
-            version_id(row),
-            revision=pins.revision,
-        )
-        found.append(
-            feature_document(snapshot, row, True)
-            | {"links": [link(href, "memento", GEOJSON, format_instant(row._valid_from))]}
-        )
-    original = address(request, "collections", layer_id, "items", feature_id)
-    document = {
-        "type": "FeatureCollection",
-        "id": feature_id,
-        "collection": layer_id,
-        "revision": snapshot.moment.revision,
-        "numberReturned": len(found),
-        "features": found,
-        "links": [
-            *self_links(request, GEOJSON, "collections", layer_id, "items", feature_id, "versions"),
-            link(original, "original", GEOJSON, feature_id),
-        ],
-    }
-    return respond(
-        request,
-        document,
-        "versions.html",
-        media_type=GEOJSON,
-        headers=_headers(snapshot),
         layer=layer.record,
         fields=snapshot.shown.every,
     )
@@ -209,7 +274,7 @@ def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict
         "type": "Feature",
         "id": version_id(row) if unique else row._fid,
         "geometry": geometry,
-        "properties": {n: _value(v) for n, v in snapshot.shown.properties(row).items()},
+        "properties": {n: _value(v) for n, v in snapshot.chosen.properties(row).items()},
         "time": {"interval": [format_instant(row._valid_from), _end(end)]},
     }
 
@@ -219,95 +284,92 @@ def version_id(row: sa.Row[Any]) -> str:
     return f"{row._fid}.{format_version_instant(row._valid_from)}"
 
 
-def _read_page(request: Request) -> Page:
-    admitted: Admitted = request.state.admitted
-    layer = admitted.layer(request.path_params["collectionId"])
-    admitted.note(layer, "items")
-    pins = read_pins(request, layer.record)
-    snapshot = layer.at(pins.when, **pins.known)
-    check_names(request, (*_OWN, *snapshot.fields))
-    limit, note = read_limit(request)
-    equal = {k: v for k, v in request.query_params.items() if k not in _OWN}
-    query = Query(bbox=read_bbox(request), placeless=True, equal=equal, restricted=True)
-    matching = dataclasses.replace(snapshot, query=query)
-    paged = matching.where(after=read_token(request), limit=limit + 1)
-    return Page(layer, snapshot, paged.rows(), matching.count(), limit, note, pins)
+def _read_rows(snapshot: Snapshot, crs: CRS | None, chosen: Format) -> list[sa.Row[Any]]:
+    if chosen.name == "jsonfg":
+        return json_fg.read_rows(snapshot, crs)
+    return snapshot.rows() if crs is None else snapshot.rows(crs)
 
 
 def _read_one(
-    layer: PublishedLayer, feature_id: str, pins: Pins
+    layer: PublishedLayer,
+    feature_id: str,
+    pins: Pins,
+    read: Callable[[Snapshot], list[sa.Row[Any]]],
 ) -> tuple[Snapshot, sa.Row[Any], bool]:
     """Return the feature's row; of a version id, the row of that version."""
     snapshot = layer.at(pins.when, **pins.known)
     match = _VERSION_ID.fullmatch(feature_id)
     if match is not None:
-        row = _read_version(layer, match[1], match[2], snapshot.moment.revision)
+        every = layer.versions(match[1], revision=snapshot.moment.revision)
+        row = _find_version(read(every), match[2])
         if row is not None:
             return snapshot, row, True
-    return snapshot, snapshot.one(feature_id), False
+    rows = read(snapshot.where(ids=[feature_id], limit=1))
+    return snapshot, rows[0] if rows else snapshot.one(feature_id), False
 
 
-def _read_version(
-    layer: PublishedLayer, feature_id: str, start: str, revision: int
-) -> sa.Row[Any] | None:
+def _find_version(rows: Sequence[sa.Row[Any]], start: str) -> sa.Row[Any] | None:
     try:
         wanted = parse_version_instant(start)
     except SpatialError:
         return None
-    rows = layer.versions(feature_id, revision=revision).rows()
     return next((row for row in rows if row._valid_from == wanted), None)
 
 
-def _read_versions(
-    layer: PublishedLayer, feature_id: str, pins: Pins
-) -> tuple[Snapshot, list[sa.Row[Any]]]:
-    revision = layer.at(**pins.known).moment.revision
-    snapshot = layer.versions(feature_id, revision=revision)
-    rows = snapshot.rows()
-    if not rows:
-        raise UnknownFeature(f"{layer.record.id} has no feature {feature_id!r}")
-    return snapshot, rows
-
-
 def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
-    segments = ("collections", page.layer.record.id, "items")
-    links = self_links(request, GEOJSON, *segments)
+    segments = ("collections", page.asked.layer.record.id, "items")
+    links = format_links(request, ITEMS, page.chosen, *segments)
     links.append(link(address(request, *segments[:2]), "collection", JSON, "The collection"))
-    if len(page.rows) > page.limit:
-        last, moment = page.shown[-1], page.snapshot.moment
-        following = {
-            "token": write_token(last._fid, last._valid_from),
-            "revision": moment.revision,
-            "datetime": write_datetime(moment.when),
-        }
-        given = request.query_params.multi_items()
-        query = {k: v for k, v in given if k not in ("recorded", "commit")}
-        href = address(request, *segments, **(query | following))
-        links.append(link(href, "next", GEOJSON, "The next page"))
+    backwards = page.asked.backwards
+    if page.shown and (page.more or backwards):
+        href = _beside(request, page, page.shown[-1], backwards=False)
+        links.append(link(href, "next", page.chosen.link_type, "The next page · 下一页"))
+    if page.shown and (page.more if backwards else page.asked.paged):
+        href = _beside(request, page, page.shown[0], backwards=True)
+        links.append(link(href, "prev", page.chosen.link_type, "The page before · 上一页"))
     return links
+
+
+def _beside(request: Request, page: Page, row: sa.Row[Any], *, backwards: bool) -> str:
+    """The address of the page after a row, or before it, with both axes pinned."""
+    snapshot = page.asked.snapshot
+    key = (*(row._mapping[name] for name in snapshot.order.names), row._fid, row._valid_from)
+    given = request.query_params.multi_items()
+    query = {k: v for k, v in given if k not in ("recorded", "commit", "offset")}
+    query |= {
+        "token": write_token(key, backwards=backwards),
+        "revision": str(snapshot.moment.revision),
+        "datetime": write_datetime(snapshot.moment.when),
+    }
+    return address(request, "collections", page.asked.layer.record.id, "items", **query)
 
 
 def _item_links(
     request: Request, layer: PublishedLayer, row: sa.Row[Any], snapshot: Snapshot
 ) -> list[dict[str, str]]:
-    layer_id, revision = layer.record.id, request.query_params.get("revision")
-    segments = ("collections", layer_id, "items", row._fid)
-    memento = ("collections", layer_id, "items", version_id(row))
-    history = address(request, *segments, "versions", revision=revision)
-    return [
-        *self_links(
-            request, GEOJSON, "collections", layer_id, "items", request.path_params["featureId"]
-        ),
-        link(address(request, *segments), "original", GEOJSON, "The feature, now"),
-        link(address(request, *memento, revision=revision), "memento", GEOJSON, "This version"),
-        link(history, "timemap", GEOJSON, "Its versions"),
-        link(history, "version-history", GEOJSON, "Its versions"),
-        link(address(request, "collections", layer_id), "collection", JSON, "The collection"),
-    ]
+    layer_id, read = layer.record.id, snapshot.moment.revision
+    lifeline = layer.lifeline(row._fid, revision=read)
+    kept = kept_revision(read, read_pins(request, layer.record))
+    links = version_links(request, layer_id, row._fid, lifeline, row._valid_from, kept)
+    links.append(link(address(request, "collections", layer_id), "collection", JSON, "The layer"))
+    return links
 
 
-def _headers(snapshot: Snapshot) -> dict[str, str]:
-    return {"Content-Crs": f"<{_CRS84}>", "Content-Revision": str(snapshot.moment.revision)}
+def _gone_links(
+    request: Request, layer: PublishedLayer, feature_id: str, pins: Pins
+) -> list[dict[str, str]]:
+    revision = layer.at(**pins.known).moment.revision
+    lifeline = layer.lifeline(feature_id, revision=revision)
+    kept = kept_revision(revision, pins)
+    return gone_links(request, layer.record.id, feature_id, lifeline, kept)
+
+
+def _headers(asked: Asked) -> dict[str, str]:
+    return _pinned_to(asked.snapshot, asked.crs_uri)
+
+
+def _pinned_to(snapshot: Snapshot, system: str = _CRS84) -> dict[str, str]:
+    return {"Content-Crs": f"<{system}>", "Content-Revision": str(snapshot.moment.revision)}
 
 
 def _value(value: Any) -> Any:
@@ -320,16 +382,10 @@ def _end(end: datetime | None) -> str:
     return ".." if end is None else format_instant(end)
 
 
-def _http_date(instant: datetime) -> str:
-    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-    day, month = days[instant.weekday()], months[instant.month - 1]
-    return f"{day}, {instant.day:02} {month} {instant.year:04} {instant:%H:%M:%S} GMT"
-
-
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
 _SCHEMA: Mapping[str, Any] = {"$ref": "#/components/schemas/FeatureCollection"}
 _TYPES = (GEOJSON, "text/html")
+_MEDIA_TYPES = tuple(dict.fromkeys(found.media_type.partition(";")[0] for found in ITEMS))
 DOORS = (
     Door(
         "/collections/{collectionId}/items",
@@ -339,26 +395,11 @@ DOORS = (
             "getFeatures",
             "Features of a collection · 要素",
             "features",
-            parameters=("collectionId", "bbox", *TIME, "limit", "token", "f"),
-            media_types=_TYPES,
+            parameters=("collectionId", *(n for n in OWN if n != "f"), "property", "f-items"),
+            media_types=_MEDIA_TYPES,
             schema=_SCHEMA,
         ),
         tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
-        rule=Rule.LAYER,
-    ),
-    # Before the feature itself, whose id may have slashes.
-    Door(
-        "/collections/{collectionId}/items/{featureId}/versions",
-        "GET",
-        versions,
-        operation(
-            "getVersions",
-            "The versions of a feature · 历史版本",
-            "features",
-            parameters=("collectionId", "featureId", "revision", "recorded", "commit", "f"),
-            media_types=_TYPES,
-            schema=_SCHEMA,
-        ),
         rule=Rule.LAYER,
     ),
     Door(
@@ -369,7 +410,7 @@ DOORS = (
             "getFeature",
             "One feature · 单个要素",
             "features",
-            parameters=("collectionId", "featureId", *TIME, "f"),
+            parameters=("collectionId", "featureId", *TIME, "crs", "f-item"),
             media_types=_TYPES,
             errors=(400, 401, 404, 406, 410, 422),
         ),

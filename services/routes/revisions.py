@@ -25,12 +25,13 @@ from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
 from services.pages import respond
-from services.parameters import check_names, read_body
+from services.parameters import check_names, read_body, read_number
 from services.routes.collections import find_layer
 from spatial.crs import CRS84
 from spatial.errors import SpatialError
 from spatial.periods import format_instant, parse_instant
 
+_MOST = 1000
 _UPLOAD = ("mode", "valid-from", "message", "document", "dry-run", "consent")
 LARGEST_BODY = 32 << 20
 _TOO_LARGE = f"a body may have {LARGEST_BODY >> 20} MB; publish a file instead"
@@ -97,17 +98,29 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     summary="Revisions of a collection · 版本列表",
 )
 @ruled(Rule.LAYER)
-async def revisions(request: Request, collectionId: str, f: str | None = None) -> Response:  # noqa: N803
-    """Answer the log."""
+async def revisions(
+    request: Request,
+    collectionId: str,  # noqa: N803
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
+    token: str | None = None,
+    f: str | None = None,
+) -> Response:
+    """Answer the log, the newest first."""
     check_format(request)
-    check_names(request, ("f",))
+    check_names(request, ("limit", "token", "f"))
     layer = await find_layer(request)
-    found = await run_in_threadpool(layer.revisions)
+    before = read_number(request, "token", smallest=1)
+    found = await run_in_threadpool(layer.revisions, before=before, limit=limit)
     staff = layer.reader.knows_internals(layer.record)
+    here = ("collections", layer.record.id, "revisions")
+    links = self_links(request, JSON, *here)
+    if found and found[-1].number > 1:
+        following = dict(request.query_params) | {"token": found[-1].number}
+        links.append(link(address(request, *here, **following), "next", JSON, "Earlier ones"))
     document = {
         "collection": layer.record.id,
         "revisions": [_document(request, r, staff) for r in found],
-        "links": self_links(request, JSON, "collections", layer.record.id, "revisions"),
+        "links": links,
     }
     return respond(request, document, "revisions.html", layer=layer.record)
 
@@ -250,14 +263,23 @@ def _document(request: Request, found: Revision, staff: bool) -> dict[str, Any]:
     here = ("collections", found.layer)
     recorded = format_instant(found.commit.recorded_at)
     items = address(request, *here, "items", revision=found.number)
+    number = str(found.number)
+    did = address(
+        request, *here, "changes", **{"from": found.number - 1, "to": number, "f": "json"}
+    )
+    links = [
+        link(address(request, *here, "revisions", number), "self", JSON, ""),
+        link(items, "items", "application/geo+json", "Features as known then"),
+        link(did, "related", JSON, "What it did"),
+    ]
+    if found.number > 1:
+        before = address(request, *here, "revisions", str(found.number - 1))
+        links.append(link(before, "prev", JSON, "The one before"))
     document: dict[str, Any] = {
         "number": found.number,
         "recorded": recorded,
         "simulated": found.commit.simulated,
-        "links": [
-            link(address(request, *here, "revisions", str(found.number)), "self", JSON, ""),
-            link(items, "items", "application/geo+json", "Features as known then"),
-        ],
+        "links": links,
     }
     if found.n_live is not None:
         document |= {

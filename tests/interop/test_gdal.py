@@ -60,7 +60,8 @@ def server(demo_template: str, make_database: Callable[..., str]) -> Iterator[st
 
 
 def matched(server: str, query: str) -> int:
-    with urllib.request.urlopen(f"{server}/collections/parcels/items?limit=1{query}") as answer:
+    address = f"{server}/collections/parcels/items?limit=1&count=exact{query}"
+    with urllib.request.urlopen(address) as answer:
         return int(orjson.loads(answer.read())["numberMatched"])
 
 

@@ -24,7 +24,8 @@ from layers.keeping.verify import verify
 from layers.model import Mode, Schema
 from layers.publish import Reload
 from layers.readers import Reader
-from layers.reading.features import Moment, Query, as_wkb, select_features
+from layers.reading.features import Moment, Query, select_features
+from layers.reading.outputs import as_wkb
 from layers.report import Report
 from layers.schema_changes import SchemaChange
 from layers.schemas.documents import parse_schema

@@ -36,7 +36,7 @@ from layers.territories import Territory
 from layers.writers import Permit, Verb, Writer
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-EXAMPLES = int(os.environ.get("PERMITS", 300 if LONG else 8))
+EXAMPLES = int(os.environ.get("PERMITS", 300 if LONG else 5))
 STEPS = 25
 BOTH = frozenset({Verb.EDIT, Verb.PUBLISH})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,55 +12,45 @@ import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
-OGC = "http://www.opengis.net/spec/"
-COMMON, FEATURES = f"{OGC}ogcapi-common-1/1.0/conf/", f"{OGC}ogcapi-features-1/1.0/conf/"
-TILES, TMS = f"{OGC}ogcapi-tiles-1/1.0/conf/", f"{OGC}tms/2.0/conf/"
-PROCESSES = f"{OGC}ogcapi-processes-1/1.0/conf/"
-# Class, then file below tests/ and tests in it. Those of the processes stand in test_guest.py.
-HELD_BY: dict[str, tuple[str, ...]] = {
-    f"{COMMON}core": ("services/test_landing.py::test_every_get_has_its_head",),
-    f"{COMMON}landing-page": ("services/test_landing.py::test_the_landing_page_names_everything",),
-    f"{COMMON}json": ("services/test_landing.py::test_accept_is_weighed",),
-    f"{COMMON}html": ("services/test_landing.py::test_a_browser_gets_a_page",),
-    f"{COMMON}oas30": ("services/test_landing.py::test_the_openapi_document_is_3_0",),
-    f"{OGC}ogcapi-common-2/1.0/conf/collections": (
-        "services/test_landing.py::test_collections",
-        "services/test_landing.py::test_the_extent_is_that_of_the_features",
-    ),
-    f"{FEATURES}core": (
-        "services/test_items.py::test_pages_visit_each_feature_once",
-        "services/test_items.py::test_a_box_selects_what_meets_it",
-        "services/test_items.py::test_intervals_are_closed_and_periods_half_open",
-        "services/test_items.py::test_bad_parameters_are_400",
-        "services/test_landing.py::test_self_is_the_document_itself",
-    ),
-    f"{FEATURES}geojson": ("services/test_items.py::test_geometries_are_those_of_the_source",),
-    f"{FEATURES}html": ("services/test_landing.py::test_a_browser_gets_a_page",),
-    f"{FEATURES}oas30": (
-        "services/test_landing.py::test_openapi_states_each_parameter_that_a_door_takes",
-    ),
-    f"{TILES}core": ("tiles/test_vector.py::test_a_tile_has_the_features_that_meet_it",),
-    f"{TILES}mvt": ("tiles/test_vector.py::test_what_a_feature_carries",),
-    f"{TILES}tileset": ("services/test_conformance.py::test_a_tileset_leads_to_its_tiles",),
-    f"{TILES}tilesets-list": ("services/test_conformance.py::test_tilesets_are_listed",),
-    f"{TILES}geodata-tilesets": ("services/test_conformance.py::test_tilesets_are_listed",),
-    f"{TMS}tilematrixset": ("services/test_conformance.py::test_the_matrix_set_is_the_known_one",),
-    f"{TMS}json-tilematrixset": (
-        "services/test_conformance.py::test_the_matrix_set_is_the_known_one",
-    ),
-}
+from services.conformance import STANDARDS, held_by
+
+TESTS = Path(__file__).parents[1]
+DOCS = TESTS.parent / "docs" / "interop.md"
+KNOWN = {f"{s.base}{name}": tests for s in STANDARDS for name, tests in s.classes.items()}
+
+
+@cache
+def collected(file: str) -> frozenset[str]:
+    """The tests of a file that pytest collects: those that stand at its top."""
+    assert re.fullmatch(r"([a-z_]+/)*test_[a-z_]+\.py", file), file
+    tree = ast.parse((TESTS / file).read_text("utf-8"))
+    return frozenset(
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+    )
 
 
 def test_each_class_declared_names_its_tests(client: TestClient) -> None:
     declared = client.get("/conformance").json()["conformsTo"]
     assert declared == sorted(set(declared))
-    assert {c for c in declared if not c.startswith(PROCESSES)} == set(HELD_BY)
-    tests = Path(__file__).parents[1]
-    for held in (name for names in HELD_BY.values() for name in names):
-        file, name = held.split("::")
-        assert re.search(rf"^def {name}\(", (tests / file).read_text("utf-8"), re.M), held
-    if any(c.startswith(PROCESSES) for c in declared):
-        assert (tests / "services" / "test_guest.py").exists()
+    # A class with tests is declared by the door that makes it true, and no other is.
+    assert set(declared) == {uri for uri, tests in KNOWN.items() if tests}
+    for uri in declared:
+        for held in held_by(uri):
+            file, _, name = held.partition("::")
+            assert name in collected(file), f"{uri}: there is no test {held}"
+
+
+def test_the_page_of_the_docs_has_the_same_table() -> None:
+    text = DOCS.read_text("utf-8")
+    found: dict[str, tuple[str, ...]] = {}
+    for base, rows in re.findall(r"^`(http\S+/conf/)`\n\n((?:\|.*\n)+)", text, re.M):
+        for row in rows.splitlines()[2:]:
+            name, tests = (cell.strip() for cell in row.strip("| ").split("|"))
+            found[base + name.strip("`")] = tuple(re.findall(r"`([^`]+)`", tests))
+    assert found == KNOWN
 
 
 @pytest.mark.parametrize("layer", ["parcels", "incidents", "pipe_segments"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 from urllib.parse import quote
 
@@ -45,7 +46,14 @@ PATHS = [
     "/collections/parcels/items/{}/versions",
     "/collections/{}/revisions",
     "/collections/parcels/revisions/{}",
+    "/collections/parcels/changes",
+    "/collections/parcels/change-dates",
+    "/collections/incidents/counts",
+    "/collections/parcels/counts",
+    "/collections/parcels/items/{}/lineage",
     "/commits",
+    "/commits/{}",
+    "/tags",
     "/collections/{}/tiles",
     "/collections/parcels/tiles/{}",
     "/collections/{}/tiles/{}/{}/{}/{}",
@@ -61,6 +69,7 @@ PATHS = [
 NAMES = [
     "f", "bbox", "datetime", "revision", "recorded", "limit", "token", "ml", "uyear", "reported_at",
     "rework_count", "diameter_m", "population", "right_holder", "offset", "", "\x00", "datetime[]",
+    "from", "to", "by", "period", "axis", "crs", "profile", "document",
 ]  # fmt: skip
 value = st.one_of(
     st.sampled_from(NASTY), st.text(max_size=30), st.integers().map(str), st.floats().map(str)
@@ -128,6 +137,15 @@ def test_every_nasty_value_in_every_parameter(client: TestClient) -> None:
                 continue
             answer = client.get(address)
             assert answer.status_code in (200, 400, 404, 406), (address, answer.text)
+    elsewhere = [("changes", name) for name in ("from", "to", "datetime", "token", "crs", "limit")]
+    elsewhere += [("change-dates", name) for name in ("bbox", "datetime", "axis", "token", "limit")]
+    elsewhere += [("counts", name) for name in ("by", "period", "datetime", "limit", "bbox")]
+    elsewhere += [("revisions", "token"), ("commits", "token"), ("items", "profile")]
+    for (place, name), nasty in itertools.product(elsewhere, NASTY):
+        more = "" if name == "limit" or place == "counts" else "&limit=1"
+        address = f"/collections/grids/{place}?{name}={quote(nasty, safe='')}{more}"
+        answer = client.get(address)
+        assert answer.status_code in (200, 400, 404), (address, answer.text)
     for nasty in NASTY:
         text = quote(nasty, safe="")
         for path in (f"/collections/{text}", f"/collections/grids/items/{text}"):

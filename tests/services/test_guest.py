@@ -50,6 +50,7 @@ def client_of(store: Store, settings: Settings, reader: Reader = ANYONE) -> Test
 
     async def be(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         request.state.reader, request.state.admitted = reader, way_of(store, reader)
+        request.state.who, request.state.csrf = ANONYMOUS, ""
         return await call_next(request)
 
     app = Starlette(

@@ -9,24 +9,31 @@ import jsonschema
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient
 
 LAYERS = ["grids", "incidents", "parcels", "pipe_nodes", "pipe_segments"]
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
+OPENAPI_3_1 = "application/vnd.oai.openapi+json;version=3.1"
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 ONE_OF_EACH = [
     "/",
     "/conformance",
     "/api",
     "/collections",
     "/collections/parcels",
+    "/collections/pipe_nodes",
     "/collections/parcels/items?limit=3",
     "/collections/parcels/items?limit=3&datetime=2013-06-01/2014-06-01",
     "/collections/incidents/items?limit=3",
     "/collections/parcels/items/169-100",
     "/collections/parcels/items/169-100?datetime=2013-06-01&revision=2",
     "/collections/parcels/items/169-100/versions",
+    "/collections/parcels/schema",
+    "/collections/parcels/queryables",
+    "/collections/parcels/sortables",
     "/collections/parcels/revisions",
     "/collections/parcels/revisions/1",
     "/collections/parcels/tiles",
@@ -53,6 +60,7 @@ def test_the_landing_page_names_everything(client: TestClient) -> None:
         ("self", "application/json"),
         ("alternate", "text/html"),
         ("service-desc", OPENAPI),
+        ("service-desc", OPENAPI_3_1),
         ("service-doc", "text/html"),
         ("conformance", "application/json"),
         ("data", "application/json"),
@@ -67,7 +75,7 @@ def test_every_link_leads_where_it_says(client: TestClient, address: str) -> Non
     answer = client.get(address)
     assert answer.status_code == 200
     for found in _all_links(answer.json()):
-        if found.get("templated"):
+        if found.get("templated") or found["rel"] == "license":
             continue
         there = client.get(found["href"])
         assert there.status_code == 200, found
@@ -80,6 +88,8 @@ def test_self_is_the_document_itself(client: TestClient, address: str) -> None:
     document = client.get(address).json()
     if "/tileMatrixSets/" in address or address == "/conformance" or address == "/api":
         return
+    if address.endswith(("/schema", "/queryables", "/sortables")):
+        return  # A JSON Schema names itself: test_schemas.py
     if "/revisions/" not in address:
         alternate = href(document, "alternate", "text/html")
         assert client.get(alternate).headers["content-type"].startswith("text/html")
@@ -142,7 +152,8 @@ def test_collections(client: TestClient) -> None:
         }
         assert all(x in alone["links"] for x in listed["links"])
         assert listed["itemType"] == "feature"
-        assert listed["crs"] == [CRS84]
+        assert listed["crs"] == [CRS84, *(f"{EPSG}{code}" for code in (4326, 4490, 3857))]
+        assert listed["storageCrs"] == CRS84
         kinds = {x["type"] for x in links(listed, "items")}
         assert kinds == {"application/geo+json", "text/html"}
 
@@ -158,7 +169,11 @@ def test_the_extent_is_that_of_the_features(client: TestClient) -> None:
 
 def test_state_layers_are_versioned_and_events_are_not(client: TestClient) -> None:
     found = {c["id"]: c for c in client.get("/collections").json()["collections"]}
-    assert found["parcels"]["versioning"] == {"timeAxis": "validity-time"}
+    assert found["parcels"]["versioning"] == {
+        "timeAxis": "validity-time",
+        "mutationTime": "client",
+        "backdating": True,
+    }
     assert "versioning" not in found["incidents"]
     assert found["incidents"]["synthetic"] is True
 
@@ -172,6 +187,8 @@ def test_a_base_url_is_what_links_begin_with(city_doors: Any, settings: Any) -> 
     with TestClient(create_app(city_doors.store, behind)) as client:
         for address in ONE_OF_EACH[:4]:
             for found in _all_links(client.get(address).json()):
+                if found["rel"] == "license":
+                    continue
                 assert found["href"].startswith("https://city.example/platform/")
         servers = client.get("/api").json()["servers"]
     assert servers == [{"url": "https://city.example/platform"}]
@@ -245,6 +262,42 @@ def test_the_openapi_document_is_3_0(client: TestClient) -> None:
                 _resolve(document, value)
 
 
+@pytest.mark.parametrize(
+    "asked", [{"params": {"f": "oas31"}}, {"headers": {"Accept": OPENAPI_3_1}}]
+)
+def test_openapi_3_1_says_the_same(client: TestClient, asked: dict[str, Any]) -> None:
+    answer = client.get("/api", **asked)
+    assert answer.headers["content-type"] == OPENAPI_3_1
+    newer, older = answer.json(), client.get("/api").json()
+    assert newer["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(newer).validate()
+    assert newer["paths"].keys() == older["paths"].keys()
+    assert "nullable" not in answer.text
+    # A feature without a geometry is one in both.
+    places = ["FeatureCollection", "properties", "features", "items", "properties", "geometry"]
+    geometry = newer["components"]["schemas"]
+    for place in places:
+        geometry = geometry[place]
+    jsonschema.validate(None, geometry)
+
+
+def test_openapi_is_valid_and_3_0_unless_asked(client: TestClient) -> None:
+    for headers in ({}, {"Accept": f"{OPENAPI_3_1};q=0.5, {OPENAPI}"}, {"Accept": "*/*"}):
+        answer = client.get("/api", headers=headers)
+        assert answer.headers["content-type"] == OPENAPI
+        assert "Accept" in answer.headers["vary"]
+    OpenAPIV30SpecValidator(answer.json()).validate()
+
+
+def test_every_operation_states_what_any_can_be_answered_with(client: TestClient) -> None:
+    for path, item in client.get("/api").json()["paths"].items():
+        for method, operation in item.items():
+            stated = set(operation["responses"])
+            assert {"400", "401", "414", "429", "431", "503"} <= stated, (path, method)
+            if method != "get":
+                assert {"403", "408", "413"} <= stated, (path, method)
+
+
 def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> None:
     document = client.get("/api").json()
     for path, item in document["paths"].items():
@@ -261,6 +314,7 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             collectionId="parcels",
             featureId="169-100",
             number="1",
+            commitId="1",
             tileMatrixSetId="WebMercatorQuad",
             tileMatrix="13",
             tileRow="3030",

@@ -34,9 +34,12 @@ PATHS: Mapping[str, Sequence[str]] = {
     "jobID": ["no-such-job"],
     "keyId": ["00000000"],
     "personId": ["00000000"],
+    # Each layer has commits of its own, the first six one each.
+    "commitId": [*map(str, range(1, 18)), "999999"],
     # 10.5 50.5 and 12.5 50.5 lie in these; a tile is asked for as a whole.
     "tileMatrix/tileRow/tileCol": ["0/0/0", "5/10/16"],
 }
+BY = ("code", "label", "note", "owner", "reporter")
 # Values for query parameters, each asked alone; what must go together stands in TOGETHER.
 QUERIES: Mapping[str, Sequence[str]] = {
     "f": ["html"],
@@ -47,6 +50,15 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "bbox": ["9,49,14,52"],
     "limit": ["1"],
     "token": [],
+    "from": ["0", "1"],
+    "to": ["1"],
+    "crs": [],
+    "axis": ["recorded"],
+    "profile": ["features-with-time-slices"],
+    "by": [*(f"{letter}_{name}" for letter in "oipqc" for name in BY), "z_system"],
+    "period": ["year"],
+    # Stands for properties by their own names; these are asked in test_probing.py.
+    "property": [],
     "document": [f"DOCUMENT-{layer}" for layer in LAYERS],
     "lang": ["zh"],
     "next": ["/collections"],
@@ -63,7 +75,14 @@ QUERIES: Mapping[str, Sequence[str]] = {
 }
 # Routes by which a right caller changes the city for all; whoever that is does not ask there.
 CHANGING = ("/collections/{collectionId}/approval",)
-TOGETHER = [("datetime", "../..", "revision"), ("revision", "1", "f")]
+TOGETHER = [
+    ("datetime", "../..", "revision"),
+    ("revision", "1", "f"),
+    ("datetime", "../..", "profile"),
+    ("datetime", "2019-01-01/2024-01-01", "by"),
+    ("datetime", "2023-06-01", "from"),
+    ("period", "year", "by"),
+]
 
 
 @dataclass(frozen=True)
@@ -157,6 +176,9 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
             "it to QUERIES in tests/services/access/city_questions.py"
         )
         yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
+    # Every format that a route says it has, so that a new one is looked into as well.
+    formats = {f for p in every if p["name"] == "f" for f in p["schema"]["enum"]}
+    yield from (f"?f={name}" for name in sorted(formats - {"json", *QUERIES["f"]}))
     for first, value, second in TOGETHER:
         if first in names and second in names:
             yield from (

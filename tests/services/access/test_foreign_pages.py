@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from city_doors import SecretDoors, open_doors
@@ -35,13 +35,13 @@ class Tab:
     def client(self) -> Any:
         return self.doors.client
 
-    def get(self, path: str, **more: Any) -> httpx.Response:
+    def get(self, path: str, **more: Any) -> httpx2.Response:
         return self.client.get(path, follow_redirects=False, **more)
 
-    def post(self, path: str, form: Any = None, **more: Any) -> httpx.Response:
+    def post(self, path: str, form: Any = None, **more: Any) -> httpx2.Response:
         return self.client.post(path, data=form, follow_redirects=False, **more)
 
-    def sign_in(self, after: str | None = None, **changed: str) -> httpx.Response:
+    def sign_in(self, after: str | None = None, **changed: str) -> httpx2.Response:
         """Fill in the login page and send it."""
         page = self.get("/login", params={"next": after} if after is not None else {})
         assert page.status_code == 200
@@ -59,7 +59,7 @@ def hidden(page: str) -> dict[str, str]:
     return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
 
 
-def cookies_of(answer: httpx.Response) -> dict[str, str]:
+def cookies_of(answer: httpx2.Response) -> dict[str, str]:
     """Return the cookies that an answer sets, with all that it says of them."""
     return {c.split("=", 1)[0]: c for c in answer.headers.get_list("set-cookie")}
 

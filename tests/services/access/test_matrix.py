@@ -6,12 +6,14 @@ second time (`city_roles`), and every value of the city is a text of its own (`s
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable
 from functools import cache
 from urllib.parse import unquote
 
 import httpx2
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from city_doors import SecretDoors
@@ -71,9 +73,18 @@ def told_administrators(who: Person) -> frozenset[str]:
 
 def found_in(answer: httpx2.Response) -> set[str]:
     """The texts of the city that an answer has anywhere in it."""
-    told = answer.content.decode("utf-8", "replace")
+    told = unpacked(answer).decode("utf-8", "replace")
     heads = "\n".join(f"{name}: {value}" for name, value in answer.headers.multi_items())
     return set(known_texts().findall(f"{heads}\n{told}"))
+
+
+def unpacked(answer: httpx2.Response) -> bytes:
+    """The body; of a file that is compressed in itself, all that is in it as text."""
+    if answer.headers.get("content-type") != "application/vnd.apache.parquet":
+        return answer.content
+    file = pq.ParquetFile(io.BytesIO(answer.content))
+    every = [str(file.metadata.metadata), str(file.read().to_pylist())]
+    return "\n".join([*every, str(file.metadata.to_dict())]).encode()
 
 
 def leaks(who: Person, asked: Question, answer: httpx2.Response) -> set[str]:

@@ -1,0 +1,124 @@
+"""Comparisons of scalars: of the same type, or of numbers, or of times; else they are refused."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from layers.errors import BadQuery
+from layers.model import Layer
+from layers.reading.cql2 import times
+from layers.reading.cql2.characters import beside, by_code_point
+from layers.reading.cql2.expressions import NUMBERS, TIMES, Expression, Kind
+
+_SIGNS: Mapping[str, Any] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_SCALAR = (Kind.TEXT, Kind.BOOLEAN, *NUMBERS, *TIMES)
+
+
+def compare(op: str, left: Expression, right: Expression, layer: Layer, said: str) -> Any:
+    """Return a comparison.
+
+    Raises
+    ------
+    BadQuery
+        Where the two are of types that can't be compared.
+    """
+    if not comparable(left, right):
+        remedy = _remedy(left, right)
+        raise BadQuery(f"filter: {said}: {left.told}, {right.told}{remedy}")
+    if left.kind in NUMBERS:
+        return _compare_numbers(op, left, right)
+    if left.kind is not right.kind:
+        return _SIGNS[op](times.as_instant(left, layer), times.as_instant(right, layer))
+    if left.kind is Kind.TEXT:
+        return _SIGNS[op](by_code_point(left.sql), beside(right))
+    if left.kind is Kind.BOOLEAN and op in ("=", "<>"):
+        # SQLAlchemy would write IS true, which has no unknown.
+        return left.sql.op(op, is_comparison=True)(right.sql)
+    if left.kind is Kind.BOOLEAN:
+        return _SIGNS[op](sa.cast(left.sql, sa.Integer), sa.cast(right.sql, sa.Integer))
+    return _SIGNS[op](left.sql, right.sql)
+
+
+def comparable(left: Expression, right: Expression) -> bool:
+    """Tell whether two expressions can be compared."""
+    if left.kind not in _SCALAR or right.kind not in _SCALAR:
+        return False
+    families = (NUMBERS, TIMES)
+    both = (left.kind, right.kind)
+    return left.kind is right.kind or any(all(k in f for k in both) for f in families)
+
+
+def between(
+    one: Expression, low: Expression, high: Expression, layer: Layer, said: str
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a value lies between two others, both included."""
+    return sa.and_(compare(">=", one, low, layer, said), compare("<=", one, high, layer, said))
+
+
+def among(
+    one: Expression, many: Sequence[Expression], layer: Layer, said: str
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a value is one of a list."""
+    if one.kind is Kind.TEXT and all(isinstance(m.value, str) for m in many):
+        texts: sa.ColumnElement[bool] = by_code_point(one.sql).in_([m.sql for m in many])
+        return texts
+    if one.kind is Kind.INTEGER and all(m.kind is Kind.INTEGER and _plain(m) for m in many):
+        return sa.type_coerce(one.sql, sa.BigInteger).in_([m.sql for m in many])
+    return sa.or_(*(compare("=", one, m, layer, said) for m in many))
+
+
+def _compare_numbers(op: str, left: Expression, right: Expression) -> Any:
+    """The side that is a column stays as it is, so that its index can serve."""
+    if left.value is not None and right.value is None:
+        return _compare_numbers(_TURNED.get(op, op), right, left)
+    if left.kind is Kind.INTEGER and isinstance(right.value, Decimal):
+        op, right_sql = _rounded(op, right.value)
+        return _SIGNS[op](left.sql, right_sql)
+    if left.kind is Kind.NUMBER and right.value is not None:
+        return _SIGNS[op](left.sql, sa.literal(float(right.value), sa.Double))
+    if Kind.DECIMAL in (left.kind, right.kind):
+        return _SIGNS[op](_exact(left), _exact(right))
+    return _SIGNS[op](left.sql, right.sql)
+
+
+def _exact(side: Expression) -> Any:
+    return side.sql if side.kind is Kind.DECIMAL else sa.cast(side.sql, sa.Numeric)
+
+
+def _rounded(op: str, value: Decimal) -> tuple[str, Any]:
+    """A comparison of an integer with what is none, as one with an integer where there is one."""
+    whole = math.floor(value) if op in ("<=", ">") else math.ceil(value)
+    if op in ("=", "<>") or not -(2**63) <= whole < 2**63:
+        return op, sa.literal(value, sa.Numeric)
+    return op, sa.literal(whole, sa.BigInteger)
+
+
+def _plain(side: Expression) -> bool:
+    return side.value is not None
+
+
+def _remedy(left: Expression, right: Expression) -> str:
+    kinds = {left.kind, right.kind}
+    if Kind.TEXT in kinds and kinds & set(TIMES):
+        return "; write DATE('2014-06-01') or TIMESTAMP('2014-06-01T00:00:00Z')"
+    if Kind.TEXT in kinds and kinds & set(NUMBERS):
+        return "; a number has no quotes"
+    if Kind.GEOMETRY in kinds:
+        return "; geometries are related by S_INTERSECTS and its like"
+    if Kind.INTERVAL in kinds:
+        return "; intervals are related by T_INTERSECTS and its like"
+    return "; these can't be compared"

@@ -1,0 +1,242 @@
+"""The conformance classes of the standards that this platform is built to, each with its tests.
+
+A class is declared by the door that makes it true (`services.doors.Door.conformance`), and only
+where tests hold it: those that are named here, as files below ``tests`` and tests in them. A class
+without tests is one that is known and not declared. docs/interop.md shows the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_OGC = "http://www.opengis.net/spec/"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """A standard, or the draft of one, and its classes.
+
+    Attributes
+    ----------
+    base : str
+        What the URI of each class begins with.
+    classes : mapping of str to tuple of str
+        The end of the URI to the tests that hold the class; none where it is not declared.
+    """
+
+    title: str
+    base: str
+    classes: Mapping[str, tuple[str, ...]]
+
+
+_LANDING = "services/test_landing.py::"
+_ITEMS = "services/test_items.py::"
+_HERE = "services/test_conformance.py::"
+_SCHEMAS = "services/test_schemas.py::"
+STANDARDS = (
+    Standard(
+        "OGC API - Common - Part 1: Core",
+        f"{_OGC}ogcapi-common-1/1.0/conf/",
+        {
+            "core": (f"{_LANDING}test_every_get_has_its_head",),
+            "landing-page": (f"{_LANDING}test_the_landing_page_names_everything",),
+            "json": (f"{_LANDING}test_accept_is_weighed",),
+            "html": (f"{_LANDING}test_a_browser_gets_a_page",),
+            "oas30": (f"{_LANDING}test_the_openapi_document_is_3_0",),
+        },
+    ),
+    Standard(
+        "OGC API - Common - Part 2: Geospatial Data",
+        f"{_OGC}ogcapi-common-2/1.0/conf/",
+        {
+            "collections": (
+                f"{_LANDING}test_collections",
+                f"{_LANDING}test_the_extent_is_that_of_the_features",
+            ),
+        },
+    ),
+    Standard(
+        "OGC API - Common - Part 3: Schemas (Features - Part 5)",
+        f"{_OGC}ogcapi-common-3/1.0/conf/",
+        {
+            "schemas": (
+                f"{_SCHEMAS}test_a_schema_is_a_json_schema_of_the_standards_kind",
+                f"{_SCHEMAS}test_titles_units_and_patterns",
+            ),
+            "advanced-property-roles": (f"{_SCHEMAS}test_roles",),
+            "references": (),
+            "returnables-and-receivables": (
+                f"{_SCHEMAS}test_features_are_as_their_schema_says",
+                f"{_SCHEMAS}test_a_collection_links_to_its_schemas",
+            ),
+            "queryables": (
+                f"{_SCHEMAS}test_each_queryable_is_a_parameter",
+                f"{_SCHEMAS}test_a_collection_links_to_its_schemas",
+            ),
+            "sortables": (
+                f"{_SCHEMAS}test_sortables_are_what_has_an_index",
+                f"{_SCHEMAS}test_a_collection_links_to_its_schemas",
+            ),
+            "profile-parameter": (),
+            "profile-references": (),
+            "profile-codelists": (f"{_SCHEMAS}test_codes_stand_in_the_schema",),
+            "profile-domains": (),
+        },
+    ),
+    Standard(
+        "OGC API - Features - Part 1: Core",
+        f"{_OGC}ogcapi-features-1/1.0/conf/",
+        {
+            "core": (
+                f"{_ITEMS}test_pages_visit_each_feature_once",
+                f"{_ITEMS}test_a_box_selects_what_meets_it",
+                f"{_ITEMS}test_intervals_are_closed_and_periods_half_open",
+                f"{_ITEMS}test_bad_parameters_are_400",
+                f"{_LANDING}test_self_is_the_document_itself",
+            ),
+            "geojson": (f"{_ITEMS}test_geometries_are_those_of_the_source",),
+            "html": (f"{_LANDING}test_a_browser_gets_a_page",),
+            "oas30": (f"{_LANDING}test_openapi_states_each_parameter_that_a_door_takes",),
+            "gmlsf0": (),
+            "gmlsf2": (),
+        },
+    ),
+    Standard(
+        "OGC API - Features - Part 1: Core 1.1 (draft)",
+        f"{_OGC}ogcapi-features-1/1.1/conf/",
+        {
+            "core": (),
+            "geojson": (),
+            "html": (),
+            "oas30": (),
+            "oas31": (),
+        },
+    ),
+    Standard(
+        "OGC API - Features - Part 2: Coordinate Reference Systems by Reference",
+        f"{_OGC}ogcapi-features-2/1.0/conf/",
+        {"crs": ()},
+    ),
+    Standard(
+        "OGC API - Features - Part 3: Filtering",
+        f"{_OGC}ogcapi-features-3/1.0/conf/",
+        {
+            "queryables": (f"{_SCHEMAS}test_a_collection_links_to_its_schemas",),
+            "queryables-query-parameters": (f"{_SCHEMAS}test_each_queryable_is_a_parameter",),
+            "filter": (),
+            "features-filter": (),
+        },
+    ),
+    Standard(
+        "Common Query Language (CQL2)",
+        f"{_OGC}cql2/1.0/conf/",
+        dict.fromkeys(
+            (
+                "cql2-text",
+                "cql2-json",
+                "basic-cql2",
+                "advanced-comparison-operators",
+                "case-insensitive-comparison",
+                "accent-insensitive-comparison",
+                "basic-spatial-functions",
+                "basic-spatial-functions-plus",
+                "spatial-functions",
+                "temporal-functions",
+                "array-functions",
+                "property-property",
+                "functions",
+                "arithmetic",
+            ),
+            (),
+        ),
+    ),
+    Standard(
+        "OGC API - Features - Part 4: Create, Replace, Update and Delete",
+        f"{_OGC}ogcapi-features-4/1.0/conf/",
+        dict.fromkeys(
+            (
+                "create-replace-delete",
+                "update",
+                # Table 1 of the standard writes these two with req in place of conf.
+                "optimistic-locking-timestamps",
+                "optimistic-locking-etags",
+                "features",
+            ),
+            (),
+        ),
+    ),
+    Standard(
+        "OGC API - Features - Part 6: Property Selection (draft)",
+        f"{_OGC}ogcapi-features-6/1.0/conf/",
+        {"properties": (), "properties-features": ()},
+    ),
+    Standard(
+        "OGC API - Features - Part 8: Sorting (draft)",
+        f"{_OGC}ogcapi-features-8/1.0/conf/",
+        {"sortables": (), "sorting": (), "features-sorting": ()},
+    ),
+    Standard(
+        "OGC API - Features - Part 11: Transactions (draft)",
+        f"{_OGC}ogcapi-features-11/1.0/conf/",
+        dict.fromkeys(
+            (
+                "transactions",
+                "async-transactions",
+                "atomic-semantics",
+                "batch-semantics",
+                "json-transactions",
+                "features",
+            ),
+            (),
+        ),
+    ),
+    Standard(
+        "OGC Features and Geometries JSON (JSON-FG)",
+        f"{_OGC}json-fg-1/1.0/conf/",
+        dict.fromkeys(
+            (
+                "core",
+                "types-schemas",
+                "profiles",
+                "api",
+                "circular-arcs",
+                "measures",
+                "polyhedra",
+                "prisms",
+            ),
+            (),
+        ),
+    ),
+    Standard(
+        "OGC API - Tiles - Part 1: Core",
+        f"{_OGC}ogcapi-tiles-1/1.0/conf/",
+        {
+            "core": ("tiles/test_vector.py::test_a_tile_has_the_features_that_meet_it",),
+            "mvt": ("tiles/test_vector.py::test_what_a_feature_carries",),
+            "tileset": (f"{_HERE}test_a_tileset_leads_to_its_tiles",),
+            "tilesets-list": (f"{_HERE}test_tilesets_are_listed",),
+            "geodata-tilesets": (f"{_HERE}test_tilesets_are_listed",),
+        },
+    ),
+    Standard(
+        "Two Dimensional Tile Matrix Set",
+        f"{_OGC}tms/2.0/conf/",
+        {
+            "tilematrixset": (f"{_HERE}test_the_matrix_set_is_the_known_one",),
+            "json-tilematrixset": (f"{_HERE}test_the_matrix_set_is_the_known_one",),
+        },
+    ),
+)
+
+
+def held_by(uri: str) -> tuple[str, ...]:
+    """Return the tests that hold a class; none where it is unknown or not to be declared.
+
+    >>> held_by("http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/html")
+    ('services/test_landing.py::test_a_browser_gets_a_page',)
+    """
+    for standard in STANDARDS:
+        if uri.startswith(standard.base):
+            return standard.classes.get(uri.removeprefix(standard.base), ())
+    return ()

@@ -1,0 +1,112 @@
+"""What features of a collection have, and what filters and orders can name, as JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from layers.model import Field, Layer
+from layers.store import PublishedLayer
+from services.access.rules import Rule
+from services.doors import Door
+from services.languages import read_language
+from services.links import address
+from services.negotiation import SCHEMA, VARY, check_format
+from services.openapi import operation
+from services.pages import respond
+from services.parameters import check_names, read_pins
+from services.routes.collections import find_layer
+from services.schema_documents import CODE_LISTS, Purpose, describe, has_codes
+
+_KNOWN = ("revision", "recorded", "commit")
+
+
+def _answering(purpose: Purpose) -> Callable[[Request], Awaitable[Response]]:
+    """Return the handler that lists the fields for a purpose."""
+
+    async def answer(request: Request) -> Response:
+        check_format(request)
+        check_names(request, (*_KNOWN, "f"))
+        layer = await find_layer(request)
+        pins = read_pins(request, layer.record)
+        snapshot = await run_in_threadpool(layer.at, **pins.known)
+        revision = snapshot.moment.revision
+        record = layer.record.as_of(revision)
+        uri = address(request, "collections", record.id, purpose.value)
+        language = read_language(request)
+        fields = _seen(purpose, layer, record)
+        document = describe(purpose, record.schema, fields, uri, language)
+        headers = {"Content-Revision": str(revision), "Vary": f"{VARY}, Accept-Language"}
+        headers["Content-Language"] = language or "zh, en"
+        if has_codes(document):
+            headers["Link"] = f'<{CODE_LISTS}>; rel="profile"'
+        return respond(
+            request,
+            document,
+            "schema.html",
+            media_type=SCHEMA,
+            headers=headers,
+            layer=record,
+            purpose=purpose.value,
+            revision=revision,
+        )
+
+    return answer
+
+
+def _seen(purpose: Purpose, layer: PublishedLayer, record: Layer) -> list[Field]:
+    """The fields that the reader sees; the restricted ones can't be named in a filter.
+
+    None is required that the reader sees of some features only.
+    """
+    sight = layer.reader.sight(record)
+    fields = sight.fields(record.schema)
+    if purpose is Purpose.FEATURES:
+        fields = (*fields, *sight.restricted(record.schema))
+    return [replace(f, required=False) if sight.where(f) else f for f in fields]
+
+
+_COMMON = "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/"
+_FILTERS = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/"
+_CLASSES = {
+    Purpose.FEATURES: tuple(
+        f"{_COMMON}{name}"
+        for name in (
+            "schemas",
+            "advanced-property-roles",
+            "returnables-and-receivables",
+            "profile-codelists",
+        )
+    ),
+    Purpose.FILTERS: (
+        f"{_COMMON}queryables",
+        f"{_FILTERS}queryables",
+        f"{_FILTERS}queryables-query-parameters",
+    ),
+    Purpose.ORDERS: (f"{_COMMON}sortables",),
+}
+_SUMMARIES = {
+    Purpose.FEATURES: ("getSchema", "What features have · 字段模式"),
+    Purpose.FILTERS: ("getQueryables", "What filters can name · 可查询字段"),
+    Purpose.ORDERS: ("getSortables", "What orders can name · 可排序字段"),
+}
+DOORS = tuple(
+    Door(
+        f"/collections/{{collectionId}}/{purpose.value}",
+        "GET",
+        _answering(purpose),
+        operation(
+            *_SUMMARIES[purpose],
+            "collections",
+            parameters=("collectionId", *_KNOWN, "f"),
+            media_types=(SCHEMA, "text/html"),
+        ),
+        _CLASSES[purpose],
+        rule=Rule.LAYER,
+    )
+    for purpose in Purpose
+)
