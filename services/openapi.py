@@ -427,6 +427,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 TIME = ("datetime", "revision", "recorded", "commit")
+SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}
 PROBLEM = {
     "description": "What was wrong, and the remedy",
     "content": {
@@ -442,12 +443,9 @@ PROBLEM = {
                 },
             }
         },
-        # Where a page was asked for.
         "text/html": {"schema": {"type": "string"}},
     },
 }
-REFUSED: dict[str, Any] = {"$ref": "#/components/responses/Problem"}
-SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}
 
 
 def form(described: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
@@ -489,8 +487,6 @@ def operation(
 ) -> dict[str, Any]:
     """Return an operation object: 200 and 304, the errors, and parameters by their names here.
 
-    What any route may answer is added where the document is put together.
-
     >>> operation("getIt", "It", "things", parameters=["f"])["parameters"]
     [{'$ref': '#/components/parameters/f'}]
     """
@@ -504,7 +500,7 @@ def operation(
         "200": {"description": summary, "content": content},
         "304": {"description": "Not modified"},
     }
-    responses |= {str(code): REFUSED for code in errors}
+    responses |= {str(code): {"$ref": "#/components/responses/Problem"} for code in (*errors, 429)}
     return {
         "operationId": name,
         "summary": summary,

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from services.access.rules import SAFE, Rule
+from services.openapi import SEE_OTHER
 
 OPENAPI_3_0 = "application/vnd.oai.openapi+json;version=3.0"
 OPENAPI_3_1 = "application/vnd.oai.openapi+json;version=3.1"
@@ -98,7 +99,9 @@ def with_common(operation: Mapping[str, Any], method: str, rule: Rule | None) ->
     codes = [*_ANY, *(() if safe else _BODY)]
     if rule in (Rule.WRITE, Rule.ADMINISTER):
         codes.append(403)
-    responses = {str(code): _PROBLEM for code in codes}
-    if safe and rule in (Rule.WRITE, Rule.ADMINISTER, Rule.SIGNED_IN):
-        responses["303"] = {"description": "The way to the login page, where a page is asked for"}
-    return {**operation, "responses": {**responses, **operation["responses"]}}
+    responses: dict[str, Any] = {str(code): _PROBLEM for code in codes}
+    # A browser is sent to the login page, or from a form back to the page that it came from.
+    if rule in (Rule.WRITE, Rule.ADMINISTER, Rule.SIGNED_IN):
+        responses["303"] = SEE_OTHER
+    refusals = {code: _PROBLEM for code in operation["responses"] if code[0] in "45"}
+    return {**operation, "responses": {**responses, **operation["responses"], **refusals}}

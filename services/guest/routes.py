@@ -184,18 +184,13 @@ def _execution_operation() -> dict[str, Any]:
         "processes",
         parameters=("f",),
         media_types=(JSON,),
-        schema=_answered(METADATA["outputs"]["assignment"]["schema"]),
+        schema=METADATA["outputs"]["assignment"]["schema"],
         errors=(400, 401, 404, 406, 413, 415, 422),
     )
     described["responses"].pop("304")
     content = {JSON: {"schema": _EXECUTE_BODY, "example": METADATA["example"]}}
     body = {"required": True, "content": content}
     return _operation(described, _PROCESS_ID) | {"requestBody": body}
-
-
-def _answered(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What OpenAPI 3.0 knows of an output's schema: the media type stands beside it there."""
-    return {k: v for k, v in schema.items() if k != "contentMediaType"}
 
 
 def _job_operation(name: str, summary: str) -> dict[str, Any]:
