@@ -63,7 +63,7 @@ def test_gdal_filters_by_a_box(city_server: Server) -> None:
     assert frame.geometry.intersects(shapely.box(*BOX).buffer(1e-8)).all()
 
 
-@pytest.mark.parametrize("day", ["2013-06-01", "2014-02-02T12:00:00Z"])
+@pytest.mark.parametrize("day", ["2013-06-01", "2013-12-31T12:00:00Z"])
 def test_gdal_reads_another_day(city_server: Server, day: str) -> None:
     frame = pyogrio.read_dataframe(
         f"OAPIF:{city_server.base}", layer="parcels", DATETIME=day, PAGE_SIZE=2000
@@ -71,7 +71,7 @@ def test_gdal_reads_another_day(city_server: Server, day: str) -> None:
     with closing(open_store(city_server.dsn)) as store:
         kept = store.layer("parcels", Reader.everything()).at(day).read()
     assert sorted(frame["id"]) == sorted(kept.index)
-    assert len(frame) != len(wells.read(city_server.dsn, "parcels"))
+    assert sorted(frame["id"]) != sorted(wells.read(city_server.dsn, "parcels").index)
 
 
 def test_ogrinfo(city_server: Server) -> None:

@@ -131,7 +131,7 @@ def test_a_rectangle_in_the_storage_system(qgis: Qgis, stored: tuple[Server, str
     kept = wells.read(server.dsn, "wells").to_crs(crs if knows else "OGC:CRS84")
     west, south, east, north = kept[kept["no"].isin(IN_BOX)].total_bounds
     away = (east - west) / 100
-    box = [west - away, south - away, east + away, north + away]
+    box = [float(n) for n in (west - away, south - away, east + away, north + away)]
     assert numbers(qgis.visit(server, "wells", box=box)) == IN_BOX
 
 
