@@ -56,7 +56,9 @@ class Bench:
                 row.asks[name] = lambda n, visit=visit, meter=meter: visit.ask(meter, n)
         if hand is not None:
             script = self.folder / f"{question.title.replace(' ', '_').replace('/', '_')}.sql"
-            least = floor.write_floor(question, self.dsn, self.postmaster, script)
+            least = floor.write_floor(
+                question, self.dsn, self.postmaster, script, self.options.seconds
+            )
             row.asks[hand] = least.ask
         return row
 

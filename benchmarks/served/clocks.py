@@ -89,7 +89,7 @@ class Meter:
 
     def _alive(self) -> Mapping[int, float]:
         found: dict[int, float] = {}
-        for pid in _children(self.postmaster):
+        for pid in children(self.postmaster):
             try:
                 found[pid] = cpu_seconds(pid)
             except OSError:  # it ended between two looks
@@ -180,7 +180,8 @@ def _ended(process: subprocess.Popen[str]) -> tuple[int, Any] | None:
     return process.returncode, usage
 
 
-def _children(parent: int) -> Iterator[int]:
+def children(parent: int) -> Iterator[int]:
+    """Yield the processes that a process has started."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:

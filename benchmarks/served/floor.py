@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +16,13 @@ from pathlib import Path
 from psycopg import conninfo, sql
 
 from layers.servers.postgres import find_server
-from served.clocks import Spent, run
+from served.clocks import Spent, children, cpu_seconds
 from served.questions import FIELDS, TABLE, Question
 
 # As the store's own reads have them, but for the plan: it is made once here.
 _OPTIONS = "-c jit=off -c max_parallel_workers_per_gather=0"
-_FEW = 3
+_LOOK_S = 0.01
+_WARM_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,25 +32,74 @@ class Floor:
     dsn: str
     postmaster: int
     script: Path
+    seconds: float
 
     def ask(self, times: int) -> Spent:
-        """Run it so many times more than a few, and return what one of these took.
+        """Run it for as long as the others are asked, and return what one time took.
 
-        What it takes to connect, and to read the catalogues for the first time, is in both runs.
+        What it takes to connect, and to read catalogues and the like for the first time, is left
+        out: the clocks are read between transactions, by the log that pgbench writes of them.
         """
-        return (self._run(times + _FEW) - self._run(_FEW)) / times
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            looks = self._run(["-l", f"--log-prefix={log}"])
+            (written,) = Path(folder).glob("log.*")
+            # Client, number, microseconds, script, and when it was over: seconds, microseconds.
+            words = [line.split() for line in written.read_text().splitlines()]
+        return _between(looks, [int(w[4]) + int(w[5]) / 1e6 for w in words])
 
-    def _run(self, times: int) -> Spent:
-        pgbench = find_server().programs / "pgbench"
-        words = ["-n", "-M", "prepared", "-c", "1", "-t", str(times), "-f", str(self.script)]
-        return run([pgbench, *words], self.postmaster, _environment(self.dsn)).spent
+    def _run(self, more: Sequence[str]) -> list[_Look]:
+        whole = math.ceil(self.seconds + _WARM_S) + 1
+        command = [find_server().programs / "pgbench", "-n", "-M", "prepared", "-c", "1"]
+        command += ["-T", str(whole), "-f", str(self.script), *more]
+        known, looks = set(children(self.postmaster)), list[_Look]()
+        with subprocess.Popen(
+            command,
+            env=_environment(self.dsn),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            while process.poll() is None:
+                new = [pid for pid in children(self.postmaster) if pid not in known]
+                with suppress(OSError):
+                    client, backend = cpu_seconds(process.pid), sum(map(cpu_seconds, new))
+                    looks.append(_Look(time.time(), client, backend))
+                time.sleep(_LOOK_S)
+            if process.returncode:
+                raise SystemExit(f"pgbench: {process.stderr.read() if process.stderr else ''}")
+        return looks
 
 
-def write_floor(question: Question, dsn: str, postmaster: int, script: Path) -> Floor:
+@dataclass(frozen=True)
+class _Look:
+    at: float
+    client: float
+    backend: float
+
+
+def _between(looks: Sequence[_Look], ends: Sequence[float]) -> Spent:
+    """Return what one transaction took, of those between the first look and the last one."""
+    warm = [end for end in ends if end >= ends[0] + _WARM_S]
+    begin = next((look for look in looks if warm and look.at >= warm[0]), None)
+    # The last of all is over when the backend goes, which no look sees.
+    over = [look for look in looks if begin and begin.at < look.at <= ends[-1]]
+    last = max((end for end in ends if over and end <= over[-1].at), default=0.0)
+    close = next((look for look in over if look.at >= last), None)
+    number = sum(begin.at < end <= close.at for end in ends) if begin and close else 0
+    if begin is None or close is None or not number:
+        raise SystemExit("pgbench had too little time for two transactions; more --seconds")
+    spent = Spent(close.client - begin.client, close.backend - begin.backend, close.at - begin.at)
+    return spent / number
+
+
+def write_floor(
+    question: Question, dsn: str, postmaster: int, script: Path, seconds: float
+) -> Floor:
     """Write the SELECT of a question down for pgbench."""
     script.write_text(select(question) + ";\n")
     script.chmod(0o644)
-    return Floor(dsn, postmaster, script)
+    return Floor(dsn, postmaster, script, seconds)
 
 
 def select(question: Question) -> str:

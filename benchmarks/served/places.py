@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from served.questions import FIELDS, TABLE
 
@@ -25,6 +26,10 @@ class Place:
 def make_view(connection: psycopg.Connection) -> None:
     """Give the peers the layer's own table under plain names, without what the store adds."""
     columns = ", ".join(f'"{name}"' for name in FIELDS)
+    # The store's own reads are without it; left to itself it costs pg_featureserv 0.2 s a page.
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} SET jit = off").format(sql.Identifier(connection.info.dbname))
+    )
     connection.execute("CREATE SCHEMA IF NOT EXISTS peers")
     connection.execute(f"DROP VIEW IF EXISTS {VIEW}")
     connection.execute(
