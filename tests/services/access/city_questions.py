@@ -217,7 +217,7 @@ def _changes(path: str, method: str, layer: str) -> Iterator[Mapping[str, Any]]:
     headers = {"Content-Type": kind}
     if path == "/transactions":
         for one in LAYERS:
-            first = next(p.id for p in PLACES if p.layer == one)
+            first = _values("featureId", one, path)[0]
             gone = {"action": "delete", "collection": one, "filter": {"ids": [first]}}
             body = json.dumps({"transaction": [gone]}).encode()
             yield {"content": body, "headers": {"Content-Type": "application/json"}}
