@@ -34,6 +34,8 @@ _LANDING = "services/test_landing.py::"
 _ITEMS = "services/test_items.py::"
 _HERE = "services/test_conformance.py::"
 _SCHEMAS = "services/test_schemas.py::"
+_QUERIES = "services/test_queries.py::"
+_PREDICATES = "interop/test_cql2.py::test_predicate"
 _EDITING = "services/test_editing"
 _TRANSACTIONS = "services/test_transactions.py::"
 STANDARDS = (
@@ -118,7 +120,13 @@ STANDARDS = (
     Standard(
         "OGC API - Features - Part 2: Coordinate Reference Systems by Reference",
         f"{_OGC}ogcapi-features-2/1.0/conf/",
-        {"crs": ()},
+        {
+            "crs": (
+                f"{_QUERIES}test_coordinates_come_in_each_system_in_its_authoritys_order",
+                f"{_QUERIES}test_every_system_that_is_listed_is_answered",
+                f"{_QUERIES}test_a_box_may_be_of_another_system",
+            ),
+        },
     ),
     Standard(
         "OGC API - Features - Part 3: Filtering",
@@ -126,8 +134,8 @@ STANDARDS = (
         {
             "queryables": (f"{_SCHEMAS}test_a_collection_links_to_its_schemas",),
             "queryables-query-parameters": (f"{_SCHEMAS}test_each_queryable_is_a_parameter",),
-            "filter": (),
-            "features-filter": (),
+            "filter": (_PREDICATES,),
+            "features-filter": (_PREDICATES,),
         },
     ),
     Standard(
@@ -150,7 +158,7 @@ STANDARDS = (
                 "functions",
                 "arithmetic",
             ),
-            (),
+            (_PREDICATES,),
         ),
     ),
     Standard(
@@ -181,12 +189,25 @@ STANDARDS = (
     Standard(
         "OGC API - Features - Part 6: Property Selection (draft)",
         f"{_OGC}ogcapi-features-6/1.0/conf/",
-        {"properties": (), "properties-features": ()},
+        {
+            "properties": (f"{_QUERIES}test_chosen_properties_are_there_and_no_others",),
+            "properties-features": (
+                f"{_QUERIES}test_chosen_properties_are_there_and_no_others",
+                f"{_QUERIES}test_properties_that_are_not_there_are_400",
+            ),
+        },
     ),
     Standard(
         "OGC API - Features - Part 8: Sorting (draft)",
         f"{_OGC}ogcapi-features-8/1.0/conf/",
-        {"sortables": (), "sorting": (), "features-sorting": ()},
+        {
+            "sortables": (f"{_SCHEMAS}test_sortables_are_what_has_an_index",),
+            "sorting": (f"{_QUERIES}test_pages_come_in_order_forwards_and_back",),
+            "features-sorting": (
+                f"{_QUERIES}test_pages_come_in_order_forwards_and_back",
+                f"{_QUERIES}test_orders_that_can_not_be_are_400",
+            ),
+        },
     ),
     Standard(
         "OGC API - Features - Part 11: Transactions (draft)",

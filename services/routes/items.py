@@ -385,7 +385,30 @@ def _pinned_to(snapshot: Snapshot, system: str = _CRS84) -> dict[str, str]:
     return {"Content-Crs": f"<{system}>", "Content-Revision": str(snapshot.moment.revision)}
 
 
-_FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
+_OGC = "http://www.opengis.net/spec/"
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "ogcapi-features-1/1.0": ("core", "geojson", "html", "oas30"),
+    "ogcapi-features-2/1.0": ("crs",),
+    "ogcapi-features-3/1.0": ("filter", "features-filter"),
+    "ogcapi-features-6/1.0": ("properties", "properties-features"),
+    "ogcapi-features-8/1.0": ("sortables", "sorting", "features-sorting"),
+    "cql2/1.0": (
+        "cql2-text",
+        "cql2-json",
+        "basic-cql2",
+        "advanced-comparison-operators",
+        "case-insensitive-comparison",
+        "accent-insensitive-comparison",
+        "basic-spatial-functions",
+        "basic-spatial-functions-plus",
+        "spatial-functions",
+        "temporal-functions",
+        "array-functions",
+        "property-property",
+        "functions",
+        "arithmetic",
+    ),
+}
 _SCHEMA: Mapping[str, Any] = {"$ref": "#/components/schemas/FeatureCollection"}
 _TYPES = (GEOJSON, "text/html")
 _MEDIA_TYPES = tuple(dict.fromkeys(found.media_type.partition(";")[0] for found in ITEMS))
@@ -402,7 +425,7 @@ DOORS = (
             media_types=_MEDIA_TYPES,
             schema=_SCHEMA,
         ),
-        tuple(f"{_FEATURES}{name}" for name in ("core", "geojson", "html", "oas30")),
+        tuple(f"{_OGC}{part}/conf/{name}" for part, names in _PARTS.items() for name in names),
         rule=Rule.LAYER,
     ),
     Door(

@@ -1,8 +1,9 @@
-"""What one can ask of a collection's features beyond time and box: systems, orders, parts, pages."""
+"""What one can ask of features beyond time and box: systems, orders, parts, pages."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 from typing import Any
 
@@ -15,6 +16,7 @@ PARCELS = "/collections/parcels/items"
 CASES = "/collections/incidents/items"
 GRIDS = "/collections/grids/items"
 NODES = "/collections/pipe_nodes/items"
+PIPES = "/collections/pipe_segments/items"
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 
@@ -193,7 +195,7 @@ def test_orders_that_can_not_be_are_400(client: TestClient, text: str) -> None:
 
 def test_from_any_page_back_is_the_page_that_was(client: TestClient) -> None:
     pages = walk(client, get(client, PARCELS, map="169", limit=9))
-    for before, after in zip(pages, pages[1:], strict=False):
+    for before, after in itertools.pairwise(pages):
         href = beside(after, "prev")
         assert href is not None
         back = get(client, href)
