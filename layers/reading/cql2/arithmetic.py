@@ -17,7 +17,8 @@ from layers.reading.cql2.expressions import NUMBERS, Expression, Kind, number
 
 _BOUND = Decimal("1e100")
 _PLACES = 100
-_LARGEST_EXPONENT = 100
+# PostgreSQL works out powers of whole numbers by multiplying, others by logarithms up to 10^2614.
+_LARGEST_EXPONENT, _LARGEST_ROOT = 100, 25
 # Smaller than any number that is left after rounding, and than nothing else.
 _NEGATIVE = Decimal("-1e-101")
 _CONTEXT = decimal.Context(prec=60, traps=[])
@@ -38,11 +39,11 @@ def calculate(op: str, left: Expression, right: Expression, said: str) -> Expres
         return _constant(op, Decimal(left.value), Decimal(right.value), said)
     a, b = decimals(left), decimals(right)
     made: Any
-    if op == "+":
-        made = a + b
-    elif op == "-":
-        made = a - b
-    elif op == "*":
+    if op in ("+", "-"):
+        # As many as a filter can have are not too large for the next step, which is bounded.
+        made = a + b if op == "+" else a - b
+        return Expression(Kind.DECIMAL, said, sa.type_coerce(made, sa.Numeric))
+    if op == "*":
         made = a * b
     elif op == "^":
         made = _power(a, b, left.value, right.value, said)
@@ -63,9 +64,7 @@ def decimals(operand: Expression) -> Any:
 
 def bounded(value: Any) -> Any:
     """Return a number, NULL where it is infinite, none, or too large; `value` stands there once."""
-    least = sa.func.least(sa.func.greatest(value, -_BOUND), _BOUND)
-    inside = sa.func.nullif(sa.func.nullif(least, _BOUND), -_BOUND)
-    return sa.func.round(inside, _PLACES, type_=sa.Numeric)
+    return sa.func.round(_within(value, _BOUND), _PLACES, type_=sa.Numeric)
 
 
 def _divided(op: str, a: Any, b: Any) -> Any:
@@ -77,19 +76,24 @@ def _divided(op: str, a: Any, b: Any) -> Any:
 def _power(a: Any, b: Any, base: Any, exponent: Any, said: str) -> Any:
     """The one of both that is a literal says for which values of the other there is a power."""
     if exponent is not None:
-        if abs(exponent) > _LARGEST_EXPONENT:
-            raise BadQuery(f"filter: {said}: an exponent is at most {_LARGEST_EXPONENT}")
+        whole = exponent == int(exponent)
+        largest = _LARGEST_EXPONENT if whole else _LARGEST_ROOT
+        if abs(exponent) > largest:
+            raise BadQuery(f"filter: {said}: an exponent is at most {largest}")
         if exponent < 0:
             a = sa.func.nullif(a, 0)
-        if exponent != int(exponent):
+        if not whole:
             a = sa.func.nullif(sa.func.greatest(a, _NEGATIVE), _NEGATIVE)
         return sa.func.power(a, b)
-    if base is None or base <= 0:
+    if base is None or not 1 / _BOUND < base < _BOUND:
         raise BadQuery(f"filter: {said}: the base or the exponent is a number above 0; state it")
-    largest = Decimal(_LARGEST_EXPONENT)
-    least = sa.func.least(sa.func.greatest(b, -largest - 1), largest + 1)
-    inside = sa.func.nullif(sa.func.nullif(least, largest + 1), -largest - 1)
-    return sa.func.power(a, inside)
+    return sa.func.power(a, _within(b, Decimal(_LARGEST_ROOT)))
+
+
+def _within(value: Any, bound: Decimal) -> Any:
+    """Return a number, NULL where it is as large as the bound; `value` stands there once."""
+    least = sa.func.least(sa.func.greatest(value, -bound), bound)
+    return sa.func.nullif(sa.func.nullif(least, bound), -bound)
 
 
 def _constant(op: str, a: Decimal, b: Decimal, said: str) -> Expression:
@@ -97,7 +101,8 @@ def _constant(op: str, a: Decimal, b: Decimal, said: str) -> Expression:
         result = _result(op, a, b)
         if not result.is_finite() or abs(result) >= _BOUND:
             return Expression(Kind.DECIMAL, said, sa.cast(sa.null(), sa.Numeric))
-        return number(result, said)
+    with decimal.localcontext(prec=3 * _PLACES):
+        return number(round(result, _PLACES).normalize(), said)
 
 
 def _result(op: str, a: Decimal, b: Decimal) -> Decimal:

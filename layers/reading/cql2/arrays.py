@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from layers.errors import BadQuery
 from layers.model import Layer
-from layers.reading.cql2.comparisons import comparable, compare
+from layers.reading.cql2.comparisons import among, comparable
 from layers.reading.cql2.expressions import Expression, Kind
 
-_MOST_PAIRS = 2_000
+_MOST_PAIRS = 500
 
 
 def relate_sets(op: str, one: Expression, other: Expression, layer: Layer, said: str) -> Any:
@@ -44,15 +44,16 @@ def _related(
     if op == "a_equals":
         ways = ((a, b), (b, a))
         return sa.and_(*(_related("a_contains", *way, layer, said) for way in ways))
-    has = [sa.or_(sa.false(), *(_equal(x, y, layer, said) for x in a)) for y in b]
+    has = [_has(a, one, layer, said) for one in b]
     return sa.or_(sa.false(), *has) if op == "a_overlaps" else sa.and_(sa.true(), *has)
 
 
-def _equal(x: Expression, y: Expression, layer: Layer, said: str) -> Any:
-    if x.kind is Kind.ARRAY and y.kind is Kind.ARRAY:
-        return _related("a_equals", x.items, y.items, layer, said)
-    # A set may have elements of several types; those of different types are never equal.
-    return compare("=", x, y, layer, said) if comparable(x, y) else sa.false()
+def _has(many: Sequence[Expression], one: Expression, layer: Layer, said: str) -> Any:
+    """A set may have elements of several types; those of different types are never equal."""
+    if one.kind is Kind.ARRAY:
+        inner = (m.items for m in many if m.kind is Kind.ARRAY)
+        return sa.or_(sa.false(), *(_related("a_equals", i, one.items, layer, said) for i in inner))
+    return among(one, [m for m in many if comparable(m, one)], layer, said)
 
 
 def _size(array: Expression) -> int:

@@ -45,11 +45,8 @@ def compare(op: str, left: Expression, right: Expression, layer: Layer, said: st
         return _SIGNS[op](times.as_instant(left, layer), times.as_instant(right, layer))
     if left.kind is Kind.TEXT:
         return _SIGNS[op](by_code_point(left.sql), beside(right))
-    if left.kind is Kind.BOOLEAN and op in ("=", "<>"):
-        # SQLAlchemy would write IS true, which has no unknown.
-        return left.sql.op(op, is_comparison=True)(right.sql)
     if left.kind is Kind.BOOLEAN:
-        return _SIGNS[op](sa.cast(left.sql, sa.Integer), sa.cast(right.sql, sa.Integer))
+        return _compare_truths(op, left, right)
     return _SIGNS[op](left.sql, right.sql)
 
 
@@ -65,20 +62,55 @@ def comparable(left: Expression, right: Expression) -> bool:
 def between(
     one: Expression, low: Expression, high: Expression, layer: Layer, said: str
 ) -> sa.ColumnElement[bool]:
-    """Return the condition that a value lies between two others, both included."""
+    """Return the condition that a value lies between two others, both included.
+
+    Raises
+    ------
+    BadQuery
+        Where they can't be compared, or have no order.
+    """
+    if one.kind is Kind.BOOLEAN:
+        raise BadQuery(f"filter: {said}: {one.told}, which has no between")
     return sa.and_(compare(">=", one, low, layer, said), compare("<=", one, high, layer, said))
 
 
 def among(
     one: Expression, many: Sequence[Expression], layer: Layer, said: str
 ) -> sa.ColumnElement[bool]:
-    """Return the condition that a value is one of a list."""
-    if one.kind is Kind.TEXT and all(isinstance(m.value, str) for m in many):
-        texts: sa.ColumnElement[bool] = by_code_point(one.sql).in_([m.sql for m in many])
-        return texts
-    if one.kind is Kind.INTEGER and all(m.kind is Kind.INTEGER and _plain(m) for m in many):
-        return sa.type_coerce(one.sql, sa.BigInteger).in_([m.sql for m in many])
-    return sa.or_(*(compare("=", one, m, layer, said) for m in many))
+    """Return the condition that a value is one of a list; each of them stands there once.
+
+    Raises
+    ------
+    BadQuery
+        Where one can't be compared with the value, or is a condition.
+    """
+    for item in (one, *many):
+        if item.kind is Kind.BOOLEAN and not item.is_simple:
+            raise BadQuery(f"filter: {said}: {item.said} is a condition, and no value of a list")
+    if not many:
+        return sa.false()
+    for item in many:
+        compare("=", one, item, layer, said)
+    value, *values = _alike((one, *many), layer)
+    found: sa.ColumnElement[bool] = value.in_(values)
+    return found
+
+
+def _alike(items: Sequence[Expression], layer: Layer) -> list[Any]:
+    """Comparable values as SQL of one type; the first of them is compared with the others."""
+    one, many = items[0], items[1:]
+    if one.kind is Kind.TEXT:
+        return [by_code_point(one.sql), *(beside(m) for m in many)]
+    if one.kind is Kind.BOOLEAN:
+        return [sa.cast(item.sql, sa.Boolean) for item in items]
+    kinds = {item.kind for item in items}
+    if kinds <= set(TIMES) and len(kinds) > 1:
+        return [times.as_instant(item, layer) for item in items]
+    if one.kind is Kind.NUMBER and all(m.value is not None for m in many):
+        return [one.sql, *(sa.literal(float(m.value), sa.Double) for m in many)]
+    if kinds & set(NUMBERS) and kinds != {Kind.INTEGER}:
+        return [_exact(item) for item in items]
+    return [item.sql for item in items]
 
 
 def _compare_numbers(op: str, left: Expression, right: Expression) -> Any:
@@ -93,6 +125,12 @@ def _compare_numbers(op: str, left: Expression, right: Expression) -> Any:
     if Kind.DECIMAL in (left.kind, right.kind):
         return _SIGNS[op](_exact(left), _exact(right))
     return _SIGNS[op](left.sql, right.sql)
+
+
+def _compare_truths(op: str, left: Expression, right: Expression) -> Any:
+    """False is less than true. Without the casts SQLAlchemy would write ``a = b = c``."""
+    one, other = sa.cast(left.sql, sa.Boolean), sa.cast(right.sql, sa.Boolean)
+    return one.op(op, is_comparison=True)(other)
 
 
 def _exact(side: Expression) -> Any:

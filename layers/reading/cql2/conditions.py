@@ -118,9 +118,9 @@ class _Walk:
 
     def _property(self, name: str) -> Expression:
         if name in self.kinds:
-            return Expression(self.kinds[name], name, self.columns[name])
+            return Expression(self.kinds[name], name, self.columns[name], is_property=True)
         if name in (GEOMETRY, "geom") and GEOMETRY in self.columns:
-            return Expression(Kind.GEOMETRY, name, self.columns[GEOMETRY])
+            return Expression(Kind.GEOMETRY, name, self.columns[GEOMETRY], is_property=True)
         known = ", ".join(self.columns)
         raise BadQuery(
             f"filter: there is no parameter or property {name[:80]!r}; properties are: {known}"
@@ -169,4 +169,5 @@ class _Walk:
 def _is_null(value: Expression, said: str) -> Any:
     if value.sql is None:
         raise BadQuery(f"filter: {said}: {value.told}, which is never null")
-    return value.sql.is_(None)
+    asked = sa.cast(value.sql, sa.Boolean) if value.kind is Kind.BOOLEAN else value.sql
+    return asked.is_(None)

@@ -56,6 +56,8 @@ class Expression:
         or geometry; None of anything else.
     items : tuple of Expression
         Elements of an array, ends of an interval.
+    is_property : bool
+        Whether it is a field of the layer, or its geometry.
     """
 
     kind: Kind
@@ -63,6 +65,12 @@ class Expression:
     sql: Any = None
     value: Any = None
     items: tuple[Expression, ...] = ()
+    is_property: bool = False
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is a property or a literal."""
+        return self.is_property or self.value is not None
 
     @property
     def told(self) -> str:

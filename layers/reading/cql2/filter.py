@@ -17,7 +17,10 @@ JSON = "cql2-json"
 LANGUAGES = (TEXT, JSON)
 LONGEST = 65_536
 DEEPEST = 32
-MOST_NODES = 1_000
+# What is computed of what is computed: each step is several functions in SQL, and SQLAlchemy walks
+# them with Python's own stack.
+MOST_STEPS = 8
+MOST_NODES = 2_000
 MOST_ITEMS = 1_000
 MOST_VERTICES = 10_000
 LONGEST_TEXT = 4_000
@@ -45,6 +48,7 @@ _OPERATORS = {
     op.lower(): op
     for op in (*_CONNECTED, *_COMPARED, *_CALCULATED, *_FOLDED, *SPATIAL, *TEMPORAL, *ARRAYS)
 }
+_CONDITIONS = frozenset((*_CONNECTED, *_COMPARED, *SPATIAL, *TEMPORAL, *ARRAYS))
 # How far lists are nested in the coordinates of each type of geometry.
 _LEVELS = {
     "Point": 0,
@@ -90,7 +94,7 @@ def read_filter(text: str, language: str = TEXT) -> Filter:
     Parameters
     ----------
     text : str
-        At most 65,536 characters, 32 operators deep, of 1,000 parts; 10,000 vertices.
+        At most 65,536 characters, 32 operators deep, of 2,000 parts; 10,000 vertices.
     language : str
         ``cql2-text`` or ``cql2-json``.
 
@@ -135,6 +139,7 @@ class _Reading:
         self.names: set[str] = set()
         self.nodes = 0
         self.vertices = 0
+        self.steps = 0
 
     def node(self, node: Any, depth: int) -> Any:
         self._count(depth)
@@ -154,8 +159,8 @@ class _Reading:
         self.nodes += 1
         if depth > DEEPEST:
             raise BadQuery(f"filter: it is nested more than {DEEPEST} deep; ask something simpler")
-        if self.nodes > MOST_NODES + MOST_ITEMS:
-            raise BadQuery(f"filter: it has more than {MOST_NODES + MOST_ITEMS} parts; ask less")
+        if self.nodes > MOST_NODES:
+            raise BadQuery(f"filter: it has more than {MOST_NODES} parts; ask less")
 
     def _list(self, node: list[Any], depth: int) -> list[Any]:
         if len(node) > MOST_ITEMS:
@@ -199,7 +204,16 @@ class _Reading:
             raise BadQuery(f"filter: {op} takes 2 to {MOST_ITEMS} arguments; there are {len(args)}")
         if op == "in" and (not isinstance(args[1], list) or not args[1]):
             raise BadQuery("filter: in takes a value and a list of at least one")
-        return {"op": op, "args": [self.node(arg, depth + 1) for arg in args]}
+        step = 0 if op in _CONDITIONS or op in ("+", "-") else 1
+        self.steps += step
+        if self.steps > MOST_STEPS:
+            raise BadQuery(
+                f"filter: {op}: values are computed in more than {MOST_STEPS} steps, each within "
+                "another; ask something simpler"
+            )
+        known = {"op": op, "args": [self.node(arg, depth + 1) for arg in args]}
+        self.steps -= step
+        return known
 
     def _property(self, name: Any) -> dict[str, Any]:
         self.names.add(_checked(name, "property"))
