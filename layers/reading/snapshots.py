@@ -33,7 +33,7 @@ from layers.reading.features import (
 from layers.reading.forms import Form, written_as
 from layers.reading.frames import as_frame, as_table
 from layers.reading.sights import Shown
-from layers.reading.streams import Part, Patience, read_parts
+from layers.reading.streams import Part, Patience, ahead, read_parts
 from spatial.crs import parse_crs
 
 _STREAMED = 5000
@@ -136,7 +136,9 @@ class Snapshot:
             for rows in self._partitions(connection, record, size):
                 yield as_table(rows, record.schema, self._fields(record))
 
-    def parts(self, form: Form = Form.WKB, crs: CRS | None = None) -> Generator[Part, None, None]:
+    def parts(
+        self, form: Form = Form.WKB, crs: CRS | None = None, *, boxed: bool = False
+    ) -> Generator[Part, None, None]:
         """Yield all of its features, fast, in bounded memory, for as long as `patience` lasts.
 
         Parameters
@@ -145,18 +147,26 @@ class Snapshot:
             Of the geometries: WKB, GeoJSON or WKT.
         crs : CRS, optional
             Of the geometries; the storage system where absent.
+        boxed : bool
+            Whether their boxes are wanted.
 
         Raises
         ------
         StreamStopped
             Where nobody reads any more.
         """
+        patience = self.patience.of_one()
+        return ahead(self._parts(form, crs, patience, boxed=boxed), patience)
+
+    def _parts(
+        self, form: Form, crs: CRS | None, patience: Patience, *, boxed: bool
+    ) -> Generator[Part, None, None]:
         with self._reading() as (connection, record):
             record = record.as_of(self.moment.revision)
             target = parse_crs(record.schema.crs) if crs is None else crs
             what, select = self._shown(record), self.select(record)
             yield from read_parts(
-                connection, select, record, what, form, target, self.patience, _PART
+                connection, select, record, what, form, target, patience, _PART, boxed=boxed
             )
 
     def read(self, **narrowed: Any) -> gpd.GeoDataFrame:
