@@ -30,7 +30,7 @@ from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
 from layers.reading.sights import Shown
-from layers.reading.streams import Part, Patience, read_parts
+from layers.reading.streams import Part, Patience, ahead, read_parts
 from spatial.crs import parse_crs
 
 _STREAMED = 5000
@@ -196,7 +196,9 @@ class Snapshot:
             for rows in self._partitions(connection, record, size):
                 yield as_table(rows, record.schema, self._fields(record))
 
-    def parts(self, form: Form = Form.WKB, crs: CRS | None = None) -> Generator[Part, None, None]:
+    def parts(
+        self, form: Form = Form.WKB, crs: CRS | None = None, *, boxed: bool = False
+    ) -> Generator[Part, None, None]:
         """Yield all of its features, fast, in bounded memory, for as long as `patience` lasts.
 
         Parameters
@@ -205,12 +207,20 @@ class Snapshot:
             Of the geometries: WKB, GeoJSON or WKT.
         crs : CRS, optional
             Of the geometries; the storage system where absent.
+        boxed : bool
+            Whether their boxes are wanted.
 
         Raises
         ------
         StreamStopped
             Where nobody reads any more.
         """
+        patience = self.patience.of_one()
+        return ahead(self._parts(form, crs, patience, boxed=boxed), patience)
+
+    def _parts(
+        self, form: Form, crs: CRS | None, patience: Patience, *, boxed: bool
+    ) -> Generator[Part, None, None]:
         with self._reading() as (connection, record):
             record = record.as_of(self.moment.revision)
             target = parse_crs(record.schema.crs) if crs is None else crs
@@ -221,10 +231,11 @@ class Snapshot:
                 self._shown(record).chosen(self.query.only),
                 form,
                 target,
-                self.patience,
+                patience,
                 _PART,
                 self._order(record),
                 geometry=self.query.geometry,
+                boxed=boxed,
             )
 
     def read(self, **narrowed: Any) -> gpd.GeoDataFrame:

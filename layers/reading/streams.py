@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import select as waiting
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
 from typing import Any
 
 import psycopg
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from layers.errors import StreamStopped
 from layers.model import Field, FieldType, Layer
-from layers.reading.forms import Form, written_as
+from layers.reading.forms import Form, moved_to, written_as
 from layers.reading.ordering import Order
 from layers.reading.outputs import finite
 from layers.reading.sights import Shown
@@ -31,6 +32,9 @@ _INSTANT = ARROW_TYPES[FieldType.INSTANT]
 # Between two looks at whether anybody still reads.
 _LOOK_S = 0.25
 _FIRST_ROWS = 500
+# Parts that are read while the one before is written.
+_AHEAD = 2
+SIDES = ("XMin", "YMin", "XMax", "YMax")
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,20 @@ class Patience:
 
     seconds: float = 600.0
     gone: threading.Event = field(default_factory=threading.Event, compare=False)
+    outer: Patience | None = field(default=None, compare=False)
 
     def stop(self) -> None:
         """Tell the stream that nobody reads it any more."""
         self.gone.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody reads any more: not this stream, or none of them."""
+        return self.gone.is_set() or (self.outer is not None and self.outer.is_over)
+
+    def of_one(self) -> Patience:
+        """Return the patience of one stream, which may end while others go on."""
+        return Patience(self.seconds, outer=self)
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,8 @@ class Part:
         Of each masked field, in which rows it is seen.
     geometry : pyarrow.Array
         WKB or text; NULL where there is none.
+    box : tuple of pyarrow.Array
+        Its western, southern, eastern and northern bounds, where they are wanted.
     """
 
     fields: tuple[Field, ...]
@@ -76,6 +92,7 @@ class Part:
     values: Mapping[str, pa.Array]
     seen: Mapping[str, pa.Array]
     geometry: pa.Array
+    box: tuple[pa.Array, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -93,6 +110,7 @@ def read_parts(
     order: Order,
     *,
     geometry: bool = True,
+    boxed: bool = False,
 ) -> Iterator[Part]:
     """Yield what a features select gives, in parts of `size` rows; one part at least.
 
@@ -108,6 +126,8 @@ def read_parts(
         Of the rows.
     geometry : bool
         Whether geometries are wanted; NULL otherwise.
+    boxed : bool
+        Whether the boxes of the geometries are wanted; the database has them at hand.
 
     Raises
     ------
@@ -126,6 +146,9 @@ def read_parts(
     }
     columns |= {f"field {f.id}": (rows.c[f.id], ARROW_TYPES[f.type]) for f in what.every}
     columns |= {f"flag {name}": (rows.c[name], pa.bool_()) for name in flags}
+    if boxed:
+        moved = moved_to(rows.c._geom, layer, crs)
+        columns |= {side: (getattr(sa.func, f"ST_{side}")(moved), pa.float64()) for side in SIDES}
     kind = pa.binary() if form is Form.WKB else pa.string()
     shape: Any = written_as(form, rows.c._geom, layer, crs)
     columns["geometry"] = (shape if geometry else sa.cast(sa.null(), shape.type), kind)
@@ -142,7 +165,58 @@ def read_parts(
             {f.id: found[f"field {f.id}"] for f in what.every},
             {name: found[f"flag {flag}"] for name, flag in what.masks.items()},
             found["geometry"],
+            tuple(found[side] for side in SIDES) if boxed else (),
         )
+
+
+def ahead(parts: Generator[Part, None, None], patience: Patience) -> Generator[Part, None, None]:
+    """Yield parts of which the next ones are read in a thread of their own meanwhile.
+
+    To read is Python's work and to write mostly is not, so that both go on at once. Closed, the
+    thread has ended too, and with it the transaction.
+    """
+    read: Queue[Part | BaseException | None] = Queue(_AHEAD)
+
+    def offer(found: Part | BaseException | None) -> None:
+        while not patience.is_over:
+            try:
+                read.put(found, timeout=_LOOK_S)
+            except Full:
+                continue
+            return
+
+    def work() -> None:
+        end: BaseException | None = None
+        try:
+            for part in parts:
+                offer(part)
+        except BaseException as error:
+            end = error
+        finally:
+            parts.close()
+        offer(end)
+
+    thread = threading.Thread(target=work, name="stream", daemon=True)
+    thread.start()
+    try:
+        yield from _offered(read, patience)
+    finally:
+        patience.stop()
+        thread.join()
+
+
+def _offered(read: Queue[Part | BaseException | None], patience: Patience) -> Iterator[Part]:
+    while True:
+        try:
+            found = read.get(timeout=_LOOK_S)
+        except Empty:
+            _check(patience)
+            continue
+        if found is None:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        yield found
 
 
 def _messages(
@@ -191,7 +265,7 @@ def _finish(pgconn: Any) -> None:
 
 
 def _check(patience: Patience) -> None:
-    if patience.gone.is_set():
+    if patience.is_over:
         raise StreamStopped("nobody reads this any more")
 
 

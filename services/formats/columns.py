@@ -50,9 +50,13 @@ def schema_of(fields: Sequence[Field], geometry: Mapping[bytes, bytes]) -> pa.Sc
 
 def batch_of(part: Part, schema: pa.Schema) -> pa.RecordBatch:
     """Return a part as a batch of a schema that `schema_of` made."""
+    return pa.RecordBatch.from_arrays(columns_of(part), schema=schema)
+
+
+def columns_of(part: Part) -> list[pa.Array]:
+    """Return the columns of a part as `schema_of` orders them."""
     values = (part.values[f.id] for f in part.fields)
-    columns = [part.ids, part.starts, part.ends, *values, part.geometry]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return [part.ids, part.starts, part.ends, *values, part.geometry]
 
 
 def geoarrow(crs: CRS) -> dict[bytes, bytes]:

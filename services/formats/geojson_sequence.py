@@ -19,7 +19,7 @@ from pyproj import CRS
 from layers.reading.forms import Form
 from layers.reading.snapshots import Snapshot
 from layers.reading.streams import Part
-from services.formats.texts import as_json, joined, joined_lines
+from services.formats.texts import as_json, joined, joined_lines, json_pieces
 from services.negotiation import Format
 from spatial.crs import CRS84, parse_crs
 
@@ -55,11 +55,10 @@ def lines(part: Part, *, unique: bool, separator: str = "") -> bytes:
     """
     if not len(part):
         return b""
-    pieces: list[pa.Array | str] = [f'{separator}{{"type":"Feature","id":']
-    pieces += [as_json(version_ids(part) if unique else part.ids), ',"geometry":']
-    pieces += [pc.fill_null(part.geometry, "null"), ',"properties":{']
-    pieces += _properties(part)
-    pieces += [_TIME, as_json(part.starts), ",", _ends(part.ends), "]}}\n"]
+    ids = version_ids(part) if unique else part.ids
+    pieces = json_pieces(f'{separator}{{"type":"Feature","id":', ids)
+    pieces += [',"geometry":', pc.fill_null(part.geometry, "null"), ',"properties":{']
+    pieces += [*_properties(part), _TIME, as_json(part.starts), ",", _ends(part.ends), "]}}\n"]
     return joined_lines(pieces)
 
 
@@ -77,7 +76,7 @@ def _properties(part: Part) -> list[pa.Array | str]:
     members: list[pa.Array | str] = []
     plain = [f.id for f in part.fields if f.id not in part.seen]
     for n, name in enumerate(plain):
-        members += [f"{',' if n else ''}{_key(name)}", as_json(part.values[name])]
+        members += json_pieces(f"{',' if n else ''}{_key(name)}", part.values[name])
     for name, seen in part.seen.items():
         member = joined([f",{_key(name)}", as_json(part.values[name])])
         members.append(pc.if_else(pc.fill_null(seen, False), member, ""))

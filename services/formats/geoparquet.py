@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import shapely
-from numpy.typing import NDArray
 from pyproj import CRS
 
 from layers.reading.forms import Form
 from layers.reading.snapshots import Snapshot
-from services.formats.columns import batches_of
+from layers.reading.streams import Part
+from services.formats.columns import columns_of, schema_of
 from services.formats.pipes import Pipe
 from services.negotiation import Format
 from spatial.crs import parse_crs
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 # Rows of a group: what a reader who looks at boxes passes over, and what the writer holds.
-_GROUP = 65_536
+_GROUP = 32_768
 
 
 def write(snapshot: Snapshot, crs: CRS | None) -> Iterator[bytes]:
@@ -35,15 +35,14 @@ def write(snapshot: Snapshot, crs: CRS | None) -> Iterator[bytes]:
         The storage system where absent; always x, y.
     """
     target = parse_crs(snapshot.schema.crs) if crs is None else crs
-    with closing(snapshot.parts(Form.WKB, target)) as parts:
-        schema, batches = batches_of(parts, target)
-        pipe, whole = Pipe(), _Extent()
-        boxes = pa.struct([(name, pa.float64()) for name in _BOX])
-        kind = schema.append(pa.field("bbox", boxes)).remove_metadata()
+    with closing(snapshot.parts(Form.WKB, target, boxed=True)) as parts:
+        first = next(parts)
         # GeoParquet says what the geometry is; readers of Arrow's mark would find it twice.
-        kind = kind.set(kind.get_field_index("geometry"), pa.field("geometry", pa.binary()))
+        boxes = pa.field("bbox", pa.struct([(name, pa.float64()) for name in _BOX]))
+        kind = schema_of(first.fields, {}).append(boxes)
+        pipe, whole = Pipe(), _Extent()
         with pq.ParquetWriter(pipe, kind, compression="zstd", store_schema=False) as writer:
-            for group in _groups(batches, kind, whole):
+            for group in _groups(chain((first,), parts), kind, whole):
                 writer.write_table(group, row_group_size=_GROUP)
                 yield pipe.take()
             writer.add_key_value_metadata({"geo": _geo(target, snapshot, whole)})
@@ -51,43 +50,27 @@ def write(snapshot: Snapshot, crs: CRS | None) -> Iterator[bytes]:
 
 
 class _Extent:
-    """What there was so far: the box of all, and the kinds of geometries."""
+    """The box of all that there was so far; None where nothing was anywhere."""
 
     def __init__(self) -> None:
-        self.box: NDArray[np.float64] | None = None
-        self.kinds: set[str] = set()
+        self.box: list[float] | None = None
 
-    def add(self, shapes: NDArray[np.object_], boxes: NDArray[np.float64]) -> None:
+    def add(self, box: Sequence[pa.Array]) -> None:
         """Take note of some more."""
-        here = boxes[~np.isnan(boxes[:, 0])]
-        if len(here):
-            low, high = here[:, :2].min(axis=0), here[:, 2:].max(axis=0)
-            if self.box is not None:
-                low, high = np.minimum(low, self.box[:2]), np.maximum(high, self.box[2:])
-            self.box = np.concatenate((low, high))
-        for number in np.unique(shapely.get_type_id(shapes)):
-            if number >= 0:
-                self.kinds.add(_KINDS[number])
+        west, south, east, north = (pc.min_max(side) for side in box)
+        here = [west["min"], south["min"], east["max"], north["max"]]
+        found = [side.as_py() for side in here]
+        if None in found:
+            return
+        if self.box is not None:
+            found = [*map(min, found[:2], self.box[:2]), *map(max, found[2:], self.box[2:])]
+        self.box = found
 
 
-_KINDS = (
-    "Point",
-    "LineString",
-    "LinearRing",
-    "Polygon",
-    "MultiPoint",
-    "MultiLineString",
-    "MultiPolygon",
-    "GeometryCollection",
-)
-
-
-def _groups(
-    batches: Iterator[pa.RecordBatch], kind: pa.Schema, whole: _Extent
-) -> Iterator[pa.Table]:
+def _groups(parts: Iterable[Part], kind: pa.Schema, whole: _Extent) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(_with_boxes(batch, kind, whole))
+    for part in parts:
+        waiting.append(_with_box(part, kind, whole))
         if sum(map(len, waiting)) >= _GROUP:
             yield pa.Table.from_batches(waiting, kind)
             waiting = []
@@ -95,28 +78,25 @@ def _groups(
         yield pa.Table.from_batches(waiting, kind)
 
 
-def _with_boxes(batch: pa.RecordBatch, kind: pa.Schema, whole: _Extent) -> pa.RecordBatch:
-    shapes = shapely.from_wkb(batch.column("geometry").to_numpy(zero_copy_only=False))
-    boxes = shapely.bounds(shapes).reshape(-1, 4)
-    whole.add(shapes, boxes)
-    nowhere = np.isnan(boxes[:, 0])
-    sides = [pa.array(np.ascontiguousarray(side)) for side in boxes.T]
-    mask = pa.array(nowhere) if nowhere.any() else None
-    column = pa.StructArray.from_arrays(sides, names=list(_BOX), mask=mask)
-    return pa.RecordBatch.from_arrays([*batch.columns, column], schema=kind)
+def _with_box(part: Part, kind: pa.Schema, whole: _Extent) -> pa.RecordBatch:
+    whole.add(part.box)
+    box = pa.StructArray.from_arrays(part.box, names=list(_BOX), mask=part.box[0].is_null())
+    return pa.RecordBatch.from_arrays([*columns_of(part), box], schema=kind)
 
 
 def _geo(crs: CRS, snapshot: Snapshot, whole: _Extent) -> str:
-    deep = " Z" if snapshot.schema.geometry.endswith("Z") else ""
+    # A layer has one kind of geometry; of none there is nothing to say.
+    kind = snapshot.schema.geometry
+    kinds = [f"{kind[:-1]} Z" if kind.endswith("Z") else kind]
     column: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": sorted(f"{kind}{deep}" for kind in whole.kinds),
+        "geometry_types": [] if whole.box is None else kinds,
         "crs": crs.to_json_dict(),
         "edges": "planar",
         "covering": {"bbox": {name: ["bbox", name] for name in _BOX}},
     }
     if whole.box is not None:
-        column["bbox"] = whole.box.tolist()
+        column["bbox"] = whole.box
     document = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     return orjson.dumps(document).decode()
 

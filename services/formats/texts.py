@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from layers.rows.binary_copy import join
 from spatial.periods import format_instant
@@ -14,6 +17,7 @@ from spatial.periods import format_instant
 # Which characters a JSON text can't hold as they are, and which a CSV field can't without quotes.
 _NOT_IN_JSON = r'["\\\x00-\x1f]'
 _NOT_IN_CSV = r'[",\r\n]|^\s|\s$|^$'
+_MAY_NOT_BE_IN_JSON = np.isin(np.arange(256), [*range(32), *b'"\\'])
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA = r"^[=+\-@\t\r]"
 
@@ -34,6 +38,18 @@ def as_json(column: pa.Array) -> pa.Array:
     else:
         texts = as_plain(column)
     return pc.fill_null(texts, "null")
+
+
+def json_pieces(before: str, column: pa.Array) -> list[pa.Array | str]:
+    """Return what is joined to write a column as JSON, after something else.
+
+    >>> json_pieces("n:", pa.array(["a"]))[0], len(json_pieces("n:", pa.array([None, "a"])))
+    ('n:"', 2)
+    """
+    plain = pa.types.is_string(column.type) and not column.null_count
+    if plain and not _may_have(column, _MAY_NOT_BE_IN_JSON):
+        return [f'{before}"', column, '"']
+    return [before, as_json(column)]
 
 
 def as_csv(column: pa.Array, *, guarded: bool = False) -> pa.Array:
@@ -83,9 +99,14 @@ def as_plain(column: pa.Array) -> pa.Array:
 def joined_lines(pieces: Sequence[pa.Array | str]) -> bytes:
     """Return all rows in one piece, each put together of its columns' texts."""
     kind = pa.binary()
-    ends, data = join(
-        [pa.scalar(p.encode(), kind) if isinstance(p, str) else p.cast(kind) for p in pieces]
-    )
+    # Texts that stand side by side are one: what is joined costs by the piece.
+    parts: list[pa.Array | pa.Scalar] = []
+    for text, group in groupby(pieces, key=lambda p: isinstance(p, str)):
+        if text:
+            parts.append(pa.scalar("".join(map(str, group)).encode(), kind))
+        else:
+            parts += [array.cast(kind) for array in group if not isinstance(array, str)]
+    ends, data = join(parts)
     return bytes(data[int(ends[0]) : int(ends[-1])])
 
 
@@ -102,8 +123,19 @@ def _joined(*pieces: pa.Array | str) -> pa.Array:
 def _quoted(column: pa.Array, special: str, escape: Callable[[str], str]) -> pa.Array:
     """Texts within quotes; the few with special characters go through Python."""
     quoted = _joined('"', column, '"')
+    if not _may_have(column, _MAY_NOT_BE_IN_JSON):
+        return quoted
     found = pc.fill_null(pc.match_substring_regex(column, special), False)
     if not pc.any(found).as_py():
         return quoted
     escaped = [escape(text) for text in column.filter(found).to_pylist()]
     return pc.replace_with_mask(quoted, found, pa.array(escaped, pa.string()))
+
+
+def _may_have(column: pa.Array, special: NDArray[np.bool_]) -> bool:
+    """Whether any of some bytes is among a column's: to look at all of them at once is nothing."""
+    _, offsets, data = column.buffers()
+    if data is None:
+        return False
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return bool(special[np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]].any())

@@ -101,7 +101,9 @@ def check_values(found: pd.DataFrame, stored: pd.DataFrame) -> None:
         elif pd.api.types.is_numeric_dtype(b.dtype):
             assert np.array_equal(a[here].astype(float), b[here].astype(float)), name
         else:
-            assert list(a[here].map(str)) == list(b[here].map(str)), name
+            # FlatGeobuf has no days, only instants.
+            texts = a[here].map(lambda value: str(value).removesuffix(" 00:00:00"))
+            assert list(texts) == list(b[here].map(str)), name
 
 
 def pipes_schema() -> Schema:
