@@ -63,6 +63,11 @@ def test_it_asks_for_a_rectangle(qgis: Qgis, wells_server: Server) -> None:
         ("\"street\" = 'O''Brien''s Lane' AND \"rings\" < 6", ["W00002", "W00005"]),
         ('"dug" < make_date(1990, 1, 3)', ["W00000", "W00001"]),
         ('"street" IS NULL', []),
+        # Left to the server by no release here: they know the class by a name of the drafts.
+        (
+            "intersects_bbox($geometry, geom_from_wkt('LINESTRING(118.19 39.59,118.2011 39.6)'))",
+            ["W00000", "W00001"],
+        ),
     ],
 )
 def test_it_filters(qgis: Qgis, wells_server: Server, expression: str, expected: list[str]) -> None:
@@ -80,10 +85,6 @@ def test_it_filters(qgis: Qgis, wells_server: Server, expression: str, expected:
         ("\"dug\" < '1990-01-03'", ("DATE",)),
         ("\"measured\" >= '2024-05-01T09:00:00Z'", ("TIMESTAMP",)),
         ("\"street\" ILIKE 'o''brien%'", ("CASEI",)),
-        (
-            "intersects_bbox($geometry, geom_from_wkt('LINESTRING(118.2 39.6,118.201 39.601)'))",
-            ("BBOX",),
-        ),
     ],
 )
 def test_filters_are_the_servers_to_find(
