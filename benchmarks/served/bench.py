@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+from psycopg.sql import SQL
+
 from served import floor
 from served.clocks import Meter
 from served.places import Place
@@ -45,10 +48,11 @@ class Bench:
             The only server that is asked; all where empty.
         """
         row = Row(question.title, {}, bar=bar)
+        matching = self._count(question)
         for name, server in self.servers.items():
             if wanted in ("", name):
                 try:
-                    visit = prepare(server, question, self.samples)
+                    visit = prepare(server, question, self.samples, matching)
                 except Unanswered as why:
                     row.refused[name] = str(why)
                     continue
@@ -61,6 +65,11 @@ class Bench:
             )
             row.asks[hand] = least.ask
         return row
+
+    def _count(self, question: Question) -> int:
+        with psycopg.connect(self.dsn) as connection:
+            (found,) = connection.execute(SQL(floor.count(question))).fetchone() or (0,)
+        return int(found)
 
     def measure(self, rows: Sequence[Row]) -> None:
         """Let all of them answer in turns."""
