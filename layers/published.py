@@ -93,6 +93,12 @@ class PublishedLayer(Reading):
         restricted = self.reader.may_see_restricted(self.record)
         return self.presents.since(self, self.clock(), restricted=restricted)
 
+    @property
+    def knows_present(self) -> bool:
+        """Whether `present` asks nothing of the database."""
+        restricted = self.reader.may_see_restricted(self.record)
+        return self.presents.find(self, self.clock(), restricted=restricted) is not None
+
     def known_count(self, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where that is known without counting."""
         if self.record.schema.kind is not Kind.STATE or not self.reader.sight(self.record).whole:

@@ -27,6 +27,7 @@ from layers.commits import Change, Committed, Statement
 from layers.database import Database, connect, reachable
 from layers.edits import Revert
 from layers.errors import Forbidden, UnknownLayer
+from layers.following import Follower
 from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
@@ -62,7 +63,7 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
     database = connect(dsn)
     with reachable(dsn), database.own() as connection:
         migrate(connection)
-    return Store(database, clock)
+    return Store(database, clock, _follower=Follower(database.quick.dsn))
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,11 @@ class Store:
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
     _presents: Presents = field(default_factory=Presents, repr=False)
+    _follower: Follower = field(default_factory=lambda: Follower(""), repr=False)
 
     def close(self) -> None:
         """Give the database's connections back."""
+        self._follower.stop()
         self.database.close()
 
     def with_clock(self, clock: Clock) -> Store:
@@ -113,9 +116,25 @@ class Store:
             Where there is none for this reader.
         """
         reader = reader or Reader.anonymous()
+        known = self.known_layer(layer_id, reader)
+        if known is not None:
+            return known
+        generation = self._follower.generation
         with self.database.read() as connection:
             record = catalog.read_layer(connection, layer_id, reader)
+        self._follower.keep(record, generation)
         return self._published(record, reader)
+
+    def known_layer(self, layer_id: str, reader: Reader) -> PublishedLayer | None:
+        """Return a layer without asking the database; None where that must be asked."""
+        record = self._follower.find(layer_id)
+        if record is None or not reader.sees(record):
+            return None
+        return self._published(record, reader)
+
+    def follow(self) -> None:
+        """Keep what is known of layers until it changes, for as long as the store is open."""
+        self._follower.start()
 
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
         own = (self.clock, self._extents, self._tallies, self._presents)
@@ -209,6 +228,7 @@ class Store:
                 raise Forbidden(f"{writer.name} does not review {layer_id}")
             catalog.set_belongings(connection, layer_id, {"pending": False})
             audit.append(connection, audit.by_writer(writer, "approve", layer=layer_id))
+        self._follower.forget()
 
     def erase(self, layer_id: str, feature_id: str, writer: Writer, reason: str) -> Erasure:
         """Remove one feature's restricted fields from all history; the log says so.
@@ -269,7 +289,12 @@ class Store:
             With a remedy; nothing was written then.
         """
         statement = Statement(writer, message, document, provenance)
-        return commits.commit(self.database, self.clock, edits, statement, dry_run=dry_run, say=say)
+        own = (self.database, self.clock, edits, statement)
+        try:
+            return commits.commit(*own, dry_run=dry_run, say=say)
+        finally:
+            # Also where it is not known whether it was written.
+            self._follower.forget()
 
     def revert(
         self,

@@ -251,6 +251,7 @@ def _run_server(store: Store, options: Options) -> None:
     from services.app import create_app
 
     refuse_open_door(options.host, [key.id for key in store.register.demo_keys()])
+    store.follow()
     app = create_app(store, settings_of(options))
     config = uvicorn.Config(
         app, host=options.host, port=options.port, log_level="warning", server_header=False

@@ -51,14 +51,19 @@ class Presents:
             Whether what restricted fields say counts, too.
         """
         key = (layer.record.id, layer.record.head, restricted)
-        found = self._known.get(key)
-        if found is None or not found.holds(now):
+        found = self.find(layer, now, restricted=restricted)
+        if found is None:
             with layer.database.read(restricted=restricted) as connection:
                 found = read_present(connection, layer.record, now, restricted=restricted)
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[key] = found
         return found.since
+
+    def find(self, layer: Reading, now: datetime, *, restricted: bool) -> Present | None:
+        """Return the present of a layer, None where that must be asked for."""
+        found = self._known.get((layer.record.id, layer.record.head, restricted))
+        return None if found is None or not found.holds(now) else found
 
 
 def read_present(

@@ -77,6 +77,10 @@ class Admitted:
         """
         return self._store.layer(layer_id, self.reader)
 
+    def known_layer(self, layer_id: str) -> PublishedLayer | None:
+        """Return a layer that the caller sees, if that is known without asking the database."""
+        return self._store.known_layer(layer_id, self.reader)
+
     def log(self, **wanted: Any) -> list[Revision]:
         """Return what commits did, as the caller may know it; see `Store.log`."""
         return self._store.log(self.reader, **wanted)
@@ -114,6 +118,12 @@ class Admitted:
         self.layer(layer_id)
         self._store.approve(layer_id, self.caller.writer(self.origin))
 
+    def notes(self, layer: PublishedLayer) -> bool:
+        """Return whether the audit notes who reads a layer: it is not everybody's."""
+        record = layer.record
+        everybodys = record.visibility is Visibility.PUBLIC and not record.pending
+        return not everybodys or self.reader.may_see_restricted(record)
+
     def note(self, layer: PublishedLayer, what: str) -> None:
         """Note in the audit that a layer is read which is not everybody's, before it is answered.
 
@@ -123,8 +133,7 @@ class Admitted:
             Such as ``items``, ``tile``.
         """
         record = layer.record
-        everybodys = record.visibility is Visibility.PUBLIC and not record.pending
-        if everybodys and not self.reader.may_see_restricted(record):
+        if not self.notes(layer):
             return
         self._store.watch.note_read(
             self._store.database, self.caller.id, self.origin, record.id, what, self.request

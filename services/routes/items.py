@@ -139,7 +139,27 @@ async def items(request: Request) -> Response:
     if chosen.write is not None:
         asked = await run_in_threadpool(_ask, request, "export")
         return await _export(request, asked, chosen)
+    unchanged = _unchanged(request, chosen)
+    if unchanged is not None:
+        return unchanged
     return await run_in_threadpool(_answer, request, chosen)
+
+
+def _unchanged(request: Request, chosen: Format) -> Response | None:
+    """Answer 304 where all that it takes is at hand: nothing is asked, nothing waits."""
+    admitted: Admitted = request.state.admitted
+    if "if-none-match" not in request.headers:
+        return None
+    layer = admitted.known_layer(request.path_params["collectionId"])
+    if layer is None or not layer.knows_present or admitted.notes(layer):
+        return None
+    if any(name in request.query_params for name in ("recorded", "commit")):
+        return None
+    asked = read_query(request, layer)
+    known = _validator(request, asked, chosen)
+    if known is None or not has_etag(request, known):
+        return None
+    return not_modified(request, known, _headers(asked), pinned=asked.pinned)
 
 
 def _answer(request: Request, chosen: Format) -> Response:
