@@ -216,6 +216,7 @@ STANDARDS = (
             "transactions": (f"{_TRANSACTIONS}test_several_layers_change_in_one_commit",),
             "async-transactions": (),
             "atomic-semantics": (f"{_TRANSACTIONS}test_all_or_nothing",),
+            "atomic-transactions": (f"{_TRANSACTIONS}test_all_or_nothing",),
             "batch-semantics": (),
             "json-transactions": (),
             "features": (f"{_TRANSACTIONS}test_what_is_wrong_is_said_with_its_place",),

@@ -180,7 +180,7 @@ def answer_json(
     etag: str | None = None,
 ) -> Response:
     """Return a document as JSON with its validator."""
-    body = orjson.dumps(document)
+    body = as_json(document)
     return answer_bytes(request, body, media_type, headers, pinned=pinned, stable=stable, etag=etag)
 
 
