@@ -22,7 +22,7 @@ KNOWN = {f"{s.base}{name}": tests for s in STANDARDS for name, tests in s.classe
 @cache
 def collected(file: str) -> frozenset[str]:
     """The tests of a file that pytest collects: those that stand at its top."""
-    assert re.fullmatch(r"([a-z_]+/)*test_[a-z_]+\.py", file), file
+    assert re.fullmatch(r"([a-z_]+/)*test_[a-z0-9_]+\.py", file), file
     tree = ast.parse((TESTS / file).read_text("utf-8"))
     return frozenset(
         node.name
