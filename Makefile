@@ -11,7 +11,7 @@ tests := tests $(packages)
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long check audit format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long cql2 check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,9 @@ test: setup-test  ## every test this machine can run; STRICT=1 fails where one c
 
 test-long: setup-test  ## the tests again, with many more random examples
 	@HYPOTHESIS_PROFILE=long exec $(pytest) $(tests)
+
+cql2: setup-test  ## the OGC's abstract test suite of CQL2, over HTTP in text and JSON
+	@STRICT=1 exec $(bin)/python -m pytest tests/interop/test_cql2.py
 
 check:  ## lint, format, types, floors, security and doctests
 	@sh deploy/python.sh test
