@@ -15,7 +15,7 @@ at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long interop qgis cite fuzz-api ogc-schemas \
+.PHONY: help setup setup-test demo serve test test-long interop qgis cite cql2 fuzz-api ogc-schemas \
     peers bench-features check audit format web lock bundle test-bare clean
 
 help:  ## this list
@@ -62,6 +62,9 @@ interop: setup-test  ## only what others' clients say of us: GDAL, OWSLib, OpenL
 qgis: setup-test  ## QGIS of Debian 12 and 13 as clients; installs both first (3 GB; the second as root)
 	@sh deploy/qgis.sh
 	@QGIS=1 exec $(pytest) tests/qgis
+
+cql2: setup-test  ## the OGC's abstract test suite of CQL2, over HTTP in text and JSON
+	@STRICT=1 exec $(bin)/python -m pytest tests/interop/test_cql2.py
 
 check:  ## lint, format, types, floors, security and doctests
 	@sh deploy/python.sh test

@@ -149,7 +149,7 @@ def test_the_deepest_there_may_be_reaches_the_database(store: Store, op: str, le
         deepest = {"op": "not", "args": [deepest]}
     asked = read_filter(json.dumps(deepest), JSON)
     assert layer(store, "t").at().where(filter=asked).count() == 1
-    for _ in range(2 + 28 - levels):
+    for _ in range(34 - levels):
         node = {"op": op, "args": [node, *more]}
     assert re.search("deep|steps", told(json.dumps({"op": "isNull", "args": [node]}), JSON))
 
