@@ -8,7 +8,7 @@ what OpenAPI 3.0 writes in its own way (`nullable`) is turned into JSON Schema.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -166,24 +166,11 @@ KINDS = (
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Standards:
     """The schemas of the standards, by their paths."""
 
-    folder: Path
-    registry: Registry[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.registry = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
-
-    def _retrieve(self, uri: str) -> Resource[Any]:
-        uri = uri.replace("http://schemas.opengis.net", "https://schemas.opengis.net")
-        for published, path in PUBLISHED.items():
-            uri = uri.replace(published, HERE + path)
-        assert uri.startswith(HERE), f"a schema names {uri}, which is not there"
-        text = (self.folder / uri.removeprefix(HERE)).read_bytes()
-        read = orjson.loads(text) if uri.endswith(".json") else yaml.safe_load(text)
-        return DRAFT202012.create_resource(_as_2020_12(read, uri))
+    registry: Registry[Any]
 
     def faults(self, schema: str, document: Any) -> Iterator[str]:
         """Yield what the schema at a path finds wrong with a document."""
@@ -202,19 +189,33 @@ def said(error: ValidationError) -> str:
     return f"{error.json_path}: {error.message[:300]}"
 
 
+def _read(file: Path) -> tuple[str, Resource[Any]]:
+    uri = HERE + file.relative_to(FOLDER).as_posix()
+    text = file.read_bytes()
+    read = orjson.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    return uri, DRAFT202012.create_resource(_as_2020_12(read, uri))
+
+
 def _as_2020_12(schema: Any, uri: str) -> Any:
-    """OpenAPI 3.0's way of null; YAML's null for the word; references made absolute."""
+    """OpenAPI 3.0's way of null; YAML's null for the word; references to where the schemas are."""
     if isinstance(schema, list):
         return [_as_2020_12(s, uri) for s in schema]
     if not isinstance(schema, dict):
         return schema
     made = {k: _as_2020_12(v, uri) for k, v in schema.items() if k not in ("$id", "$schema")}
     if isinstance(made.get("$ref"), str):
-        made["$ref"] = urljoin(uri, made["$ref"])
+        made["$ref"] = _where(urljoin(uri, made["$ref"]))
     if "type" in made and not isinstance(made["type"], dict):
         types = made["type"] if isinstance(made["type"], list) else [made["type"]]
         made["type"] = ["null" if t is None else t for t in types]
     return {"anyOf": [{"type": "null"}, made]} if made.get("nullable") is True else made
+
+
+def _where(uri: str) -> str:
+    uri = uri.replace("http://schemas.opengis.net", "https://schemas.opengis.net")
+    for published, path in PUBLISHED.items():
+        uri = uri.replace(published, HERE + path)
+    return uri
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +223,8 @@ def standards() -> Standards:
     """The schemas, where they were fetched."""
     if not FOLDER.is_dir():
         pytest.skip("the OGC's schemas are not there: sh deploy/ogc-schemas.sh fetches them")
-    return Standards(FOLDER)
+    files = [f for f in FOLDER.rglob("*") if f.suffix in (".json", ".yaml") and "min" not in f.name]
+    return Standards(Registry().with_resources(_read(file) for file in files))
 
 
 @pytest.fixture(scope="module")
