@@ -28,7 +28,7 @@ from layers.reading.histograms import (
     select_cells,
     select_first,
 )
-from layers.reading.lifelines import Lifeline, lifeline_of, select_periods
+from layers.reading.lifelines import Lifeline, lifeline_of
 from layers.reading.presents import Presents
 from layers.reading.snapshots import Reading, Snapshot
 from layers.reading.tallies import Tallies, as_seen
@@ -130,7 +130,8 @@ class PublishedLayer(Reading):
 
     def lifeline(self, feature_id: str, *, revision: int | None = None) -> Lifeline:
         """Return the periods of a feature's versions, as known at a revision."""
-        return lifeline_of(self.versions(feature_id, revision=revision).fetch(select_periods))
+        found = self.versions(feature_id, revision=revision).periods()
+        return lifeline_of(found.named())
 
     def change_dates(
         self,

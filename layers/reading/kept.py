@@ -8,13 +8,12 @@ the query.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pyproj import CRS
 
 from layers import tables
 from layers.model import Layer
@@ -23,9 +22,26 @@ from layers.reading import inputs
 from layers.reading.boxes import storage_box
 from layers.reading.features import Query
 from layers.reading.moments import Moment
+from spatial.periods import Interval
 
 _MOST = 1000
 HEAD = "_head"
+
+
+class Plain:
+    """One row with names, looked at as SQLAlchemy's rows are."""
+
+    __slots__ = ("_mapping",)
+
+    def __init__(self, columns: Sequence[str], row: Sequence[Any]) -> None:
+        self._mapping = dict(zip(columns, row, strict=False))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the value of a column."""
+        try:
+            return self._mapping[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,11 @@ class Rows:
     def at(self, name: str) -> int:
         """Return the place of a column."""
         return self.columns.index(name)
+
+    def named(self) -> Iterator[Plain]:
+        """Yield the rows with names."""
+        for row in self.rows:
+            yield Plain(self.columns, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +97,28 @@ class Statements:
         return kept
 
 
-def form_of(
-    layer: Layer, sight: Sight, moment: Moment, query: Query, crs: CRS, place: CRS | None
-) -> Any:
-    """Return all that a statement depends on but its inputs; None where it is not kept.
+def form_of(layer: Layer, sight: Sight, moment: Moment, query: Query) -> Any:
+    """Return all that a features select depends on but its inputs; None where it is not kept.
 
     Parameters
     ----------
     layer : Layer
         With the schema that it had at the revision, and its newest revision as it is.
     """
-    if not _is_plain(query) or not isinstance(moment.when, datetime) or _is_timed(sight):
+    if isinstance(moment.when, Interval) or not _is_plain(query) or _is_timed(sight):
         return None
     if sight.restricted(layer.schema) and query.restricted:
         return None
-    box = None
-    if query.bbox is not None:
-        box = storage_box(layer, query.bbox, query.bbox_crs)
-        if box is None:
-            return None
-    recorded = layer.recorded_at
-    present = moment.revision == layer.head and recorded is not None and moment.when >= recorded
+    boxed = query.bbox is not None
+    if query.bbox is not None and storage_box(layer, query.bbox, query.bbox_crs) is None:
+        return None
     return (
         layer.id,
         Known(layer.schema),
         sight,
-        present,
-        box is not None and query.placeless,
-        box is not None,
+        _time_of(layer, moment),
+        boxed and query.placeless,
+        boxed,
         query.ids is not None,
         query.limit is not None,
         query.offset > 0,
@@ -113,9 +128,18 @@ def form_of(
         query.only,
         query.geometry,
         query.restricted,
-        crs.srs,
-        None if place is None else place.srs,
+        query.marked,
     )
+
+
+def _time_of(layer: Layer, moment: Moment) -> str:
+    """Which tables are read for which time."""
+    if moment.when is None:
+        return "always"
+    assert isinstance(moment.when, datetime)  # noqa: S101 - else it is not kept
+    recorded = layer.recorded_at
+    newest = moment.revision == layer.head and recorded is not None
+    return "now" if newest and recorded is not None and moment.when >= recorded else "then"
 
 
 def values_of(layer: Layer, moment: Moment, query: Query) -> dict[str, Any]:
@@ -142,7 +166,7 @@ def with_head(select: sa.Select[Any], layer: Layer) -> sa.Select[Any]:
 
 
 def _is_plain(query: Query) -> bool:
-    others = (query.equal, query.where, query.filter, query.q, query.touched, query.marked)
+    others = (query.equal, query.where, query.filter, query.q, query.touched)
     one = query.ids is None or (isinstance(query.ids, list | tuple) and len(query.ids) == 1)
     return one and not any(others)
 

@@ -59,7 +59,7 @@ def select_periods(features: sa.Select[Any], layer: Layer) -> sa.Select[Any]:
     return ordered.order_by(c._valid_from)
 
 
-def lifeline_of(rows: Iterable[sa.Row[Any]]) -> Lifeline:
+def lifeline_of(rows: Iterable[Any]) -> Lifeline:
     """Return a lifeline of the rows of `select_periods`, or of versions as they were read."""
     return Lifeline(tuple(sorted(((r._valid_from, r._valid_to) for r in rows), key=_start)))
 

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import Layer
+from layers.reading.inputs import REVISION, given
 from layers.reading.moments import Moment
 from layers.reading.sights import Shown
 from layers.tables import INSTANT, commit, revision, tables_of
@@ -49,13 +50,13 @@ def _numbers(
     families = [tables.open]
     if tables.restricted is not None and what.restricted:
         families.append(tables.restricted)
+    known = given(REVISION, moment.revision, sa.Integer)
     for table in (t for family in families for t in (family.live, family.history)):
         c = table.c
         touched = (
-            sa.case((number <= moment.revision, number))
-            for number in (c._rev_from, c._rev_closed, c._rev_to)
+            sa.case((number <= known, number)) for number in (c._rev_from, c._rev_closed, c._rev_to)
         )
-        goes_on = sa.or_(c._valid_to > r._valid_from, c._rev_closed > moment.revision)
+        goes_on = sa.or_(c._valid_to > r._valid_from, c._rev_closed > known)
         there = (c._fid == r._fid, c._valid_from < r._valid_to, goes_on)
         query = sa.select(sa.func.max(sa.func.greatest(*touched))).where(*there)
         yield query.correlate(rows).scalar_subquery()

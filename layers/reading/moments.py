@@ -107,10 +107,10 @@ def _at_instant(
 
 
 def _known(table: sa.Table, revision: int) -> list[sa.ColumnElement[bool]]:
-    c = table.c
+    c, known = table.c, given(REVISION, revision, sa.Integer)
     if table.schema == "live":
-        return [c._rev_from <= revision]
-    return [c._rev_from <= revision, c._rev_to > revision]
+        return [c._rev_from <= known]
+    return [c._rev_from <= known, c._rev_to > known]
 
 
 def _end_then(table: sa.Table, revision: int) -> sa.ColumnElement[datetime]:

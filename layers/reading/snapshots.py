@@ -26,6 +26,7 @@ from layers.reading.features import Moment, Query, order_of, select_features, sh
 from layers.reading.forms import Form
 from layers.reading.frames import as_frame, as_table
 from layers.reading.kept import Rows, Statements, form_of, values_of, with_head
+from layers.reading.lifelines import select_periods
 from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
@@ -131,26 +132,37 @@ class Snapshot:
             rows = connection.execute(self._written(record, crs, place)).all()
             return list(reversed(rows)) if self.query.backwards else list(rows)
 
-    def page(self, crs: CRS = LONLAT) -> Rows:
+    def page(self, crs: CRS = LONLAT, place: CRS | None = None) -> Rows:
         """Return what `rows` returns as plain tuples, and sooner where that can be."""
-        found = self._quick_page(crs)
-        if found is None:
-            with self._reading() as (connection, record):
-                result = connection.execute(self._written(record, crs, None))
-                found = Rows(tuple(result.keys()), list(result))
+        found = self._asked(
+            ("geojson", crs.srs, None if place is None else place.srs),
+            lambda record: self._written(record, crs, place),
+        )
         return Rows(found.columns, found.rows[::-1]) if self.query.backwards else found
 
-    def _quick_page(self, crs: CRS) -> Rows | None:
-        """The page by a kept statement; None where there is none, or it can't be trusted."""
+    def periods(self) -> Rows:
+        """Return the periods of its versions alone, in order."""
+        return self._asked("periods", lambda record: select_periods(self.select(record), record))
+
+    def _asked(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows:
+        """Return the rows of a select that is built around its features; of a kept one, if any."""
+        found = self._asked_quickly(name, build)
+        if found is None:
+            with self._reading() as (connection, record):
+                result = connection.execute(build(record))
+                found = Rows(tuple(result.keys()), list(result))
+        return found
+
+    def _asked_quickly(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows | None:
+        """The same by a kept statement; None where there is none, or it can't be trusted."""
         record = self.layer.record.as_of(self.moment.revision)
-        sight = self.layer.reader.sight(record)
-        form = form_of(record, sight, self.moment, self.query, crs, None)
+        form = form_of(record, self.layer.reader.sight(record), self.moment, self.query)
         if form is None:
             return None
-        kept = _STATEMENTS.find(form)
+        kept = _STATEMENTS.find((name, form))
         if kept is None:
-            select = with_head(self._written(self.layer.record, crs, None), record)
-            kept = _STATEMENTS.keep(form, select, self.layer.database.reading.dialect)
+            select, dialect = build(self.layer.record), self.layer.database.reading.dialect
+            kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
         values = values_of(record, self.moment, self.query)
         rows = self.layer.database.ask(kept.text, kept.parameters(values))
         # Where a commit came in between, what is known of the layer is of before it.
