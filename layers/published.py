@@ -101,7 +101,7 @@ class PublishedLayer(Reading):
 
     def known_count(self, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where that is known without counting."""
-        if self.record.schema.kind is not Kind.STATE or not self.reader.sight(self.record).whole:
+        if not self.reader.sight(self.record).whole:
             return None
         with self.reading() as (connection, record):
             found = catalog.read_revision(connection, record, moment.revision)
