@@ -111,7 +111,7 @@ class Snapshot:
         with self._reading() as (connection, record):
             select = self.select(record)
             rows = as_geojson(select, record)
-            place = written_as(Form.GEOJSON, rows.froms[0].c._geom, record, crs)
+            place = written_as(Form.GEOJSON, rows.get_final_froms()[0].c._geom, record, crs)
             return list(connection.execute(rows.add_columns(place.label("_place"))))
 
     def scalar(self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]) -> Any:
