@@ -42,6 +42,7 @@ from services.routes import (
     counts,
     editing,
     feature,
+    functions,
     items,
     lineage,
     login,
@@ -89,7 +90,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     past = (versions, lineage, changes, change_dates, counts)
-    described = (assembly, collections, schemas)
+    described = (assembly, collections, schemas, functions)
     people = (login, account, administration)
     nouns = (*described, *past, items, feature, editing, transactions, tiles, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
