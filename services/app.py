@@ -89,10 +89,13 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    past = (versions, lineage, changes, change_dates, counts)
+    # What is asked most is looked for first; a feature's id may have slashes, so what stands below
+    # one comes before it.
+    reading = (items, versions, lineage, feature, tiles)
+    others = (changes, change_dates, counts, editing, transactions)
     described = (assembly, collections, schemas, functions)
     people = (login, account, administration)
-    nouns = (*described, *past, items, feature, editing, transactions, tiles, *people)
+    nouns = (*reading, *others, *described, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

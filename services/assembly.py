@@ -37,14 +37,17 @@ _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 def mount(app: FastAPI, doors: Iterable[Door]) -> None:
     """Add the doors' routes to the application, and remember what they say of themselves."""
     app.state.doors = tuple(doors)
-    for door in app.state.doors:
-        # Servers decode %2F before the router sees it: the id of a feature may have slashes.
-        path = door.path.replace("{featureId}", "{featureId:path}")
-        app.router.routes.append(
-            Route(
-                path, ruled(door.rule)(door.handler), methods=[door.method], include_in_schema=False
-            )
+    # Before the control routes: what is looked for first is found soonest.
+    app.router.routes[:0] = [
+        Route(
+            # Servers decode %2F before the router sees it: the id of a feature may have slashes.
+            door.path.replace("{featureId}", "{featureId:path}"),
+            ruled(door.rule)(door.handler),
+            methods=[door.method],
+            include_in_schema=False,
         )
+        for door in app.state.doors
+    ]
 
 
 async def landing(request: Request) -> Response:

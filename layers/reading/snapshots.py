@@ -100,7 +100,8 @@ class Snapshot:
     @property
     def sortables(self) -> tuple[Field, ...]:
         """The fields that its rows can be ordered by."""
-        return tuple(f for f in self.shown.fields if f in self.schema.sortables)
+        sortable = {f.id for f in self.schema.sortables}
+        return tuple(f for f in self.shown.fields if f.id in sortable)
 
     @cached_property
     def order(self) -> Order:
