@@ -158,7 +158,7 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
         )
         yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
     # Every format that a route says it has, so that a new one is looked into as well.
-    formats = {f for p in every if p["name"] == "f" for f in p["schema"]["enum"]}
+    formats = {f for p in every if p["name"] == "f" for f in p["schema"].get("enum", [])}
     yield from (f"?f={name}" for name in sorted(formats - {"json", *QUERIES["f"]}))
     for first, value, second in TOGETHER:
         if first in names and second in names:
