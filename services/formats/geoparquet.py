@@ -43,6 +43,8 @@ def write(snapshot: Snapshot, crs: CRS | None) -> Iterator[bytes]:
         kind = schema_of(first.fields, {}).append(boxes)
         pipe, whole = Pipe(), _Extent()
         with pq.ParquetWriter(pipe, kind, **_options(kind)) as writer:
+            # Four letters, but whoever waits knows that it has begun.
+            yield pipe.take()
             for group in _groups(chain((first,), parts), kind, whole):
                 writer.write_table(group, row_group_size=_GROUP)
                 yield pipe.take()

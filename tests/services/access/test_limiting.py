@@ -14,12 +14,12 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from services.access.admission import Identifying
 from services.access.limiting import Limiting, address_of
 from services.access.queues import FairQueue
 from services.access.rates import Rates
@@ -76,7 +76,7 @@ class Slow:
                 Route("/health", lambda request: PlainTextResponse("well")),
             ],
             middleware=[
-                Middleware(Identifying),
+                Middleware(BaseHTTPMiddleware, dispatch=identify),
                 Middleware(Limiting, queue=self.queue, rates=self.rates),
             ],
         )
