@@ -24,7 +24,6 @@ from typing import Any
 
 import orjson
 import pytest
-import shapely
 import uvicorn
 from pyproj import CRS, Transformer
 
@@ -166,13 +165,14 @@ def test_boxes_in_the_order_of_the_authority(server: str, layer: str) -> None:
     there = f"{server}collections/{layer}"
     about = _json(there)
     west, south, east, north = about["extent"]["spatial"]["bbox"][0]
-    inner = shapely.box(west, south, east, north).buffer((south - north) / 4, join_style="mitre")
-    asked = _ids(f"{there}/items?limit=10000", inner.bounds)
-    assert asked
+    # The south-western quarter: pipes lie in two towns, one in this and one in the opposite.
+    quarter = (west - 1e-4, south - 1e-4, (west + east) / 2, (south + north) / 2)
+    asked = _ids(f"{there}/items?limit=10000", quarter)
+    assert len(asked) > 10
     for uri in about["crs"]:
         crs = CRS.from_user_input(uri.replace(EPSG, "EPSG:").replace(CRS84, "OGC:CRS84"))
         made = Transformer.from_crs("OGC:CRS84", crs)
-        box = made.transform_bounds(*inner.bounds, densify_pts=0)
+        box = made.transform_bounds(*quarter, densify_pts=0)
         assert _ids(f"{there}/items?limit=10000&bbox-crs={uri}", box) == asked, uri
 
 
