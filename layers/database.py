@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -77,11 +77,12 @@ class Database:
     owning: Engine
     quick: Quick
 
-    def ask(self, text: str, parameters: Mapping[str, Any]) -> list[Any]:
+    def ask(self, text: str, parameters: Sequence[Any]) -> list[Any]:
         """Return the rows of one statement on open fields, in a transaction of its own.
 
-        It goes to the driver as it is, over a connection that is kept for nothing else, where it is
-        prepared: what `read` does around a statement takes longer than most of them.
+        It goes to the driver as it is, with ``$1``, ``$2`` for its parameters, over a connection
+        that is kept for nothing else, where it is prepared: what `read` does around a statement
+        takes longer than most of them.
 
         Raises
         ------
@@ -253,7 +254,7 @@ class Quick:
     options: str
     _idle: deque[psycopg.Connection[Any]] = field(default_factory=deque, repr=False)
 
-    def execute(self, text: str, parameters: Mapping[str, Any]) -> list[Any]:
+    def execute(self, text: str, parameters: Sequence[Any]) -> list[Any]:
         """Return the rows of a statement.
 
         Raises
@@ -279,10 +280,12 @@ class Quick:
             self._idle.pop().close()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.dsn, autocommit=True, options=self.options)
+        return psycopg.connect(
+            self.dsn, autocommit=True, options=self.options, cursor_factory=psycopg.RawCursor
+        )
 
     def _execute(
-        self, connection: psycopg.Connection[Any], text: str, parameters: Mapping[str, Any]
+        self, connection: psycopg.Connection[Any], text: str, parameters: Sequence[Any]
     ) -> list[Any]:
         try:
             with connection.cursor(binary=True) as cursor:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -122,7 +123,8 @@ class Field:
 _SORTABLE_ROLES = (Role.KEY, Role.LABEL, Role.CODE, Role.EVENT_START)
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: what is worked out of the fields is asked for many times a request.
+@dataclass(frozen=True)
 class Schema:
     """What a layer is: kind, reference system, fields and who may see them."""
 
@@ -148,27 +150,27 @@ class Schema:
     backdating: bool = False
     if_match: bool = False
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The time zone in which a plain date begins."""
         return ZoneInfo(self.time_zone)
 
-    @property
+    @cached_property
     def keys(self) -> tuple[Field, ...]:
         """The fields of which a feature's id is made."""
         return self.with_role(Role.KEY)
 
-    @property
+    @cached_property
     def stored(self) -> tuple[Field, ...]:
         """The fields that stand in the open tables: neither periods nor restricted."""
         return tuple(f for f in self.fields if not f.is_period and not f.is_restricted)
 
-    @property
+    @cached_property
     def restricted(self) -> tuple[Field, ...]:
         """The fields that stand in the restricted side table."""
         return tuple(f for f in self.fields if f.is_restricted)
 
-    @property
+    @cached_property
     def sortables(self) -> tuple[Field, ...]:
         """The fields in whose order features can be had: of each the live table has an index."""
         return tuple(f for f in self.stored if f.is_sortable)

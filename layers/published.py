@@ -101,11 +101,11 @@ class PublishedLayer(Reading):
 
     def known_count(self, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where that is known without counting."""
-        if self.record.schema.kind is not Kind.STATE or not self.reader.sight(self.record).whole:
+        if not self.reader.sight(self.record).whole:
             return None
-        with self.reading() as (connection, record):
-            found = catalog.read_revision(connection, record, moment.revision)
-        return found.n_live if found.commit.recorded_at == moment.when else None
+        if moment.revision == self.record.head and moment.when != self.record.recorded_at:
+            return None
+        return self.presents.count(self, moment)
 
     def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
         """Return every version of one feature, as known at a revision, as a snapshot of all time.

@@ -31,6 +31,7 @@ from services.compression import Compressing
 from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
 from services.problems import STATUS, answer_error, answer_http_error, problem
+from services.remembering import Tags
 from services.routes import (
     account,
     administration,
@@ -40,6 +41,8 @@ from services.routes import (
     commits,
     counts,
     editing,
+    feature,
+    functions,
     items,
     lineage,
     login,
@@ -81,14 +84,18 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     )
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
+    app.state.tags = Tags()
     # Whoever waits for one of these holds a place of the other queue: few may, and not for long.
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    past = (versions, lineage, changes, change_dates, counts)
-    described = (assembly, collections, schemas)
+    # What is asked most is looked for first; a feature's id may have slashes, so what stands below
+    # one comes before it.
+    reading = (items, versions, lineage, feature, tiles)
+    others = (changes, change_dates, counts, editing, transactions)
+    described = (assembly, collections, schemas, functions)
     people = (login, account, administration)
-    nouns = (*described, *past, items, editing, transactions, tiles, *people)
+    nouns = (*reading, *others, *described, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

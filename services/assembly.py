@@ -30,20 +30,24 @@ from services.parameters import check_names
 
 _COMMON = "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/"
 _TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
+_FUNCTIONS = "http://www.opengis.net/def/rel/ogc/1.0/functions"
 _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 
 
 def mount(app: FastAPI, doors: Iterable[Door]) -> None:
     """Add the doors' routes to the application, and remember what they say of themselves."""
     app.state.doors = tuple(doors)
-    for door in app.state.doors:
-        # Servers decode %2F before the router sees it: the id of a feature may have slashes.
-        path = door.path.replace("{featureId}", "{featureId:path}")
-        app.router.routes.append(
-            Route(
-                path, ruled(door.rule)(door.handler), methods=[door.method], include_in_schema=False
-            )
+    # Before the control routes: what is looked for first is found soonest.
+    app.router.routes[:0] = [
+        Route(
+            # Servers decode %2F before the router sees it: the id of a feature may have slashes.
+            door.path.replace("{featureId}", "{featureId:path}"),
+            ruled(door.rule)(door.handler),
+            methods=[door.method],
+            include_in_schema=False,
         )
+        for door in app.state.doors
+    ]
 
 
 async def landing(request: Request) -> Response:
@@ -121,6 +125,7 @@ def _landing_links(request: Request) -> list[dict[str, str]]:
         link(address(request, "api", f="html"), "service-doc", HTML, "The API as a page"),
         link(address(request, "conformance"), "conformance", JSON, "Conformance classes"),
         link(address(request, "collections"), "data", JSON, "Collections · 图层"),
+        link(address(request, "functions"), _FUNCTIONS, JSON, "Functions of filters · 过滤函数"),
         link(address(request, "tileMatrixSets"), _TILESETS, JSON, "Tile matrix sets"),
         link(address(request, "processes"), _PROCESSES, JSON, "Processes · 分析"),
     ]

@@ -99,12 +99,26 @@ def crs_uri(crs: str | int | CRS) -> str:
     ('http://www.opengis.net/def/crs/EPSG/0/4490', 'http://www.opengis.net/def/crs/OGC/1.3/CRS84')
     """
     found = parse_crs(crs)
-    named = found.to_authority()
+    return _uri(found.srs, found)
+
+
+def _uri(text: str, crs: CRS) -> str:
+    """Write a system's URI; by its own text, as PROJ takes long to find its authority."""
+    known = _URIS.get(text)
+    if known is not None:
+        return known
+    named = crs.to_authority()
     if named is None:
-        raise UnknownCRS(f"{found.name!r} has no code of an authority; state one such as EPSG:4549")
+        raise UnknownCRS(f"{crs.name!r} has no code of an authority; state one such as EPSG:4549")
     authority, code = named
     version = _OGC_VERSIONS.get(code, "1.3") if authority == "OGC" else "0"
-    return f"http://www.opengis.net/def/crs/{authority}/{version}/{code}"
+    uri = f"http://www.opengis.net/def/crs/{authority}/{version}/{code}"
+    if len(_URIS) < 1000:
+        _URIS[text] = uri
+    return uri
+
+
+_URIS: dict[str, str] = {}
 
 
 @lru_cache(maxsize=256)

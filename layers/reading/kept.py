@@ -8,6 +8,7 @@ the query.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,7 @@ from spatial.periods import Interval
 
 _MOST = 1000
 HEAD = "_head"
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 class Plain:
@@ -66,16 +68,24 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A statement as the driver takes it, with places for its inputs."""
+    """A statement as the driver takes it, with places for its inputs.
+
+    Attributes
+    ----------
+    text : str
+        With ``$1``, ``$2`` for parameters: to find them by name takes the driver longer than to
+        send them.
+    parameters : tuple of (str or None, value)
+        For each, the input that it is, or its value where it is none.
+    """
 
     text: str
-    constants: Mapping[str, Any]
-    places: tuple[tuple[str, str], ...]
+    parameters: tuple[tuple[str | None, Any], ...]
     columns: tuple[str, ...]
 
-    def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def filled(self, values: Mapping[str, Any]) -> list[Any]:
         """Return all parameters, with the inputs of one request."""
-        return {**self.constants, **{name: values[given] for name, given in self.places}}
+        return [value if given is None else values[given] for given, value in self.parameters]
 
 
 @dataclass(frozen=True)
@@ -179,17 +189,21 @@ def _is_timed(sight: Sight) -> bool:
 
 def _compiled(select: sa.Select[Any], dialect: sa.Dialect) -> Kept:
     compiled = select.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-    places = []
-    constants = {}
-    for name, value in compiled.construct_params().items():
+    values = compiled.construct_params()
+    names = list(dict.fromkeys(_PARAMETER.findall(str(compiled))))
+    numbers = {name: f"${n}" for n, name in enumerate(names, 1)}
+    text = _PARAMETER.sub(lambda found: numbers[found[1]], str(compiled)).replace("%%", "%")
+    parameters = []
+    for name in names:
         given = name.rpartition("_")[0]
         if given.startswith("in_"):
-            places.append((name, given))
+            parameters.append((given, None))
             continue
         process = None
         if name in compiled.binds:
             kind = compiled.binds[name].type
             process = kind.dialect_impl(dialect).bind_processor(dialect)
-        constants[name] = value if process is None else process(value)
+        value = values[name]
+        parameters.append((None, value if process is None else process(value)))
     columns = tuple(str(column.name) for column in select.selected_columns)
-    return Kept(str(compiled), constants, tuple(places), columns)
+    return Kept(text, tuple(parameters), columns)

@@ -14,7 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from layers import catalog
 from layers.model import Layer
+from layers.reading.moments import Moment
 from layers.reading.snapshots import Reading
 from layers.tables import FOREVER, INSTANT, Family, tables_of
 
@@ -38,6 +40,7 @@ class Presents:
     """The presents of layers, as far as they were asked for."""
 
     _known: dict[tuple[str, int, bool], Present] = field(default_factory=dict)
+    _counts: dict[tuple[str, int], tuple[datetime, int]] = field(default_factory=dict)
 
     def since(self, layer: Reading, now: datetime, *, restricted: bool) -> datetime:
         """Return since when a layer is as it is.
@@ -59,6 +62,20 @@ class Presents:
                 self._known.clear()
             self._known[key] = found
         return found.since
+
+    def count(self, layer: Reading, moment: Moment) -> int | None:
+        """Return how many features there are at a moment, where a revision's own count says it."""
+        key = (layer.record.id, moment.revision)
+        found = self._counts.get(key)
+        if found is None:
+            with layer.reading() as (connection, record):
+                told = catalog.read_revision(connection, record, moment.revision)
+            if told.n_live is None:
+                return None
+            if len(self._counts) >= _MOST:
+                self._counts.clear()
+            found = self._counts[key] = (told.commit.recorded_at, told.n_live)
+        return found[1] if found[0] == moment.when else None
 
     def find(self, layer: Reading, now: datetime, *, restricted: bool) -> Present | None:
         """Return the present of a layer, None where that must be asked for."""

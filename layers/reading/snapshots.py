@@ -100,7 +100,8 @@ class Snapshot:
     @property
     def sortables(self) -> tuple[Field, ...]:
         """The fields that its rows can be ordered by."""
-        return tuple(f for f in self.shown.fields if f in self.schema.sortables)
+        sortable = {f.id for f in self.schema.sortables}
+        return tuple(f for f in self.shown.fields if f.id in sortable)
 
     @cached_property
     def order(self) -> Order:
@@ -164,7 +165,7 @@ class Snapshot:
             select, dialect = build(self.layer.record), self.layer.database.reading.dialect
             kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
         values = values_of(record, self.moment, self.query)
-        rows = self.layer.database.ask(kept.text, kept.parameters(values))
+        rows = self.layer.database.ask(kept.text, kept.filled(values))
         # Where a commit came in between, what is known of the layer is of before it.
         if not rows or rows[0][-1] != record.head:
             return None

@@ -18,7 +18,7 @@ from services.access.rules import Rule
 from services.doors import Door
 from services.links import address, link, self_links
 from services.negotiation import GEOJSON, HTML, JSON, SCHEMA, check_format
-from services.openapi import operation
+from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import check_names
 from spatial.crs import crs_uri
@@ -63,9 +63,9 @@ async def collections(request: Request) -> Response:
 
 
 async def collection(request: Request) -> Response:
-    """Answer one collection."""
+    """Answer one collection; clients that add a time to every address get the same."""
     check_format(request)
-    check_names(request, ("f",))
+    check_names(request, (*TIME, "f"))
     layer = await find_layer(request)
     await run_in_threadpool(layer.extent)
     document = collection_document(request, layer)
@@ -187,7 +187,7 @@ DOORS = (
             "getCollection",
             "One collection · 单个图层",
             "collections",
-            parameters=("collectionId", "f"),
+            parameters=("collectionId", *TIME, "f"),
         ),
         rule=Rule.LAYER,
     ),

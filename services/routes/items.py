@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from pyproj import CRS
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.errors import FeatureGone
 from layers.reading.kept import Rows
-from layers.store import PublishedLayer, Snapshot
+from layers.store import Snapshot
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
-from services.errors import BadParameter
 from services.feature_documents import feature_document, feature_documents
-from services.formats import ITEM, ITEMS, Format, json_fg
+from services.formats import ITEMS, Format, json_fg
 from services.links import address, base_url, format_links, link
 from services.memento import (
-    answer_gone,
-    gone_links,
-    kept_revision,
-    link_header,
     original_link,
-    version_links,
 )
 from services.negotiation import (
     GEOJSON,
@@ -41,23 +32,16 @@ from services.negotiation import (
     make_etag,
     not_modified,
 )
-from services.openapi import TIME, operation
+from services.openapi import operation
 from services.pages import respond
 from services.paging import page_limit, write_token
 from services.parameters import (
-    Pins,
-    check_names,
-    read_pins,
     write_datetime,
 )
 from services.profiles import Profile, as_profile, rows_of_page
-from services.queries import OWN, Asked, read_crs, read_query
-from services.routes.collections import find_layer
+from services.queries import OWN, Asked, read_query
 from services.routes.exports import export
-from services.validators import feature_tag, http_date
-from spatial.crs import crs_uri
-from spatial.errors import SpatialError
-from spatial.periods import Interval, format_instant, parse_version_instant
+from spatial.periods import format_instant
 
 _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -271,85 +255,6 @@ def _page_document(request: Request, page: Page) -> tuple[Profile, dict[str, Any
     return profile, document
 
 
-async def item(request: Request) -> Response:
-    """Answer one feature at an instant, or one version by its own id."""
-    chosen = choose_format(request, ITEM)
-    check_names(request, (*TIME, "crs", "f"))
-    layer = await find_layer(request)
-    feature_id = request.path_params["featureId"]
-    pins = read_pins(request, layer.record)
-    if isinstance(pins.when, Interval):
-        raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
-    await run_in_threadpool(request.state.admitted.note, layer, "item")
-    crs = read_crs(request, layer.record.schema)
-    read = partial(_read_rows, crs=crs, chosen=chosen)
-    try:
-        snapshot, row, unique = await run_in_threadpool(_read_one, layer, feature_id, pins, read)
-    except FeatureGone as error:
-        links = await run_in_threadpool(_gone_links, request, layer, feature_id, pins)
-        return answer_gone(request, str(error), links)
-    links = await run_in_threadpool(_item_links, request, layer, row, snapshot)
-    document = feature_document(snapshot, row, unique)
-    document |= {"revision": snapshot.moment.revision, "links": links}
-    if chosen.name == "jsonfg":
-        document = json_fg.root(json_fg.feature(document, row), snapshot, crs)
-    system = crs_uri(crs) if crs is not None and chosen.name != "jsonfg" else _CRS84
-    headers = _pinned_to(snapshot, system)
-    headers["Memento-Datetime"] = http_date(row._valid_from)
-    headers["Link"] = link_header(links)
-    headers["Last-Modified"] = http_date(row._recorded)
-    return respond(
-        request,
-        document,
-        "item.html",
-        media_type=chosen.media_type,
-        headers=headers,
-        pinned=pins.complete,
-        etag=feature_tag(snapshot, row, _form(chosen, crs, snapshot)),
-        layer=layer.record,
-        fields=snapshot.shown.every,
-    )
-
-
-def _form(chosen: Format, crs: CRS | None, snapshot: Snapshot) -> str:
-    """What makes one answer of a version another: its bytes say the revision, too."""
-    system = "" if crs is None else f"{crs_uri(crs).rpartition('/')[2]}."
-    return f"{chosen.name}.{system}{snapshot.moment.revision}"
-
-
-def _read_rows(snapshot: Snapshot, crs: CRS | None, chosen: Format) -> list[sa.Row[Any]]:
-    snapshot = snapshot.where(marked=True)
-    if chosen.name == "jsonfg":
-        return json_fg.read_rows(snapshot, crs)
-    return snapshot.rows() if crs is None else snapshot.rows(crs)
-
-
-def _read_one(
-    layer: PublishedLayer,
-    feature_id: str,
-    pins: Pins,
-    read: Callable[[Snapshot], list[sa.Row[Any]]],
-) -> tuple[Snapshot, sa.Row[Any], bool]:
-    """Return the feature's row; of a version id, the row of that version."""
-    snapshot = layer.at(pins.when, **pins.known)
-    match = _VERSION_ID.fullmatch(feature_id)
-    if match is not None:
-        every = layer.versions(match[1], revision=snapshot.moment.revision)
-        row = _find_version(read(every), match[2])
-        if row is not None:
-            return snapshot, row, True
-    rows = read(snapshot.where(ids=[feature_id], limit=1))
-    return snapshot, rows[0] if rows else snapshot.one(feature_id), False
-
-
-def _find_version(rows: Sequence[sa.Row[Any]], start: str) -> sa.Row[Any] | None:
-    try:
-        wanted = parse_version_instant(start)
-    except SpatialError:
-        return None
-    return next((row for row in rows if row._valid_from == wanted), None)
-
-
 def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
     segments = ("collections", page.asked.layer.record.id, "items")
     links = format_links(request, ITEMS, page.chosen, *segments)
@@ -375,26 +280,6 @@ def _beside(request: Request, page: Page, row: Any, *, backwards: bool) -> str:
         "datetime": write_datetime(snapshot.moment.when),
     }
     return address(request, "collections", page.asked.layer.record.id, "items", **query)
-
-
-def _item_links(
-    request: Request, layer: PublishedLayer, row: sa.Row[Any], snapshot: Snapshot
-) -> list[dict[str, str]]:
-    layer_id, read = layer.record.id, snapshot.moment.revision
-    lifeline = layer.lifeline(row._fid, revision=read)
-    kept = kept_revision(read, read_pins(request, layer.record))
-    links = version_links(request, layer_id, row._fid, lifeline, row._valid_from, kept)
-    links.append(link(address(request, "collections", layer_id), "collection", JSON, "The layer"))
-    return links
-
-
-def _gone_links(
-    request: Request, layer: PublishedLayer, feature_id: str, pins: Pins
-) -> list[dict[str, str]]:
-    revision = layer.at(**pins.known).moment.revision
-    lifeline = layer.lifeline(feature_id, revision=revision)
-    kept = kept_revision(revision, pins)
-    return gone_links(request, layer.record.id, feature_id, lifeline, kept)
 
 
 def _headers(asked: Asked) -> dict[str, str]:
@@ -446,20 +331,6 @@ DOORS = (
             schema=_SCHEMA,
         ),
         tuple(f"{_OGC}{part}/conf/{name}" for part, names in _PARTS.items() for name in names),
-        rule=Rule.LAYER,
-    ),
-    Door(
-        "/collections/{collectionId}/items/{featureId}",
-        "GET",
-        item,
-        operation(
-            "getFeature",
-            "One feature · 单个要素",
-            "features",
-            parameters=("collectionId", "featureId", *TIME, "crs", "f-item"),
-            media_types=_TYPES,
-            errors=(400, 401, 404, 406, 410, 422),
-        ),
         rule=Rule.LAYER,
     ),
 )

@@ -31,7 +31,7 @@ def test_the_public_sees_commits_without_who_and_why(own_doors: Any) -> None:
     _split(own_doors)
     found = own_doors.json("/commits")["commits"]
     assert [c["id"] for c in found] == sorted((c["id"] for c in found), reverse=True)
-    assert set(found[0]) == {"id", "recorded", "simulated", "layers"}
+    assert set(found[0]) == {"id", "recorded", "simulated", "layers", "links"}
     assert own_doors.client.get("/commits?document=CAD-2024-7").status_code == 401
 
 
@@ -74,7 +74,7 @@ def test_there_is_a_page_of_commits(own_doors: Any) -> None:
     for headers, seen in (({}, False), (own_doors.key(), True)):
         page = own_doors.client.get("/commits?f=html", headers=headers)
         assert page.status_code == 200
-        assert f'<th scope="row">{commit}' in page.text
+        assert f'/commits/{commit}?f=html">{commit}</a>' in page.text
         assert ("a split" in page.text) == seen
     page = own_doors.client.get("/commits?document=CAD-2024-7&f=html", headers=own_doors.key())
     assert page.status_code == 200

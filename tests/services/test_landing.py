@@ -21,6 +21,7 @@ EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 ONE_OF_EACH = [
     "/",
     "/conformance",
+    "/functions",
     "/api",
     "/collections",
     "/collections/parcels",
@@ -86,7 +87,7 @@ def test_every_link_leads_where_it_says(client: TestClient, address: str) -> Non
 @pytest.mark.parametrize("address", ONE_OF_EACH)
 def test_self_is_the_document_itself(client: TestClient, address: str) -> None:
     document = client.get(address).json()
-    if "/tileMatrixSets/" in address or address == "/conformance" or address == "/api":
+    if "/tileMatrixSets/" in address or address in ("/conformance", "/functions", "/api"):
         return
     if address.endswith(("/schema", "/queryables", "/sortables")):
         return  # A JSON Schema names itself: test_schemas.py

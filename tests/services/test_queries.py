@@ -240,6 +240,13 @@ def test_counts_are_exact_where_asked_and_absent_where_dear(client: TestClient) 
     assert get(client, PARCELS, map="169", limit=10000)["numberMatched"] == whole
 
 
+@pytest.mark.parametrize("layer", ["parcels", "incidents", "grids", "pipe_segments"])
+def test_what_a_whole_layer_has_is_known(client: TestClient, layer: str) -> None:
+    address = f"/collections/{layer}/items"
+    plain = get(client, address, limit=1)
+    assert plain["numberMatched"] == get(client, address, limit=1, count="exact")["numberMatched"]
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -39,6 +39,7 @@ PATHS: Mapping[str, Sequence[str]] = {
     # 10.5 50.5 and 12.5 50.5 lie in these; a tile is asked for as a whole.
     "tileMatrix/tileRow/tileCol": ["0/0/0", "5/10/16"],
 }
+EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 # Values for query parameters, each asked alone; what must go together stands in TOGETHER.
 QUERIES: Mapping[str, Sequence[str]] = {
     "f": ["html"],
@@ -51,7 +52,23 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "token": [],
     "from": ["0", "1"],
     "to": ["1"],
-    "crs": [],
+    "crs": [f"{EPSG}4326"],
+    "bbox-crs": [f"{EPSG}3857"],
+    "filter": [
+        *(f"{letter}_{name} IS NOT NULL" for letter in "oi" for name in ("label", "note", "owner")),
+        "c_note LIKE '%' OR c_reporter LIKE '%'",
+    ],
+    # These two go with a filter; alone they are refused.
+    "filter-lang": ["cql2-text"],
+    "filter-crs": [f"{EPSG}4326"],
+    "offset": ["1"],
+    "sortby": ["o_label", "-i_label", "o_note", "i_owner"],
+    "properties": ["o_label,o_note", "i_note", "i_owner"],
+    "exclude-properties": ["o_label", "i_label"],
+    "skipGeometry": ["true"],
+    "ids": [",".join(place.id for place in PLACES)[:1900]],
+    "q": ["e,a,o"],
+    "count": ["exact"],
     "axis": ["recorded"],
     "profile": ["features-with-time-slices"],
     "by": ["o_label", "o_note", "o_owner", "i_label", "i_note", "i_owner", "c_note", "c_reporter"],
@@ -182,7 +199,7 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
         )
         yield from (f"?{name}={quote(value, safe='')}" for value in QUERIES[name])
     # Every format that a route says it has, so that a new one is looked into as well.
-    formats = {f for p in every if p["name"] == "f" for f in p["schema"]["enum"]}
+    formats = {f for p in every if p["name"] == "f" for f in p["schema"].get("enum", ())}
     yield from (f"?f={name}" for name in sorted(formats - {"json", *QUERIES["f"]}))
     for first, value, second in TOGETHER:
         if first in names and second in names:
