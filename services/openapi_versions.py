@@ -104,4 +104,13 @@ def with_common(operation: Mapping[str, Any], method: str, rule: Rule | None) ->
     if rule in (Rule.WRITE, Rule.ADMINISTER, Rule.SIGNED_IN):
         responses["303"] = SEE_OTHER
     refusals = {code: _PROBLEM for code in operation["responses"] if code[0] in "45"}
-    return {**operation, "responses": {**responses, **operation["responses"], **refusals}}
+    stated = {**operation["responses"], **refusals}
+    if safe and rule is None:
+        stated["200"] = _with_page(stated["200"])
+    return {**operation, "responses": {**responses, **stated}}
+
+
+def _with_page(response: Mapping[str, Any]) -> dict[str, Any]:
+    """What FastAPI does not say of its routes: each of them is there as a page too."""
+    page = {"text/html": {"schema": {"type": "string"}}}
+    return {**response, "content": {**response["content"], **page}}

@@ -85,9 +85,9 @@ class Admitted:
         """Return what commits did, as the caller may know it; see `Store.log`."""
         return self._store.log(self.reader, **wanted)
 
-    def tags(self) -> list[Tag]:
-        """Return the tags that the caller may know."""
-        return self._store.tags(self.reader)
+    def tags(self, layer_id: str | None = None) -> list[Tag]:
+        """Return the tags that the caller may know, of one layer's commits or of all."""
+        return self._store.tags(self.reader, layer_id)
 
     def run(self, analysis: Callable[..., T], **inputs: Any) -> T:
         """Run an analysis that reads from the store, as the caller."""

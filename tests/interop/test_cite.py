@@ -14,14 +14,18 @@ import shutil
 import socket
 import subprocess
 import threading
+import urllib.request
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 import uvicorn
+from pyproj import CRS, Transformer
 
 from layers.store import Store
 from services.app import create_app
@@ -44,6 +48,17 @@ EXPLAINED = {
     r"Number of matched features too large to check": "it does not page through more than 10,000",
     r"numberMatched|No server response numberMatched": "numberMatched is optional; it is there "
     "where it costs nothing, or where count=exact asks for it",
+}
+
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+# Failures that are the suite's own, and what shows it.
+FAULTS_OF_THE_SUITE = {
+    # Since 1.9 transforms by proj4j, its boxes are longitude, latitude in systems that have them
+    # the other way (its issue 233 says latitude first is right). It asks for a place in Antarctica,
+    # and takes no feature for the right answer; parcels has one without a geometry, which Part 1
+    # wants in every box. That we answer rightly is `test_boxes_in_the_order_of_the_authority`.
+    ("verifyBboxCrsParameter", rf"parcels, .*{EPSG}(4326|4490)"): "longitude first in EPSG:4326",
 }
 
 
@@ -117,7 +132,7 @@ def read_results(path: Path) -> Iterator[Case]:
                 continue
             message = " ".join((method.findtext(".//message") or "").split())
             values = (" ".join("".join(p.itertext()).split()) for p in method.iter("param"))
-            arguments = ", ".join(value[:60] for value in values)
+            arguments = ", ".join(value[:120] for value in values)
             yield Case(group.get("name", ""), method.get("name", ""), arguments, status, message)
 
 
@@ -127,9 +142,48 @@ def test_the_suite_ran(cases: list[Case]) -> None:
     assert passed["Core"] > 300, passed
 
 
+def excuse(case: Case) -> str | None:
+    """Return why a failure is the suite's, None where it is ours."""
+    for (name, arguments), why in FAULTS_OF_THE_SUITE.items():
+        if case.name == name and re.match(arguments, case.arguments):
+            return why
+    return None
+
+
 def test_nothing_fails(cases: list[Case]) -> None:
     failed = [case for case in cases if case.status == "FAIL"]
-    assert not failed, "\n".join(map(str, failed))
+    for case in failed:
+        if excuse(case):
+            print(f"  1 failed by a fault of the suite: {excuse(case)}: {case}")
+    ours = [case for case in failed if excuse(case) is None]
+    assert not ours, "\n".join(map(str, ours))
+
+
+@pytest.mark.parametrize("layer", ["parcels", "grids", "incidents", "pipe_nodes", "pipe_segments"])
+def test_boxes_in_the_order_of_the_authority(server: str, layer: str) -> None:
+    """What verifyBboxCrsParameter asks, with latitude first where the authority has it first."""
+    there = f"{server}collections/{layer}"
+    about = _json(there)
+    west, south, east, north = about["extent"]["spatial"]["bbox"][0]
+    # The south-western quarter: pipes lie in two towns, one in this and one in the opposite.
+    quarter = (west - 1e-4, south - 1e-4, (west + east) / 2, (south + north) / 2)
+    asked = _ids(f"{there}/items?limit=10000", quarter)
+    assert len(asked) > 10
+    for uri in about["crs"]:
+        crs = CRS.from_user_input(uri.replace(EPSG, "EPSG:").replace(CRS84, "OGC:CRS84"))
+        made = Transformer.from_crs("OGC:CRS84", crs)
+        box = made.transform_bounds(*quarter, densify_pts=0)
+        assert _ids(f"{there}/items?limit=10000&bbox-crs={uri}", box) == asked, uri
+
+
+def _ids(address: str, box: tuple[float, ...]) -> set[str]:
+    page = _json(f"{address}&bbox={','.join(map(repr, box))}")
+    return {feature["id"] for feature in page["features"]}
+
+
+def _json(address: str) -> Any:
+    with urllib.request.urlopen(address) as answer:
+        return orjson.loads(answer.read())
 
 
 def test_what_is_skipped_is_explained(cases: list[Case]) -> None:

@@ -63,3 +63,15 @@ def test_a_browser_is_sent_to_sign_in_as_the_document_says(client: TestClient, p
     answer = client.get(path, headers={"Accept": "text/html"}, follow_redirects=False)
     assert answer.status_code == 303
     assert "303" in client.get("/api").json()["paths"][path]["get"]["responses"]
+
+
+def test_pages_of_commits_and_tags_are_stated(client: TestClient) -> None:
+    """FastAPI describes their JSON alone."""
+    paths = client.get("/api").json()["paths"]
+    for path in ("/commits", "/tags", "/collections/{collectionId}/revisions"):
+        stated = paths[path]["get"]["responses"]["200"]["content"]
+        for accept in ("application/json", "text/html"):
+            answer = client.get(path.format(collectionId="parcels"), headers={"Accept": accept})
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["content-type"].split(";")[0] == accept
+            assert accept in stated
