@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from served.clocks import Meter, Spent, forget_peak, peak_mb, run
+from served.clocks import Meter, Spent, forget_peak, peak_mb, resident_mb, run
 from served.questions import FIELDS, TABLE
 from served.servers import PEERS, Server, Shikong, Tipg
 
@@ -32,12 +32,15 @@ class Export:
     ----------
     first_s : float or None
         Until the first byte, where it came over HTTP.
+    before_mb : float
+        Resident memory before, of a server that ran already.
     """
 
     spent: Spent
     peak_mb: float
     first_s: float | None
     features: int
+    before_mb: float = 0.0
 
 
 class NoExport(Exception):
@@ -72,6 +75,7 @@ def ways(name: str, servers: dict[str, Server], dsn: str, postmaster: int) -> di
 
 def _download(server: Server, path: str, postmaster: int, out: Path) -> Export:
     forget_peak(server.pid)
+    before = resident_mb(server.pid)
     connection = HTTPConnection("127.0.0.1", server.port, timeout=1800)
     begun = time.perf_counter()
     with Meter(server.pid, postmaster).metered() as bill, out.open("wb") as file:
@@ -84,7 +88,7 @@ def _download(server: Server, path: str, postmaster: int, out: Path) -> Export:
             first = first or time.perf_counter() - begun
             file.write(chunk)
     connection.close()
-    return Export(bill.spent, peak_mb(server.pid), first, count_features(out))
+    return Export(bill.spent, peak_mb(server.pid), first, count_features(out), before)
 
 
 def _chunks(answer: Any) -> Iterator[bytes]:
@@ -107,7 +111,9 @@ def _adbc(name: str, dsn: str, postmaster: int, out: Path) -> Export:
         raise NoExport("not installed; run make peers")
     statement = select("ST_AsBinary(_geom) AS geometry")
     ran = run([python, HERE / "bare_adbc.py", dsn, statement, name, out], postmaster)
-    return Export(ran.spent, ran.peak_mb, None, count_features(out))
+    told = json.loads(ran.output)
+    spent = Spent(told["cpu"], ran.spent.database, told["wall"])
+    return Export(spent, ran.peak_mb, None, count_features(out))
 
 
 def select(shape: str) -> str:

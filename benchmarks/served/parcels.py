@@ -49,9 +49,9 @@ def publish_editions(dsn: str, features: int, versions: int) -> None:
         raise SystemExit(f"this folder has another number of parcels: {found}; choose another one")
 
 
-def middle_of(versions: int) -> datetime:
-    """Return an instant at which half of the versions were out."""
-    return _START + versions // 2 * _MONTH + _MONTH / 2
+def middle_of(edition: int) -> datetime:
+    """Return an instant at which this edition was the newest, the first being 0."""
+    return _START + edition * _MONTH + _MONTH / 2
 
 
 def _editions(store: Store) -> int:

@@ -17,6 +17,12 @@ FIELDS = (
     "land_grade floor_area_ratio building_density height_limit_m bound_e bound_s bound_w bound_n "
     "predecessor_codes"
 ).split()
+# Whether an index begins with the property that is filtered by.
+_INDEXED = """
+SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+WHERE i.indrelid = 'live.parcels'::regclass AND a.attnum = i.indkey[0]
+  AND a.attname = 'parcel_code'
+"""
 _VERTICES = 500
 _WANTED = 1_000
 
@@ -41,6 +47,8 @@ class Question:
         Whether an exact count is asked for.
     when : datetime, optional
         The instant in the past that is asked about.
+    edition : int, optional
+        The layer's own then; its number stands in each feature.
     between : tuple of two str, optional
         Parcel codes of which all in between are wanted.
     within : str, optional
@@ -55,6 +63,7 @@ class Question:
     bbox: Box | None = None
     count: bool = False
     when: datetime | None = None
+    edition: int | None = None
     between: tuple[str, str] | None = None
     within: str | None = None
     unchanged: bool = False
@@ -83,6 +92,7 @@ class Samples:
     codes: tuple[str, str]
     polygon: str
     boxes: tuple[Box, ...]
+    indexed: bool
 
 
 def take_samples(connection: psycopg.Connection) -> Samples:
@@ -111,6 +121,7 @@ def take_samples(connection: psycopg.Connection) -> Samples:
         (codes[0], codes[1]),
         _star(boxes[0]),
         boxes,
+        _one(connection, _INDEXED)[0] > 0,
     )
 
 

@@ -122,6 +122,8 @@ def check_answer(
     geometry, properties = found[0]["geometry"], found[0]["properties"]
     _expect("geometry", geometry["type"], "MultiPolygon")
     _expect("within the city", _inside(geometry["coordinates"][0][0][0], samples), True)
+    if question.edition is not None:
+        _expect("edition", properties["floor_area_ratio"], float(question.edition))
     missing = {"parcel_code", "location", "bound_n"} - set(properties)
     _expect("missing fields", sorted(missing), [])
 

@@ -30,12 +30,13 @@ def measure_exports(bench: Bench) -> None:
                 [
                     *(name, way, _thousands(rates), _thousands(cpus)),
                     f"{max(firsts):.2f}" if firsts else "-",
+                    f"{made[0].before_mb:.0f}" if firsts else "-",
                     f"{max(e.peak_mb for e in made):.0f}",
                     f"{made[0].features:,}",
                 ]
             )
     titles = ["format", "by", "1,000 features/s", "1,000 features/CPU s", "first byte, s"]
-    print_table([*titles, "resident at most, MB", "features"], lines)
+    print_table([*titles, "resident before, MB", "at most", "features"], lines)
 
 
 def _export(bench: Bench, name: str) -> dict[str, list[exports.Export]]:
@@ -66,7 +67,7 @@ def measure_crowd(bench: Bench) -> None:
         turns["next"] += 1
         return crowd.publish_file(bench.dsn, LAYER, files[turns["next"] % 2], SCHEMA)
 
-    past = [Question("then", 100, when=middle_of(bench.options.versions))]
+    past = [Question("then", 100, when=middle_of(bench.options.versions // 2))]
     asked = crowd.mixed(bench.samples, past)
     found = crowd.gather(bench.servers[OURS], asked, bench.options.crowd, bench.folder, publish)
     if turns["next"] % 2:  # leave the layer as it was found
