@@ -34,7 +34,7 @@ install_tree() {
     mkdir -p .cache
     rm -rf --one-file-system "$tree"
     {
-        debootstrap --variant=minbase trixie "$tree" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" &&
+        debootstrap --variant=minbase trixie "$tree" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} &&
             cp /etc/resolv.conf "$tree/etc/resolv.conf" &&
             in_tree apt-get -qq update &&
             # shellcheck disable=SC2086 # a list of words
