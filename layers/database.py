@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -254,6 +255,10 @@ class Quick:
     options: str
     _idle: deque[psycopg.Connection[Any]] = field(default_factory=deque, repr=False)
 
+    def __post_init__(self) -> None:
+        """Let go of the connections of whoever forgets to."""
+        weakref.finalize(self, _close_all, self._idle)
+
     def execute(self, text: str, parameters: Sequence[Any]) -> list[Any]:
         """Return the rows of a statement.
 
@@ -276,8 +281,7 @@ class Quick:
 
     def close(self) -> None:
         """Close those that nobody uses."""
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
@@ -298,6 +302,11 @@ class Quick:
             raise
         self._idle.append(connection)
         return rows
+
+
+def _close_all(idle: deque[psycopg.Connection[Any]]) -> None:
+    while idle:
+        idle.pop().close()
 
 
 def waited_too_long(error: DBAPIError) -> bool:

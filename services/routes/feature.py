@@ -94,7 +94,10 @@ def _answer(request: Request, chosen: Format) -> Response:
         return answer_gone(request, str(error), _gone_links(request, layer, feature_id, pins))
     links = _item_links(request, layer, row, snapshot, pins)
     document = feature_document(snapshot, row, unique)
-    document |= {"revision": snapshot.moment.revision, "links": links}
+    if pins.knows or chosen.name == "html":
+        # Else it would be another answer after each commit, though the feature is as it was.
+        document["revision"] = snapshot.moment.revision
+    document["links"] = links
     if chosen.name == "jsonfg":
         document = json_fg.root(json_fg.feature(document, row), snapshot, crs)
     system = crs if crs is not None and chosen.name != "jsonfg" else CRS84
@@ -105,7 +108,7 @@ def _answer(request: Request, chosen: Format) -> Response:
         "Link": link_header(links),
         "Last-Modified": http_date(row._recorded),
     }
-    tag = feature_tag(snapshot, row, _form(chosen, crs, snapshot))
+    tag = feature_tag(snapshot, row, _form(chosen, crs))
     if chosen.name != "html" and not pins.knows and not admitted.notes(layer):
         told = Remembered(tag, headers, pinned=pins.complete)
         _tags(request).keep(_state(request, layer, chosen), told)
@@ -122,10 +125,9 @@ def _answer(request: Request, chosen: Format) -> Response:
     )
 
 
-def _form(chosen: Format, crs: CRS | None, snapshot: Snapshot) -> str:
-    """What makes one answer of a version another: its bytes say the revision, too."""
-    system = "" if crs is None else f"{crs_uri(crs).rpartition('/')[2]}."
-    return f"{chosen.name}.{system}{snapshot.moment.revision}"
+def _form(chosen: Format, crs: CRS | None) -> str:
+    """What makes one answer of a version another."""
+    return chosen.name if crs is None else f"{chosen.name}.{crs_uri(crs).rpartition('/')[2]}"
 
 
 def _read_rows(snapshot: Snapshot, crs: CRS | None, chosen: Format) -> Sequence[Any]:

@@ -57,8 +57,7 @@ def read_values(
     faults: list[Fault] = []
     for name, value in stated.items():
         f, place = fields.get(name), pointer(*where, name)
-        if f is None and value is None:
-            # Clients that read a feature's period as fields of its own send them back empty.
+        if f is None and value is None and name in _PERIOD:
             continue
         if f is None:
             faults.append((_unknown(name, fields), place))
@@ -118,6 +117,10 @@ def _misfit(f: Field, read: Any, value: Any) -> str | None:
     if patterned and find_misfits(pa.array([read], pa.string()), str(f.pattern)):
         return f"{_shown(f, value)} does not fit the pattern {f.pattern}"
     return None
+
+
+# GDAL, and QGIS with it, read a feature's `time` as two fields, and send them with a new feature.
+_PERIOD = frozenset(("time_start", "time_end"))
 
 
 def _unknown(name: str, fields: Mapping[str, Field]) -> str:

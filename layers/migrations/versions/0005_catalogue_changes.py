@@ -9,7 +9,7 @@ revision = "0005"
 down_revision = "0004"
 
 _TELL = """
-CREATE FUNCTION shikong.tell_catalogue_change() RETURNS trigger
+CREATE OR REPLACE FUNCTION shikong.tell_catalogue_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
@@ -25,7 +25,7 @@ def upgrade() -> None:
     op.execute(_TELL)
     for table in ("layer", "layer_schema", "erasure"):
         op.execute(
-            f"CREATE TRIGGER tell_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
+            f"CREATE OR REPLACE TRIGGER tell_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
             f"ON shikong.{table} FOR EACH STATEMENT "
             "EXECUTE FUNCTION shikong.tell_catalogue_change()"
         )
