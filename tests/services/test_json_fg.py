@@ -108,7 +108,7 @@ def test_place_is_in_the_system_of_the_storage(own_doors: Any) -> None:
     assert one["place"] == found["features"][0]["place"]
     assert one["coordRefSys"] == found["coordRefSys"]
     version = next(x["href"] for x in one["links"] if x["rel"] == "memento").rpartition("/")[2]
-    assert get(own_doors.client, "wells", f"/{version}?f=jsonfg")["place"] == one["place"]
+    assert get(own_doors.client, "wells", f"/{version}&f=jsonfg")["place"] == one["place"]
 
 
 def test_its_media_type_is_geojsons(client: TestClient) -> None:

@@ -33,6 +33,7 @@ VALUES = {
     "tileCol": "4956",
     "processID": "assign-cases-to-grids",
     "jobID": "none",
+    "commitId": "1",
 }
 MINIMAL = {"default-src": "'none'", "frame-ancestors": "'none'"}
 WEB = Path(__file__).resolve().parents[3] / "services/web"
