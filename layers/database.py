@@ -67,8 +67,8 @@ class Database:
         People, keys, grants, sessions.
     owning : Engine
         The store itself: made, migrated, checked, backed up, restored.
-    quick : Quick
-        Single statements on open fields.
+    quick, single : Quick
+        Statements on open fields, one at a time; those that find one feature by its id.
     """
 
     reading: Engine
@@ -77,13 +77,19 @@ class Database:
     keeping: Engine
     owning: Engine
     quick: Quick
+    single: Quick
 
-    def ask(self, text: str, parameters: Sequence[Any]) -> list[Any]:
+    def ask(self, text: str, parameters: Sequence[Any], *, single: bool = False) -> list[Any]:
         """Return the rows of one statement on open fields, in a transaction of its own.
 
         It goes to the driver as it is, with ``$1``, ``$2`` for its parameters, over a connection
         that is kept for nothing else, where it is prepared: what `read` does around a statement
         takes longer than most of them.
+
+        Parameters
+        ----------
+        single : bool
+            Whether it finds one feature by its id: any plan serves all of them, and is kept.
 
         Raises
         ------
@@ -91,7 +97,7 @@ class Database:
             As `read` does.
         """
         try:
-            return self.quick.execute(text, parameters)
+            return (self.single if single else self.quick).execute(text, parameters)
         except psycopg.OperationalError as error:
             raise _of_reading(error) from error
 
@@ -177,6 +183,7 @@ class Database:
     def close(self) -> None:
         """Give every connection back."""
         self.quick.close()
+        self.single.close()
         for engine in (self.reading, self.restricted, self.writing, self.keeping, self.owning):
             engine.dispose()
 
@@ -231,6 +238,10 @@ def connect(dsn: str, *, pool_size: int = 8) -> Database:
         writing(_KEEPING | {"role": roles.KEEPER}),
         writing(_WRITING),
         Quick(_libpq(url), _options(_READING | {"role": roles.READER})),
+        Quick(
+            _libpq(url),
+            _options(_READING | {"role": roles.READER, "plan_cache_mode": "force_generic_plan"}),
+        ),
     )
 
 

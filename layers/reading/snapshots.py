@@ -165,7 +165,8 @@ class Snapshot:
             select, dialect = build(self.layer.record), self.layer.database.reading.dialect
             kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
         values = values_of(record, self.moment, self.query)
-        rows = self.layer.database.ask(kept.text, kept.filled(values))
+        single = self.query.ids is not None
+        rows = self.layer.database.ask(kept.text, kept.filled(values), single=single)
         # Where a commit came in between, what is known of the layer is of before it.
         if not rows or rows[0][-1] != record.head:
             return None
