@@ -22,6 +22,12 @@ in_tree() {
         sh "$tree" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
 }
 
+# Where this Debian gets its packages from, the next one's are too.
+mirror() {
+    apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Identifier: Packages' |
+        sed -n "s/^$(. /etc/os-release && echo "$VERSION_CODENAME") //p" | head -1
+}
+
 install_tree() {
     tree=$(pwd)/.cache/debian-13
     chroot "$tree" /usr/bin/python3 -c "import qgis.core" 2>/dev/null && return
@@ -34,7 +40,7 @@ install_tree() {
     mkdir -p .cache
     rm -rf --one-file-system "$tree"
     {
-        debootstrap --variant=minbase trixie "$tree" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} &&
+        debootstrap --variant=minbase trixie "$tree" "$(mirror)" &&
             cp /etc/resolv.conf "$tree/etc/resolv.conf" &&
             in_tree apt-get -qq update &&
             # shellcheck disable=SC2086 # a list of words
