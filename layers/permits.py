@@ -21,7 +21,7 @@ from layers.reading.moments import touched_between
 from layers.reading.sights import columns_for, lies_in
 from layers.reading.timelines import FOREVER as FOREVER_SEEN
 from layers.reading.timelines import Values, side_by_side
-from layers.tables import FOREVER, INSTANT, Family, tables_of
+from layers.tables import FOREVER, INSTANT, Family, LayerTables, tables_of
 from layers.territories import EVERYWHERE, Territory
 from layers.writers import Bounds, Permit, Verb, Writer
 
@@ -136,10 +136,7 @@ def check_effect(
         left = {
             i for ancestor, other, _ in (*links.told, *links.taken_back) for i in (ancestor, other)
         }
-    hidden: tuple[Family, ...] = () if families.restricted is None else (families.restricted,)
-    if _has_internal(record) and not any(p.is_unbounded and p.internal for p in permits):
-        hidden = families.families
-    looked_at = _touched(connection, hidden, revision)
+    looked_at = _touched(connection, _guarded(record, families, permits), revision)
     if not any(p.is_unbounded for p in permits):
         every = _touched(connection, families.families, revision)
         left |= every - _inside(connection, record, revision, every, [p.territory for p in permits])
@@ -148,6 +145,17 @@ def check_effect(
     for part in _chunks(looked_at - left):
         left |= _overstepping(connection, record, revision, part, permits)
     _refuse(record, sorted(left)[:_NAMED])
+
+
+def _guarded(record: Layer, families: LayerTables, permits: Sequence[Permit]) -> tuple[Family, ...]:
+    """The families in which fields may stand that are not those permits' to change."""
+    internal = any(f.visibility is Visibility.INTERNAL for f in record.schema.stored)
+    granted = all(p.internal for p in permits) or any(
+        p.is_unbounded and p.internal for p in permits
+    )
+    if internal and not granted:
+        return families.families
+    return () if families.restricted is None else (families.restricted,)
 
 
 def _touched(connection: Connection, families: Sequence[Family], revision: int) -> set[str]:
@@ -268,21 +276,19 @@ def _allows(
     """Whether some permits, taken together, are of the step from one content to another."""
     if was is None or now is None:
         return any(p.fields is None for p in permits)
-    classes = {f.id: f.visibility for f in (*record.schema.stored, *record.schema.restricted)}
     changed = {n for n in {*was, *now} if was.get(n) != now.get(n)}
-    return all(any(_may_change(p, n, classes.get(n)) for p in permits) for n in changed)
+    return all(any(_may_change(p, n, record.schema.find(n)) for p in permits) for n in changed)
 
 
-def _has_internal(record: Layer) -> bool:
-    return any(f.visibility is Visibility.INTERNAL for f in record.schema.stored)
-
-
-def _may_change(permit: Permit, name: str, visibility: Visibility | None) -> bool:
+def _may_change(permit: Permit, name: str, f: Field | None) -> bool:
+    """Whether a permit is of a field, or of the geometry, which is none."""
     if name in permit.named:
         return True
-    granted = {Visibility.RESTRICTED: permit.restricted, Visibility.INTERNAL: permit.internal}
-    among = permit.fields is None or name in permit.fields
-    return among and (visibility is None or granted.get(visibility, True))
+    if permit.fields is not None and name not in permit.fields:
+        return False
+    if f is None or f.visibility is Visibility.PUBLIC:
+        return True
+    return permit.restricted if f.is_restricted else permit.internal
 
 
 def _is_timed(permit: Permit, record: Layer) -> bool:
@@ -301,10 +307,7 @@ def _may_state(permit: Permit, f: Field) -> bool:
     # Ids are made of keys, and of an event its time is told: whoever sees it knows them.
     if f.visibility is Visibility.PUBLIC or f.role in (Role.KEY, Role.EVENT_START):
         return True
-    if f.id in permit.named:
-        return True
-    granted = permit.restricted if f.is_restricted else permit.internal
-    return granted and (permit.fields is None or f.id in permit.fields)
+    return _may_change(permit, f.id, f)
 
 
 def _chunks(ids: set[str]) -> Iterable[list[str]]:

@@ -10,20 +10,17 @@ import copy
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
 import naive_model as naive
 import pairs
-import pytest
 import shapely
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 from naive_permits import BoundedLayer
 from pairs import POINTS, WRITER, Pair, Step, day
-from test_sights import WorldOfSights, draw_instant
+from test_sights import WorldOfSights, draw_instant, few
 from test_store_machine import schema_with
 
 from layers.commits import Change
@@ -31,7 +28,7 @@ from layers.edits import Edit, Update
 from layers.errors import LayersError
 from layers.keeping.verify import verify
 from layers.report import Report
-from layers.store import Store, open_store
+from layers.store import Store
 from layers.territories import Territory
 from layers.writers import Permit, Verb, Writer
 
@@ -214,19 +211,7 @@ def draw_permit(dice: random.Random, event: bool) -> Permit:
     return Permit(verbs, "*", territory, fields, restricted=dice.random() < 0.4)
 
 
-@pytest.fixture(scope="module")
-def own_store(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
-    with closing(open_store(make_database(empty_template))) as opened:
-        yield opened
-
-
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@few(EXAMPLES)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_writer_does_what_the_naive_permits_allow(own_store: Store, seed: int) -> None:
     office = Office()
@@ -235,5 +220,4 @@ def test_a_writer_does_what_the_naive_permits_allow(own_store: Store, seed: int)
     for _ in range(STEPS):
         office.step()
     office.check()
-    if os.environ.get("TELL"):
-        print(sorted(office.done.items()))
+    note(f"{sorted(office.done.items())}")

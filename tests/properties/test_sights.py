@@ -236,6 +236,17 @@ def by_id(s: Seen) -> Any:
     return s.key, s.start, s.end, tuple(values)
 
 
+def few(examples: int) -> settings:
+    """Of large worlds few examples can be had, and none is made smaller: a seed says nothing."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
 def snapshot_of(layer: PublishedLayer, when: When, revision: int) -> Snapshot:
     if when is None:
         return layer.history(revision=revision)
@@ -243,13 +254,7 @@ def snapshot_of(layer: PublishedLayer, when: When, revision: int) -> Snapshot:
     return layer.at(asked, revision=revision)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@few(EXAMPLES)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_reader_sees_what_the_naive_sight_sees(worlds: list[World], seed: int) -> None:
     dice = random.Random(seed)

@@ -12,15 +12,13 @@ from __future__ import annotations
 import copy
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import naive_model as naive
 import pairs
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -34,7 +32,7 @@ from pairs import EVERYTHING, MICROSECOND, POINTS, History, Pair, Step, day
 
 from layers.edits import Edit, Insert, Put, Retire, Supersede, Update
 from layers.schemas.documents import parse_schema
-from layers.store import Store, open_store
+from layers.store import Store
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 MACHINES = int(os.environ.get("MACHINES", 1700 if LONG else 60))
@@ -302,12 +300,6 @@ def _instant(when: Any) -> datetime:
 
 def _or_none(when: Any) -> datetime | None:
     return None if when is None else _instant(when)
-
-
-@pytest.fixture(scope="module")
-def own_store(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
-    with closing(open_store(make_database(empty_template))) as opened:
-        yield opened
 
 
 def test_any_sequence_of_commits_gives_what_the_model_gives(own_store: Store) -> None:

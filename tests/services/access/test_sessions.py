@@ -138,11 +138,6 @@ def test_changes_in_a_session_need_the_page_s_own_token(site: Site) -> None:
     assert site.client.post(apply, data=APPLY | {"csrf": token}).status_code == 403
 
 
-def test_a_key_in_a_header_needs_no_token(site: Site) -> None:
-    headers = {"X-API-Key": site.key()}
-    assert site.client.post("/account/applications", json=APPLY, headers=headers).status_code == 200
-
-
 @pytest.mark.parametrize("end", ["revoked", "idle", "old", "unknown"])
 def test_a_session_that_is_over_is_401_and_drops_its_cookie(site: Site, end: str) -> None:
     key = site.key()
