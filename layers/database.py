@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from layers import roles
 from layers.errors import LayerBusy, StoreUnavailable, TooMuchAsked
+from layers.quick import Quick, Rows
 
 # A generic plan over bound revisions guesses badly, the just-in-time compiler costs more than it
 # gives on short statements (both measured), and text must not hang on a client's habits.
@@ -79,7 +78,7 @@ class Database:
     quick: Quick
     single: Quick
 
-    def ask(self, text: str, parameters: Sequence[Any], *, single: bool = False) -> list[Any]:
+    def ask(self, text: str, parameters: Sequence[Any], *, single: bool = False) -> Rows:
         """Return the rows of one statement on open fields, in a transaction of its own.
 
         It goes to the driver as it is, with ``$1``, ``$2`` for its parameters, over a connection
@@ -98,6 +97,13 @@ class Database:
         """
         try:
             return (self.single if single else self.quick).execute(text, parameters)
+        except psycopg.OperationalError as error:
+            raise _of_reading(error) from error
+
+    async def ask_soon(self, text: str, parameters: Sequence[Any], *, single: bool = False) -> Rows:
+        """Return the same to whoever has an event loop, and needs no thread."""
+        try:
+            return await (self.single if single else self.quick).execute_soon(text, parameters)
         except psycopg.OperationalError as error:
             raise _of_reading(error) from error
 
@@ -256,68 +262,6 @@ def reachable(dsn: str) -> Iterator[None]:
         yield
     except (OperationalError, ProgrammingError) as error:
         raise _unavailable(error, make_url(dsn).render_as_string(hide_password=True)) from error
-
-
-@dataclass(frozen=True)
-class Quick:
-    """Connections for single statements, as many as ask at once; the last used is used first."""
-
-    dsn: str = field(repr=False)
-    options: str
-    _idle: deque[psycopg.Connection[Any]] = field(default_factory=deque, repr=False)
-
-    def __post_init__(self) -> None:
-        """Let go of the connections of whoever forgets to."""
-        weakref.finalize(self, _close_all, self._idle)
-
-    def execute(self, text: str, parameters: Sequence[Any]) -> list[Any]:
-        """Return the rows of a statement.
-
-        Raises
-        ------
-        psycopg.OperationalError
-            Where there is no answer, also from a new connection; or it takes too long.
-        """
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            return self._execute(self._connect(), text, parameters)
-        try:
-            return self._execute(connection, text, parameters)
-        except psycopg.OperationalError:
-            if not connection.closed:
-                raise
-            # The server was away since the last use, and may be there again.
-            return self._execute(self._connect(), text, parameters)
-
-    def close(self) -> None:
-        """Close those that nobody uses."""
-        _close_all(self._idle)
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            self.dsn, autocommit=True, options=self.options, cursor_factory=psycopg.RawCursor
-        )
-
-    def _execute(
-        self, connection: psycopg.Connection[Any], text: str, parameters: Sequence[Any]
-    ) -> list[Any]:
-        try:
-            with connection.cursor(binary=True) as cursor:
-                cursor.execute(text, parameters, prepare=True)
-                rows = cursor.fetchall()
-        except BaseException:
-            if connection.closed:
-                raise
-            connection.close() if connection.broken else self._idle.append(connection)
-            raise
-        self._idle.append(connection)
-        return rows
-
-
-def _close_all(idle: deque[psycopg.Connection[Any]]) -> None:
-    while idle:
-        idle.pop().close()
 
 
 def waited_too_long(error: DBAPIError) -> bool:

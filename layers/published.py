@@ -101,11 +101,16 @@ class PublishedLayer(Reading):
 
     def known_count(self, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where that is known without counting."""
-        if not self.reader.sight(self.record).whole:
-            return None
-        if moment.revision == self.record.head and moment.when != self.record.recorded_at:
-            return None
-        return self.presents.count(self, moment)
+        return self.presents.count(self, moment) if self._may_know_count(moment) else None
+
+    def knows_count(self, moment: Moment) -> bool:
+        """Return whether `known_count` asks nothing of the database."""
+        return not self._may_know_count(moment) or self.presents.knows_count(self, moment)
+
+    def _may_know_count(self, moment: Moment) -> bool:
+        if not self.sight.whole:
+            return False
+        return moment.revision != self.record.head or moment.when == self.record.recorded_at
 
     def versions(self, feature_id: str, *, revision: int | None = None) -> Snapshot:
         """Return every version of one feature, as known at a revision, as a snapshot of all time.
@@ -282,7 +287,7 @@ class PublishedLayer(Reading):
 
     def extent(self) -> Extent:
         """Return where and when the layer's versions are, at the newest revision."""
-        key = (self.record.id, self.record.head, self.reader.sight(self.record).fingerprint)
+        key = (self.record.id, self.record.head, self.sight.fingerprint)
         found = self.extents.get(key)
         if found is None:
             with self.reading() as (connection, record):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from layers.model import Field, Layer, Schema, Visibility
 from layers.territories import EVERYWHERE, Territory
@@ -72,7 +72,7 @@ class Tier:
     fields: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sight:
     """What a reader may see of one layer: the union of its tiers.
 
@@ -83,12 +83,12 @@ class Sight:
     tiers: tuple[Tier, ...]
     internals: bool
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether every row is seen."""
         return any(tier.territory.is_everywhere for tier in self.tiers)
 
-    @property
+    @cached_property
     def time(self) -> tuple[datetime | None, datetime | None]:
         """The time in the world that is seen: from the first start of a tier to the last end."""
         starts = [tier.territory.start for tier in self.tiers]
@@ -111,7 +111,7 @@ class Sight:
             return ()
         return tuple(tier.territory for tier in having)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A short text that differs wherever what is seen differs; part of every cache key."""
         told = "\n".join(
@@ -124,7 +124,7 @@ class Sight:
         return any(f.id in tier.fields for tier in self.tiers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reader:
     """Somebody who reads, and what their grants let them see beyond what is public.
 
@@ -157,7 +157,7 @@ class Reader:
         """Whether nobody is known to read."""
         return self.name == "anonymous"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A short text that differs wherever what may be seen of any layer differs."""
         told = sorted(

@@ -30,6 +30,7 @@ from services.access.rules import rule_of
 from services.compression import Compressing
 from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
+from services.hatch import Hatch
 from services.problems import STATUS, answer_error, answer_http_error, problem
 from services.remembering import Tags
 from services.routes import (
@@ -53,6 +54,10 @@ from services.routes import (
     versions,
 )
 from services.settings import Settings
+
+# What is asked most is looked for first; a feature's id may have slashes, so what stands below
+# one comes before it.
+_READING = (items, versions, lineage, feature, tiles)
 
 
 def create_app(store: Store, settings: Settings) -> FastAPI:
@@ -80,6 +85,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
             Middleware(Guarding, rates=rates),
             Middleware(Identifying),
             Middleware(Limiting, queue=queue, rates=rates),
+            Middleware(Hatch, doors=[door for noun in _READING for door in noun.DOORS]),
         ],
     )
     app.state.store, app.state.settings = store, settings
@@ -89,13 +95,10 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
-    # What is asked most is looked for first; a feature's id may have slashes, so what stands below
-    # one comes before it.
-    reading = (items, versions, lineage, feature, tiles)
     others = (changes, change_dates, counts, editing, transactions)
     described = (assembly, collections, schemas, functions)
     people = (login, account, administration)
-    nouns = (*reading, *others, *described, *people)
+    nouns = (*_READING, *others, *described, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)
     assembly.mount(app, doors)
     _check_rules(app)

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from services.access.rules import Rule, ruled
 from services.doors import Door
+from services.hatch import route_path
 from services.links import address, base_url, link
 from services.negotiation import HTML, JSON, answer_json, check_format
 from services.openapi import PARAMETERS, PROBLEM, operation
@@ -40,8 +41,7 @@ def mount(app: FastAPI, doors: Iterable[Door]) -> None:
     # Before the control routes: what is looked for first is found soonest.
     app.router.routes[:0] = [
         Route(
-            # Servers decode %2F before the router sees it: the id of a feature may have slashes.
-            door.path.replace("{featureId}", "{featureId:path}"),
+            route_path(door),
             ruled(door.rule)(door.handler),
             methods=[door.method],
             include_in_schema=False,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import brotli
@@ -42,6 +43,9 @@ _PACKED = frozenset(
     )
 )
 _BODILESS = frozenset((204, 206, 304))
+_SHOWING = frozenset((b"if-none-match", b"if-match", b"if-range"))
+# Characters of an Accept-Encoding header.
+_USUAL = 100
 
 
 class Coder(Protocol):
@@ -120,6 +124,9 @@ def choose_coding(accept: str | None) -> Coding | None:
     return best if weight >= weights.get("identity", 0.0) else None
 
 
+_chosen = lru_cache(maxsize=256)(choose_coding)
+
+
 class Compressing:
     """Middleware that codes answers, and knows their tags again."""
 
@@ -131,10 +138,11 @@ class Compressing:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        asked = Headers(scope=scope)
-        shown = _bare_tags(scope)
-        coding = choose_coding(",".join(asked.getlist("accept-encoding")))
-        await self.app(scope, receive, _Answer(scope, send, coding, shown).send)
+        accepted = [v for name, v in scope["headers"] if name == b"accept-encoding"]
+        # Most browsers write the same; what is longer than any of them would fill what is kept.
+        accept = b",".join(accepted).decode("latin-1")
+        coding = _chosen(accept) if len(accept) < _USUAL else choose_coding(accept)
+        await self.app(scope, receive, _Answer(scope, send, coding, _bare_tags(scope)).send)
 
 
 class _Answer:
@@ -220,9 +228,11 @@ def _bare_tags(scope: Scope) -> dict[str, str]:
     ({'"a"': '"a-br"'}, [(b'if-none-match', b'"a", W/"b"')])
     """
     found: dict[str, str] = {}
+    if not any(name in _SHOWING for name, _ in scope["headers"]):
+        return found
     headers = []
     for name, value in scope["headers"]:
-        if name in (b"if-none-match", b"if-match", b"if-range"):
+        if name in _SHOWING:
             tags = [_bare_tag(tag.strip(), found) for tag in value.decode("latin-1").split(",")]
             value = ", ".join(tags).encode("latin-1")
         headers.append((name, value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
@@ -35,8 +34,8 @@ def feature_document(snapshot: Snapshot, row: sa.Row[Any], unique: bool) -> dict
     }
 
 
-def feature_documents(rows: Rows, what: Shown) -> Iterator[dict[str, Any]]:
-    """Yield the same of each row, for orjson, which knows how to write instants (``OPT_UTC_Z``).
+def feature_documents(rows: Rows, what: Shown) -> list[dict[str, Any]]:
+    """Return the same of each row, for orjson, which knows how to write instants (``OPT_UTC_Z``).
 
     Parameters
     ----------
@@ -45,24 +44,26 @@ def feature_documents(rows: Rows, what: Shown) -> Iterator[dict[str, Any]]:
     what : Shown
         The fields wanted.
     """
-    names = what.names
+    names, fragment = what.names, orjson.Fragment
     values = _getter([rows.at(name) for name in names])
-    flags = {name: rows.at(flag) for name, flag in what.masks.items()}
     own = itemgetter(*(rows.at(n) for n in ("_fid", "_geom", "_valid_from", "_valid_to")))
-    fragment = orjson.Fragment
-    for row in rows.rows:
-        fid, geom, start, end = own(row)
-        properties = dict(zip(names, values(row), strict=True))
-        for name, flag in flags.items():
-            if not row[flag]:
-                del properties[name]
-        yield {
+    found: list[dict[str, Any]] = [
+        {
             "type": "Feature",
             "id": fid,
             "geometry": None if geom is None else fragment(geom),
-            "properties": properties,
-            "time": {"interval": (start, ".." if end is None else end)},
+            "properties": dict(zip(names, values(row), strict=True)),
+            "time": {"interval": (start, end or "..")},
         }
+        for row in rows.rows
+        for fid, geom, start, end in (own(row),)
+    ]
+    for name, flag in what.masks.items():
+        seen = rows.at(flag)
+        for document, row in zip(found, rows.rows, strict=True):
+            if not row[seen]:
+                del document["properties"][name]
+    return found
 
 
 def version_id(row: sa.Row[Any]) -> str:

@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus
 
 from starlette.requests import Request
 
 from services.negotiation import Format
 
+_BASES: dict[Hashable, str] = {}
+_MOST_BASES = 256
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+
 
 def base_url(request: Request) -> str:
     """Return the address of the landing page without its slash."""
-    stated = request.app.state.settings.base_url
-    return stated or str(request.base_url).rstrip("/")
+    stated: str | None = request.app.state.settings.base_url
+    if stated:
+        return stated
+    scope = request.scope
+    host = next((value for name, value in scope["headers"] if name == b"host"), None)
+    key = (scope["scheme"], host, tuple(scope.get("server") or ()), scope.get("root_path"))
+    found = _BASES.get(key)
+    if found is None:
+        if len(_BASES) >= _MOST_BASES:
+            _BASES.clear()
+        found = _BASES[key] = str(request.base_url).rstrip("/")
+    return found
 
 
 def address(request: Request, *segments: str, **query: Any) -> str:
     """Return the address of a path below the landing page; segments are quoted, None left out."""
-    path = "".join(f"/{quote(s, safe='')}" for s in segments)
-    asked = {k: v for k, v in query.items() if v is not None}
-    return f"{base_url(request)}{path or '/'}" + (f"?{urlencode(asked)}" if asked else "")
+    path = "".join([f"/{_quoted(s, quote)}" for s in segments])
+    return f"{base_url(request)}{path or '/'}{written_query(query)}"
+
+
+def written_query(query: Mapping[str, Any]) -> str:
+    """Return a query string with its question mark, nothing where there is nothing to ask.
+
+    >>> written_query({"datetime": "2014-05-14T04:00:00Z", "limit": 10, "f": None})
+    '?datetime=2014-05-14T04%3A00%3A00Z&limit=10'
+    """
+    asked = [
+        f"{_quoted(name, quote_plus)}={_quoted(str(value), quote_plus)}"
+        for name, value in query.items()
+        if value is not None
+    ]
+    return f"?{'&'.join(asked)}" if asked else ""
+
+
+def _quoted(text: str, quoting: Callable[..., str]) -> str:
+    # Most ids and values need none, and to find that out this way takes a tenth of the time.
+    return text if _PLAIN.fullmatch(text) else quoting(text, safe="")
 
 
 def link(href: str, rel: str, media_type: str, title: str | None = None) -> dict[str, str]:
@@ -30,30 +63,43 @@ def link(href: str, rel: str, media_type: str, title: str | None = None) -> dict
     >>> link("/", "self", "application/json")
     {'href': '/', 'rel': 'self', 'type': 'application/json'}
     """
-    return {"href": href, "rel": rel, "type": media_type} | ({"title": title} if title else {})
+    found = {"href": href, "rel": rel, "type": media_type}
+    if title:
+        found["title"] = title
+    return found
 
 
 def format_links(
     request: Request, offered: Sequence[Format], chosen: Format, *segments: str
 ) -> list[dict[str, str]]:
     """Return the links to a document itself: as it is asked for, and in all other formats."""
-    query = {k: v for k, v in request.query_params.items() if k != "f"}
-    own = address(request, *segments, **request.query_params)
-    found = [link(own, "self", chosen.link_type, "This document")]
+    asked = request.query_params
+    here = address(request, *segments)
+    found = [link(here + written_query(asked), "self", chosen.link_type, "This document")]
+    page, whole = (
+        f"{here}{written}&" if (written := written_query(kept)) else f"{here}?"
+        for kept in _kept(asked)
+    )
     for other in offered:
         if other.name != chosen.name:
             # Where a page goes on, a stream of the same begins: it needs no limit.
-            left_out = ("limit",) if other.write is not None else ()
-            asked = {k: v for k, v in query.items() if k not in left_out}
-            href = address(request, *segments, **asked, f=other.name)
+            href = f"{page if other.write is None else whole}f={other.name}"
             found.append(link(href, "alternate", other.link_type, other.title))
     return found
+
+
+def _kept(asked: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What another format is asked with: a page of it, and all of it."""
+    kept = {name: value for name, value in asked.items() if name != "f"}
+    return kept, {name: value for name, value in kept.items() if name != "limit"}
 
 
 def self_links(request: Request, media_type: str, *segments: str) -> list[dict[str, str]]:
     """Return the links to a document itself: as it is asked for, and as a page."""
     query = {k: v for k, v in request.query_params.multi_items() if k != "f"}
+    here = address(request, *segments)
+    page = written_query(query | {"f": "html"})
     return [
-        link(address(request, *segments, **query), "self", media_type, "This document"),
-        link(address(request, *segments, **query, f="html"), "alternate", "text/html", "As a page"),
+        link(here + written_query(query), "self", media_type, "This document"),
+        link(here + page, "alternate", "text/html", "As a page"),
     ]

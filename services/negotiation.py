@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ GEOJSON = "application/geo+json"
 SCHEMA = "application/schema+json"
 HTML = "text/html"
 VARY = "Accept, Authorization, Cookie, X-API-Key"
+_ANYTHING = ("", "*/*")
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -27,7 +29,7 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 Writer = Callable[[Snapshot, CRS | None], Iterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Format:
     """A format that something is offered in.
 
@@ -60,12 +62,12 @@ class Format:
     by_name: bool = False
     packed: bool = False
 
-    @property
+    @cached_property
     def link_type(self) -> str:
         """The media type as links have it: in which letters it is written goes without saying."""
         return self.media_type.removesuffix("; charset=utf-8")
 
-    @property
+    @cached_property
     def media_types(self) -> tuple[str, ...]:
         """The media types that ask for it, without parameters; none where only ``f`` does."""
         if self.by_name:
@@ -106,6 +108,8 @@ def choose_format(request: Request, offered: Sequence[Format]) -> Format:
         raise NotAcceptable(f"f={f!r} is not offered here; f is one of {names}")
     # Several headers of one name are one list.
     accept = ", ".join(request.headers.getlist("accept"))
+    if accept in _ANYTHING:
+        return offered[0]
     return best_of(accept, offered) or offered[0]
 
 

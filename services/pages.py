@@ -29,6 +29,7 @@ def respond(
     pinned: bool = False,
     stable: bytes | None = None,
     etag: str | None = None,
+    as_page: bool | None = None,
     **context: Any,
 ) -> Response:
     """Answer with a document, as JSON or as a page of it.
@@ -43,10 +44,12 @@ def respond(
         What its ETag is made of, where the document says what time it is.
     etag : str, optional
         Its tag, where it was known before (that of a page never is).
+    as_page : bool, optional
+        Whether a page is wanted, where that was found out before.
     **context
         What only the page needs.
     """
-    if not wants_html(request):
+    if not (wants_html(request) if as_page is None else as_page):
         return answer_json(
             request,
             document,

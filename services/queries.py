@@ -55,6 +55,7 @@ OWN = (
     "profile",
     "f",
 )
+_OWN = frozenset(OWN)
 _MOST_IDS = 1000
 _BOOLEANS = {"true": True, "false": False}
 
@@ -144,7 +145,7 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
         bbox=box,
         bbox_crs=box_crs,
         placeless=True,
-        equal={k: v for k, v in asked.items() if k not in OWN},
+        equal={k: v for k, v in asked.items() if k not in _OWN},
         restricted=True,
         q=asked.get("q"),
         **read_filter_parameters(request),

@@ -42,7 +42,7 @@ def feature_tag(snapshot: Snapshot, row: sa.Row[Any], form: str = "json") -> str
         row._valid_from,
         row._valid_to,
         values["_mark"],
-        layer.reader.sight(layer.record).fingerprint,
+        layer.sight.fingerprint,
         snapshot.shown.properties(row),
     )
     digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -45,7 +45,7 @@ class Caller:
     def reader(self) -> Reader:
         """Return what they may see."""
         if self.is_anonymous:
-            return Reader.anonymous()
+            return _NOBODY
         return Reader(self.id, tuple(_view(t) for t in self.terms if t.role in _READING))
 
     def writer(self, origin: str = "") -> Writer:
@@ -61,6 +61,7 @@ class Caller:
 
 
 ANONYMOUS = Caller("anonymous", "anonymous")
+_NOBODY = Reader.anonymous()
 _READING = frozenset(Role) - {Role.ADMINISTRATOR}
 
 

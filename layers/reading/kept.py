@@ -88,6 +88,31 @@ class Kept:
         return [value if given is None else values[given] for given, value in self.parameters]
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A kept statement with the inputs of one request.
+
+    Attributes
+    ----------
+    head : int
+        The newest revision, as far as whoever asks knows.
+    single : bool
+        Whether it finds one feature by its id.
+    """
+
+    kept: Kept
+    values: list[Any]
+    head: int
+    single: bool
+
+    def answer(self, rows: Sequence[Sequence[Any]]) -> Rows | None:
+        """Return the rows that were found; None where they can't be trusted.
+
+        Where a commit came in between, what is known of the layer is of before it.
+        """
+        return Rows(self.kept.columns, rows) if rows and rows[0][-1] == self.head else None
+
+
 @dataclass(frozen=True)
 class Statements:
     """What was put together so far, the last thousand of it."""
@@ -125,7 +150,7 @@ def form_of(layer: Layer, sight: Sight, moment: Moment, query: Query) -> Any:
     return (
         layer.id,
         Known(layer.schema),
-        sight,
+        sight.fingerprint,
         _time_of(layer, moment),
         boxed and query.placeless,
         boxed,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
 from layers.model import Layer
 from layers.reading.outputs import finite
@@ -57,6 +58,14 @@ def select_periods(features: sa.Select[Any], layer: Layer) -> sa.Select[Any]:
     c = features.subquery("features").c
     ordered = sa.select(c._valid_from, finite(c._valid_to).label("_valid_to"))
     return ordered.order_by(c._valid_from)
+
+
+def with_periods(select: sa.Select[Any], versions: sa.Select[Any]) -> sa.Select[Any]:
+    """Return a select with ``_periods``, the starts and ends of other versions, in each row."""
+    c = versions.subquery("versions_of_it").c
+    period = array([c._valid_from, finite(c._valid_to)])
+    periods = sa.func.array_agg(aggregate_order_by(period, c._valid_from))
+    return select.add_columns(sa.select(periods).scalar_subquery().label("_periods"))
 
 
 def lifeline_of(rows: Iterable[Any]) -> Lifeline:

@@ -40,7 +40,7 @@ class Presents:
     """The presents of layers, as far as they were asked for."""
 
     _known: dict[tuple[str, int, bool], Present] = field(default_factory=dict)
-    _counts: dict[tuple[str, int], tuple[datetime, int]] = field(default_factory=dict)
+    _counts: dict[tuple[str, int], tuple[datetime, int] | None] = field(default_factory=dict)
 
     def since(self, layer: Reading, now: datetime, *, restricted: bool) -> datetime:
         """Return since when a layer is as it is.
@@ -66,16 +66,19 @@ class Presents:
     def count(self, layer: Reading, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where a revision's own count says it."""
         key = (layer.record.id, moment.revision)
-        found = self._counts.get(key)
-        if found is None:
+        if not self.knows_count(layer, moment):
             with layer.reading() as (connection, record):
                 told = catalog.read_revision(connection, record, moment.revision)
-            if told.n_live is None:
-                return None
             if len(self._counts) >= _MOST:
                 self._counts.clear()
-            found = self._counts[key] = (told.commit.recorded_at, told.n_live)
-        return found[1] if found[0] == moment.when else None
+            known = told.n_live is not None
+            self._counts[key] = (told.commit.recorded_at, told.n_live or 0) if known else None
+        found = self._counts.get(key)
+        return found[1] if found is not None and found[0] == moment.when else None
+
+    def knows_count(self, layer: Reading, moment: Moment) -> bool:
+        """Return whether `count` asks nothing of the database."""
+        return (layer.record.id, moment.revision) in self._counts
 
     def find(self, layer: Reading, now: datetime, *, restricted: bool) -> Present | None:
         """Return the present of a layer, None where that must be asked for."""

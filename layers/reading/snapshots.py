@@ -20,13 +20,13 @@ from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
 from layers.model import Field, Kind, Layer, Schema
-from layers.readers import Reader
+from layers.readers import Reader, Sight
 from layers.reading.boxes import LONLAT
 from layers.reading.features import Moment, Query, order_of, select_features, shown_to
 from layers.reading.forms import Form
 from layers.reading.frames import as_frame, as_table
-from layers.reading.kept import Rows, Statements, form_of, values_of, with_head
-from layers.reading.lifelines import select_periods
+from layers.reading.kept import Question, Rows, Statements, form_of, values_of, with_head
+from layers.reading.lifelines import select_periods, with_periods
 from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
@@ -36,6 +36,8 @@ from spatial.crs import parse_crs
 
 _STREAMED = 5000
 _STATEMENTS = Statements()
+# Nobody stops what nobody was given.
+_ALL_THE_TIME = Patience()
 # Rows of a part: large enough that what is done once a part is nothing to what is done with it.
 _PART = 4096
 
@@ -47,6 +49,11 @@ class Reading:
     database: Database
     record: Layer
     reader: Reader
+
+    @cached_property
+    def sight(self) -> Sight:
+        """What of the layer, as it is now, the reader may see."""
+        return self.reader.sight(self.record)
 
     @contextmanager
     def reading(self, *, restricted: bool = False) -> Iterator[tuple[Connection, Layer]]:
@@ -69,7 +76,7 @@ class Snapshot:
     layer: Reading
     moment: Moment
     query: Query = field(default_factory=Query)
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = _ALL_THE_TIME
 
     @property
     def schema(self) -> Schema:
@@ -141,21 +148,59 @@ class Snapshot:
         )
         return Rows(found.columns, found.rows[::-1]) if self.query.backwards else found
 
+    async def page_soon(self, crs: CRS = LONLAT) -> Rows | None:
+        """Return what `page` returns to whoever has an event loop; None where a thread must wait.
+
+        It is so where no statement is kept for the query, or the layer was changed meanwhile.
+        """
+        form = ("geojson", crs.srs, None)
+        found = await self._asked_soon(form, lambda record: self._written(record, crs, None))
+        if found is None or not self.query.backwards:
+            return found
+        return Rows(found.columns, found.rows[::-1])
+
+    async def lives_soon(self, crs: CRS = LONLAT) -> Rows | None:
+        """Return its features as `page_soon` does, with ``_periods`` of all their versions.
+
+        For a query of one feature: to ask for both at once takes hardly longer than for one.
+        """
+        always = dataclasses.replace(
+            self,
+            moment=dataclasses.replace(self.moment, when=None),
+            query=Query(ids=self.query.ids, restricted=self.query.restricted),
+        )
+
+        def build(record: Layer) -> sa.Select[Any]:
+            return with_periods(self._written(record, crs, None), always.select(record))
+
+        return await self._asked_soon(("lives", crs.srs), build)
+
     def periods(self) -> Rows:
         """Return the periods of its versions alone, in order."""
         return self._asked("periods", lambda record: select_periods(self.select(record), record))
 
     def _asked(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows:
         """Return the rows of a select that is built around its features; of a kept one, if any."""
-        found = self._asked_quickly(name, build)
+        question, found = self._question(name, build), None
+        if question is not None:
+            sent = (question.kept.text, question.values)
+            found = question.answer(self.layer.database.ask(*sent, single=question.single))
         if found is None:
             with self._reading() as (connection, record):
                 result = connection.execute(build(record))
                 found = Rows(tuple(result.keys()), list(result))
         return found
 
-    def _asked_quickly(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows | None:
-        """The same by a kept statement; None where there is none, or it can't be trusted."""
+    async def _asked_soon(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows | None:
+        question = self._question(name, build)
+        if question is None:
+            return None
+        sent = (question.kept.text, question.values)
+        rows = await self.layer.database.ask_soon(*sent, single=question.single)
+        return question.answer(rows)
+
+    def _question(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Question | None:
+        """What to ask by a kept statement; None where there can be none."""
         record = self.layer.record.as_of(self.moment.revision)
         form = form_of(record, self.layer.reader.sight(record), self.moment, self.query)
         if form is None:
@@ -164,13 +209,8 @@ class Snapshot:
         if kept is None:
             select, dialect = build(self.layer.record), self.layer.database.reading.dialect
             kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
-        values = values_of(record, self.moment, self.query)
-        single = self.query.ids is not None
-        rows = self.layer.database.ask(kept.text, kept.filled(values), single=single)
-        # Where a commit came in between, what is known of the layer is of before it.
-        if not rows or rows[0][-1] != record.head:
-            return None
-        return Rows(kept.columns, rows)
+        values = kept.filled(values_of(record, self.moment, self.query))
+        return Question(kept, values, record.head, self.query.ids is not None)
 
     def _written(self, record: Layer, crs: CRS, place: CRS | None) -> sa.Select[Any]:
         return as_geojson(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -165,11 +164,10 @@ class Identifying:
         async def labelled(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request.state.request_id
-                if request.state.is_over:
-                    headers.append("Set-Cookie", cookies.dropped(cookies.SESSION))
+                begun, state, headers = True, scope["state"], message["headers"]
+                headers.append((b"x-request-id", state["request_id"].encode()))
+                if state["is_over"]:
+                    headers.append((b"set-cookie", cookies.dropped(cookies.SESSION).encode()))
             await send(message)
 
         _admit(request, ANONYMOUS)
@@ -188,12 +186,19 @@ async def _find_out(request: Request) -> None:
     credential = _credential(request)
     if credential is not None:
         _admit(request, await _by_credential(request, store, credential))
-    elif (secret := request.cookies.get(cookies.SESSION)) and not _without_session(request):
+    elif (secret := _session(request)) and not _without_session(request):
         try:
             _admit(request, await run_in_threadpool(store.register.by_session, secret), secret)
         except BadCredential:
             request.state.is_over = True
             raise
+
+
+def _session(request: Request) -> str | None:
+    # Most who come bring none, and to look for it takes longer.
+    if any(name == b"cookie" for name, _ in request.scope["headers"]):
+        return request.cookies.get(cookies.SESSION)
+    return None
 
 
 async def _by_credential(request: Request, store: Store, credential: str) -> Caller:
@@ -206,17 +211,29 @@ async def _by_credential(request: Request, store: Store, credential: str) -> Cal
 
 
 def _admit(request: Request, who: Caller, session: str | None = None) -> None:
-    state, reader = request.state, who.reader()
-    state.who, state.reader, state.session, state.is_over = who, reader, session, False
-    state.csrf = "" if session is None else csrf_token(session)
-    asked = request.headers.get("x-request-id", "")
-    known = getattr(state, "request_id", None)
-    state.request_id = known or (asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8))
-    origin = "" if request.client is None else request.client.host
-    store = request.app.state.store
-    state.admitted = Admitted(who, reader, origin, state.request_id, store)
-    # Limits are each caller's own.
-    request.scope.setdefault("state", {})["caller"] = None if who.is_anonymous else who.id
+    scope, reader = request.scope, who.reader()
+    state = scope.setdefault("state", {})
+    known = state.get("request_id") or _request_id(scope)
+    origin = "" if scope["client"] is None else scope["client"][0]
+    state.update(
+        who=who,
+        reader=reader,
+        session=session,
+        is_over=False,
+        csrf="" if session is None else csrf_token(session),
+        request_id=known,
+        admitted=Admitted(who, reader, origin, known, scope["app"].state.store),
+        # Limits are each caller's own.
+        caller=None if who.is_anonymous else who.id,
+    )
+
+
+def _request_id(scope: Scope) -> str:
+    """The id by which the request goes already, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(asked := value.decode("latin-1")):
+            return str(asked)
+    return secrets.token_hex(8)
 
 
 def _without_session(request: Request) -> bool:
@@ -225,10 +242,16 @@ def _without_session(request: Request) -> bool:
 
 
 def _credential(request: Request) -> str | None:
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise BadCredential("write Authorization: Bearer <API key>")
-        return token.strip()
-    return request.headers.get("x-api-key")
+    header: str | None = None
+    key: str | None = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization" and header is None:
+            header = value.decode("latin-1")
+        elif name == b"x-api-key" and key is None:
+            key = value.decode("latin-1")
+    if header is None:
+        return key
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise BadCredential("write Authorization: Bearer <API key>")
+    return token.strip()

@@ -6,6 +6,8 @@ can't be a page of anything. Other sites' pages may read what anybody may read, 
 
 from __future__ import annotations
 
+from functools import cache
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -43,7 +45,7 @@ _ANSWER = {
     "X-Frame-Options": "DENY",
 }
 # A worker obeys the policy of its own script, so scripts have the page's.
-_PARTS_OF_PAGES = ("text/html", "text/javascript", "application/javascript", "text/css")
+_PARTS_OF_PAGES = (b"text/html", b"text/javascript", b"application/javascript", b"text/css")
 _EXPOSED = (
     "Accept-Patch, Accept-Post, Allow, Content-Crs, Content-Revision, ETag, Last-Modified, Link, "
     "Location, Memento-Datetime, Preference-Applied, Retry-After"
@@ -70,60 +72,79 @@ class Labelling:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        asked = Headers(scope=scope)
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
-            # A browser asks whether a page of another site may show a key; it never sends the key.
-            answer = Response(None, 204)
-            label(answer.headers, 204, asked, self.settings)
-            answer.headers.update(_PREFLIGHT)
-            await answer(scope, receive, send)
-            return
+        origin = None
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origin = value.decode("latin-1")
+            elif name == b"access-control-request-method" and scope["method"] == "OPTIONS":
+                await self._answer_beforehand(scope, receive, send)
+                return
 
         async def labelled(message: Message) -> None:
             if message["type"] == "http.response.start":
-                label(MutableHeaders(scope=message), message["status"], asked, self.settings)
+                label(message["headers"], message["status"], origin, self.settings)
             await send(message)
 
         await self.app(scope, receive, labelled)
 
+    async def _answer_beforehand(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say whether a page of another site may show a key; browsers never send one to ask."""
+        answer = Response(None, 204)
+        label(answer.raw_headers, 204, Headers(scope=scope).get("origin"), self.settings)
+        answer.headers.update(_PREFLIGHT)
+        await answer(scope, receive, send)
 
-def label(headers: MutableHeaders, status: int, asked: Headers, settings: Settings) -> None:
+
+Raw = list[tuple[bytes, bytes]]
+
+
+def label(headers: Raw, status: int, origin: str | None, settings: Settings) -> None:
     """Add to an answer's headers what the browser must know.
 
     Parameters
     ----------
-    headers : MutableHeaders
-        Of the answer; changed in place.
+    headers : list of (name, value)
+        Of the answer; changed in place. None of those that are added are there already.
     status : int
         Of the answer. One that says "not modified" leaves the policy of what the browser has.
-    asked : Headers
-        Of the request.
+    origin : str or None
+        The site whose page asks.
     """
-    headers.update(_EVERY)
-    if settings.base_url and settings.base_url.startswith("https://"):
-        headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
+    kind = b""
     if status != 304:
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        headers.update(_PAGE if kind in _PARTS_OF_PAGES else _ANSWER)
-        if kind not in _PARTS_OF_PAGES:
-            is_open = "*" in settings.cors_origins
-            headers["Cross-Origin-Resource-Policy"] = "cross-origin" if is_open else "same-site"
-    _let_read(headers, asked.get("origin"), settings.cors_origins)
+        kind = next((value for name, value in headers if name == b"content-type"), b"")
+        kind = kind.partition(b";")[0].strip().lower() or b"none"
+    secure = bool(settings.base_url and settings.base_url.startswith("https://"))
+    headers += _labels(kind in _PARTS_OF_PAGES, bool(kind), secure, "*" in settings.cors_origins)
+    if "*" not in settings.cors_origins:
+        _let_read(MutableHeaders(raw=headers), origin, settings.cors_origins)
+
+
+@cache
+def _labels(is_page: bool, is_new: bool, is_secure: bool, is_open: bool) -> Raw:
+    """The headers that do not depend on who asks."""
+    found = dict(_EVERY)
+    if is_secure:
+        found["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
+    if is_new:
+        found |= _PAGE if is_page else _ANSWER
+        if not is_page:
+            found["Cross-Origin-Resource-Policy"] = "cross-origin" if is_open else "same-site"
+    if is_open:
+        found |= {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED}
+    return [(name.lower().encode(), value.encode()) for name, value in found.items()]
 
 
 def label_unexpected(request: Request, answer: Response) -> Response:
     """Label an answer that is made outside all middleware: to an error that nobody expected."""
-    label(answer.headers, answer.status_code, request.headers, request.app.state.settings)
+    origin, settings = request.headers.get("origin"), request.app.state.settings
+    label(answer.raw_headers, answer.status_code, origin, settings)
     return answer
 
 
 def _let_read(headers: MutableHeaders, origin: str | None, allowed: tuple[str, ...]) -> None:
     """Say which pages may read the answer; with cookies none may, so that is never said."""
-    if "*" in allowed:
-        headers["Access-Control-Allow-Origin"] = "*"
-    else:
-        headers.add_vary_header("Origin")
-        if origin is None or origin not in allowed:
-            return
+    headers.add_vary_header("Origin")
+    if origin is not None and origin in allowed:
         headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Expose-Headers"] = _EXPOSED
+        headers["Access-Control-Expose-Headers"] = _EXPOSED

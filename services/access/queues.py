@@ -138,7 +138,7 @@ class FairQueue:
             del self._lines[caller]
 
     def _serve(self) -> None:
-        while self.working < self.at_once:
+        while self._lines and self.working < self.at_once:
             # Only callers with all their places at work are passed over: few, and they keep
             # their turn.
             caller = next((c for c in self._lines if self._working[c] < self.each), None)

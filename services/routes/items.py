@@ -62,7 +62,7 @@ class Page:
     asked: Asked
     chosen: Format
     limit: int
-    notes: tuple[str, ...]
+    note: str | None
     rows: Sequence[Any]
     plain: Rows | None
     matched: int | None
@@ -94,7 +94,7 @@ class Page:
         profile, shown = self._paged
         if self.plain is not None:
             rows = Rows(self.plain.columns, shown)
-            return profile, list(feature_documents(rows, asked.snapshot.chosen))
+            return profile, feature_documents(rows, asked.snapshot.chosen)
 
         def write(row: sa.Row[Any], unique: bool) -> dict[str, Any]:
             document = feature_document(asked.snapshot, row, unique)
@@ -123,27 +123,32 @@ async def items(request: Request) -> Response:
     if chosen.write is not None:
         asked = await run_in_threadpool(_ask, request, "export")
         return await _export(request, asked, chosen)
-    unchanged = _unchanged(request, chosen)
-    if unchanged is not None:
-        return unchanged
-    return await run_in_threadpool(_answer, request, chosen)
+    answer = await _answer_soon(request, chosen)
+    return await run_in_threadpool(_answer, request, chosen) if answer is None else answer
 
 
-def _unchanged(request: Request, chosen: Format) -> Response | None:
-    """Answer 304 where all that it takes is at hand: nothing is asked, nothing waits."""
+async def _answer_soon(request: Request, chosen: Format) -> Response | None:
+    """Answer what is at hand, or what one statement tells; None where a thread must wait for it."""
     admitted: Admitted = request.state.admitted
-    if "if-none-match" not in request.headers:
-        return None
     layer = admitted.known_layer(request.path_params["collectionId"])
     if layer is None or not layer.knows_present or admitted.notes(layer):
         return None
-    if any(name in request.query_params for name in ("recorded", "commit")):
+    if "recorded" in request.query_params or "commit" in request.query_params:
         return None
     asked = read_query(request, layer)
     known = _validator(request, asked, chosen)
-    if known is None or not has_etag(request, known):
+    if known is not None and has_etag(request, known):
+        return not_modified(request, known, _headers(asked), pinned=asked.pinned)
+    if chosen.name != "json" or asked.several or asked.count:
         return None
-    return not_modified(request, known, _headers(asked), pinned=asked.pinned)
+    if asked.is_whole and not layer.knows_count(asked.snapshot.moment):
+        return None
+    limit, note = page_limit(asked.limit)
+    found = await asked.snapshot.where(limit=limit + 1).page_soon(asked.crs)
+    if found is None:
+        return None
+    matched = _matched(asked, len(found), limit)
+    return _tell(request, Page(asked, chosen, limit, note, found.rows, found, matched), known)
 
 
 def _answer(request: Request, chosen: Format) -> Response:
@@ -151,7 +156,12 @@ def _answer(request: Request, chosen: Format) -> Response:
     known = _validator(request, asked, chosen)
     if known is not None and has_etag(request, known):
         return not_modified(request, known, _headers(asked), pinned=asked.pinned)
-    page = _read_page(asked, chosen)
+    return _tell(request, _read_page(asked, chosen), known)
+
+
+def _tell(request: Request, page: Page, known: str | None) -> Response:
+    """Answer with a page that was read, and its tag where that was known before."""
+    asked = page.asked
     profile, document = _page_document(request, page)
     headers = _headers(asked)
     if asked.several:
@@ -164,7 +174,8 @@ def _answer(request: Request, chosen: Format) -> Response:
         request,
         document,
         "items.html",
-        media_type=chosen.media_type,
+        media_type=page.chosen.media_type,
+        as_page=page.chosen.name == "html",
         headers=headers,
         pinned=asked.pinned,
         stable=stable,
@@ -193,17 +204,17 @@ def _validator(request: Request, asked: Asked, chosen: Format) -> str | None:
     layer = asked.layer
     if chosen.name == "html" or not asked.steady or layer.reader.may_see_restricted(layer.record):
         return None
-    moment, sight = asked.snapshot.moment, layer.reader.sight(layer.record)
+    moment, scope = asked.snapshot.moment, request.scope
     told = (
         layer.record.id,
         str(moment.revision),
         write_datetime(moment.when),
         "" if asked.pinned else format_instant(moment.now),
-        sight.fingerprint,
+        layer.sight.fingerprint,
         chosen.name,
         base_url(request),
         request.app.version,
-        request.url.query,
+        scope["query_string"].decode("latin-1"),
     )
     return make_etag("\n".join(told).encode())
 
@@ -219,15 +230,19 @@ def _read_page(asked: Asked, chosen: Format) -> Page:
         rows = json_fg.read_rows(snapshot, asked.place)
     else:
         rows = snapshot.rows(asked.crs)
-    matched = None
     if asked.count:
         whole = asked.snapshot.where(after=None, backwards=False, sort=(), offset=0)
-        matched = whole.count()
-    elif not asked.paged and len(rows) <= limit:
-        matched = len(rows)
-    elif asked.is_whole:
-        matched = asked.layer.known_count(asked.snapshot.moment)
-    return Page(asked, chosen, limit, () if note is None else (note,), rows, plain, matched)
+        matched: int | None = whole.count()
+    else:
+        matched = _matched(asked, len(rows), limit)
+    return Page(asked, chosen, limit, note, rows, plain, matched)
+
+
+def _matched(asked: Asked, found: int, limit: int) -> int | None:
+    """How many features there are, where to know it costs nothing."""
+    if not asked.paged and found <= limit:
+        return found
+    return asked.layer.known_count(asked.snapshot.moment) if asked.is_whole else None
 
 
 def _page_document(request: Request, page: Page) -> tuple[Profile, dict[str, Any]]:
@@ -248,8 +263,8 @@ def _page_document(request: Request, page: Page) -> tuple[Profile, dict[str, Any
     # Versions are counted; how many features have slices is not known before all are read.
     if page.matched is None or profile is Profile.TIME_SLICES:
         del document["numberMatched"]
-    if page.notes:
-        document["notes"] = list(page.notes)
+    if page.note is not None:
+        document["notes"] = [page.note]
     if page.chosen.name == "jsonfg":
         document = json_fg.root(document, snapshot, asked.place)
     return profile, document
