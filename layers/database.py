@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, Programm
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from layers import roles
+from layers.errands import working
 from layers.errors import LayerBusy, StoreUnavailable, TooMuchAsked
 from layers.quick import Quick, Rows
 
@@ -137,7 +138,11 @@ class Database:
     @contextmanager
     def _reading(self, engine: Engine) -> Iterator[Connection]:
         try:
-            with engine.connect() as connection, _given_up_when_lost(connection):
+            with (
+                engine.connect() as connection,
+                _given_up_when_lost(connection),
+                working(_driver_of(connection)),
+            ):
                 yield connection
         except (OperationalError, psycopg.OperationalError) as error:
             raise _of_reading(error) from error
@@ -273,6 +278,12 @@ def waited_too_long(error: DBAPIError) -> bool:
 def statement(name: str) -> sa.TextClause:
     """Return the fixed statement in ``layers/sql/<name>.sql``."""
     return sa.text(files("layers").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def _driver_of(connection: Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the engines have no other
+    return driver
 
 
 @contextmanager

@@ -19,6 +19,8 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, Format
 
+from layers.errands import working
+
 Rows = list[tuple[Any, ...]]
 _DONE = frozenset((ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK))
 # Statements of a connection; beyond, it makes place for another.
@@ -187,7 +189,8 @@ class Quick:
 
     def _ask(self, line: Line, text: str, parameters: Sequence[Any]) -> Rows:
         try:
-            rows = line.ask(text, parameters)
+            with working(line.connection):
+                rows = line.ask(text, parameters)
         except psycopg.OperationalError:
             self._give_back(line)
             raise
@@ -199,7 +202,8 @@ class Quick:
 
     async def _ask_soon(self, line: Line, text: str, parameters: Sequence[Any]) -> Rows:
         try:
-            rows = await line.ask_soon(text, parameters)
+            with working(line.connection):
+                rows = await line.ask_soon(text, parameters)
         except psycopg.OperationalError:
             self._give_back(line)
             raise

@@ -27,6 +27,7 @@ from services.access.oidc import Provider
 from services.access.queues import FairQueue
 from services.access.rates import Rates
 from services.access.rules import rule_of
+from services.attending import Attending
 from services.compression import Compressing
 from services.errors import UnruledRoute
 from services.guest import GUEST_ROUTES
@@ -85,6 +86,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
             Middleware(Guarding, rates=rates),
             Middleware(Identifying),
             Middleware(Limiting, queue=queue, rates=rates),
+            Middleware(Attending),
             Middleware(Hatch, doors=[door for noun in _READING for door in noun.DOORS]),
         ],
     )

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from layers.errands import leave
 from layers.errors import StreamStopped
 from layers.reading.snapshots import Snapshot
 from layers.reading.streams import Patience
@@ -84,6 +85,8 @@ async def _begin(
     assert kind.write is not None  # noqa: S101 - pages are not exported
     queue: FairQueue = request.app.state.exports
     caller = request.scope["state"]["caller"] or f"address:{request.client and request.client.host}"
+    # A stream listens to its client itself.
+    leave()
     patience = Patience(request.app.state.settings.export_s)
     stream = kind.write(dataclasses.replace(snapshot, patience=patience), crs)
     await queue.take(caller)

@@ -181,6 +181,24 @@ def test_the_query_ends_when_the_client_goes(server: str, running: Callable[[], 
     wait_for(lambda: not running(), "the end of the stream")
 
 
+@pytest.mark.parametrize("query", ["limit=7", "limit=7&filter=map%3D'169'&count=exact"])
+def test_a_page_is_given_up_when_the_client_goes(server: str, dsn: str, query: str) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psycopg.connect(dsn) as locks, psycopg.connect(dsn, autocommit=True) as looks:
+
+        def waits() -> bool:
+            return looks.execute(waiting).fetchone() != (0,)
+
+        # Known, so that it is asked at once: what is not takes other ways.
+        with urllib.request.urlopen(f"{server}{PARCELS}?limit=7"):
+            pass
+        locks.execute("LOCK TABLE live.parcels IN ACCESS EXCLUSIVE MODE")
+        asked = ask(server, query)
+        wait_for(waits, "a query")
+        asked.close()
+        wait_for(lambda: not waits(), "the end of the query")
+
+
 def test_a_file_is_removed_when_the_client_goes(server: str, folder: Path) -> None:
     asked = ask(server, "f=flatgeobuf&datetime=../..")
     wait_for(lambda: list(folder.glob("shikong-export-*")), "a temporary file")
