@@ -57,6 +57,7 @@ def client(
             public = dataclasses.replace(schema, visibility=Visibility.PUBLIC)
             reload = Reload(source, schema=public, valid_from=date(2020, 1, 1))
             store.commit({name: reload}, Writer("t"), "")
+        store.follow()
         with TestClient(create_app(store, settings)) as opened:
             yield opened
 

@@ -71,6 +71,7 @@ def door(
     with closing(open_store(make_database(empty_template))) as opened:
         clock: list[Door] = []
         store = opened.with_clock(lambda: clock[0].now)
+        store.follow()
         with TestClient(create_app(store, own)) as client:
             clock.append(Door(opened, client, day(0)))
             yield clock[0]

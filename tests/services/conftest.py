@@ -72,6 +72,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="session")
 def city_doors(demo_store: Store, settings: Settings) -> Iterator[Doors]:
     """The demo city, for tests that only read."""
+    demo_store.follow()
     app = create_app(demo_store, settings)
     with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
         yield Doors(demo_store, client)
@@ -85,6 +86,7 @@ def client(city_doors: Doors) -> TestClient:
 @contextmanager
 def _copy(template: str, make_database: Callable[..., str], settings: Settings) -> Iterator[Doors]:
     with closing(open_store(make_database(template))) as store:
+        store.follow()
         app = create_app(store, settings)
         with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
             yield Doors(store, client)

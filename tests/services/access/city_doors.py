@@ -63,6 +63,8 @@ class SecretDoors:
 def open_doors(dsn: str, settings: Settings, **changed: Any) -> Iterator[SecretDoors]:
     """Open an application on a database."""
     with closing(open_store(dsn)) as store:
+        # As a server does: so what it knows is asked of it too.
+        store.follow()
         app = create_app(store, dataclasses.replace(settings, **changed))
         with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
             yield SecretDoors(store, app, client)

@@ -80,6 +80,7 @@ def opened(own: City) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def client(opened: Store, settings: Settings) -> Iterator[TestClient]:
+    opened.follow()
     app = create_app(opened, settings)
     with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as found:
         yield found
@@ -91,6 +92,7 @@ def alone(own: City, settings: Settings) -> Mapping[tuple[str, str], Any]:
     found = {}
     for name, key in own.keys.items():
         with closing(open_store(own.dsn)) as store:
+            store.follow()
             app = create_app(store, settings)
             with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
                 for address in ADDRESSES:
@@ -148,9 +150,15 @@ def test_no_reader_has_another_s_validator(
     own: City, client: TestClient, alone: Mapping[tuple[str, str], Any]
 ) -> None:
     for address in ADDRESSES:
+        bodies = {name: alone[name, address][0] for name in own.keys}
         tags = {name: alone[name, address][1] for name in own.keys}
-        assert len(set(tags.values())) == len(tags), address
+        # Nobody sees what everybody sees, and one field is not all of them.
+        assert len(set(tags.values())) >= 3, address
         for name, other in itertools.permutations(own.keys, 2):
+            if tags[name] == tags[other]:
+                # Two who are shown the same of a layer may know it by one name.
+                assert bodies[name] == bodies[other], (name, other, address)
+                continue
             headers = {**own.keys[name], "If-None-Match": tags[other]}
             assert client.get(address, headers=headers).status_code != 304, (name, other)
         for name, key in own.keys.items():
