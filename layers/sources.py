@@ -7,17 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import geopandas as gpd
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-import pyogrio
-import pyogrio.errors
-import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
@@ -26,20 +22,11 @@ from pyproj.exceptions import CRSError
 from layers.errors import BadSource
 from spatial.crs import parse_crs
 
+if TYPE_CHECKING:
+    import geopandas as gpd
+
 # Each takes some 10 MB of parcels, and a few are in hand at once.
 BATCH_ROWS = 4_096
-_SINGLE = {".json", ".geojson", ".topojson", ".shp", ".fgb"}
-_ARROW_TYPES = {
-    "bool": pa.bool_(),
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "datetime64[D]": pa.date32(),
-    "datetime64[ms]": pa.timestamp("ms"),
-}
-_ARCHIVES = {".gz": "/vsigzip/", ".zip": "/vsizip/", ".tgz": "/vsitar/", ".tar": "/vsitar/"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +88,7 @@ def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
         shapes: NDArray[np.object_] = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:
         raise BadSource(
-            f"geometry in rows {rows[0]} to {rows[-1]}: {_first_line(error)}; "
+            f"geometry in rows {rows[0]} to {rows[-1]}: {first_line(error)}; "
             "convert curves and surfaces to lines and polygons first"
         ) from None
     return shapes
@@ -163,120 +150,10 @@ def open_source(
         return CsvSource(path, encoding or "utf-8", coordinates)
     if names.endswith((".parquet", ".geoparquet")):
         return ParquetSource(path)
-    # GDAL would write the size of a .gz beside it, which a read-only folder does not bear.
-    pyogrio.set_gdal_config_options({"CPL_VSIL_GZIP_WRITE_PROPERTIES": "NO"})
+    # Late: GDAL is 30 MB that a server which publishes nothing does without.
+    from layers.gdal_sources import GdalSource
+
     return GdalSource(path, encoding)
-
-
-@dataclass(frozen=True)
-class GdalSource:
-    """A file read by GDAL through pyogrio."""
-
-    path: Path
-    encoding: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
-
-    @cached_property
-    def _address(self) -> str:
-        if self.path.is_dir():
-            return str(self.path)
-        return f"{_ARCHIVES.get(self.path.suffix.lower(), '')}{self.path.resolve()}"
-
-    @cached_property
-    def _info(self) -> Mapping[str, Any]:
-        with self._errors():
-            info: Mapping[str, Any] = pyogrio.read_info(
-                self._address, layer=self._layer, encoding=self.encoding, force_feature_count=True
-            )
-            return info
-
-    @cached_property
-    def _layer(self) -> str | int | None:
-        """The first layer of a file that can hold several; others are not asked, which is dear."""
-        if self.path.suffix.lower() in _SINGLE or self.path.name.lower().endswith("json.gz"):
-            return None
-        layers = pyogrio.list_layers(self._address)
-        if len(layers) == 0:
-            raise BadSource(f"{self.path} holds no layer; export it again")
-        return str(layers[0][0])
-
-    @property
-    def crs(self) -> CRS | None:
-        """The reference system that the file states."""
-        stated = self._info["crs"]
-        return None if stated is None else _stated_crs(self.name, stated)
-
-    @cached_property
-    def types(self) -> Mapping[str, pa.DataType]:
-        """The attributes, as the driver states them."""
-        # Asking a reader would have GDAL parse a GeoJSON once more.
-        return {
-            str(name): _ARROW_TYPES.get(str(kind), pa.string())
-            for name, kind in zip(self._info["fields"], self._info["dtypes"], strict=True)
-        }
-
-    @property
-    def rows(self) -> int | None:
-        """The feature count."""
-        count = int(self._info["features"])
-        return count if count >= 0 else None
-
-    @property
-    def has_geometry(self) -> bool:
-        """Whether the layer has a geometry column."""
-        return self._info["geometry_type"] is not None
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield the rows."""
-        row = 1
-        with self._reader(BATCH_ROWS) as (meta, reader):
-            geometry = _geometry_name(meta, reader.schema)
-            for batch in self._checked(reader):
-                yield _batch(row, pa.Table.from_batches([batch]), geometry)
-                row += batch.num_rows
-
-    @contextmanager
-    def _reader(self, size: int) -> Iterator[tuple[dict[str, Any], Any]]:
-        with self._errors():
-            opened = pyogrio.raw.open_arrow(
-                self._address,
-                layer=self._layer,
-                encoding=self.encoding,
-                batch_size=size,
-                use_pyarrow=True,
-            )
-            meta, reader = opened.__enter__()
-        try:
-            yield meta, reader
-        finally:
-            opened.__exit__(None, None, None)
-
-    def _checked(self, reader: Any) -> Iterator[Any]:
-        while True:
-            with self._errors():
-                batch = next(reader, None)
-            if batch is None:
-                return
-            yield batch
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise BadSource(
-                f"{self.path} is no geodata that can be read ({_first_line(error)}); "
-                "give a Shapefile, GeoPackage, GeoJSON, GeoParquet, CSV or the like"
-            ) from None
-        except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-            raise BadSource(
-                f"{self.path}: text can't be read ({_first_line(error)}); "
-                "state --encoding, such as GBK"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -340,7 +217,7 @@ class CsvSource:
             numbers = texts.cast(pa.float64())
         except pa.ArrowInvalid as error:
             raise BadSource(
-                f"{self.path}: column {name!r}, from row {first_row}: {_first_line(error)}"
+                f"{self.path}: column {name!r}, from row {first_row}: {first_line(error)}"
             ) from None
         values: NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False).astype(float)
         return values
@@ -354,7 +231,7 @@ class CsvSource:
             yield
         except (pa.ArrowInvalid, UnicodeDecodeError, LookupError) as error:
             raise BadSource(
-                f"{self.path} is no table that can be read ({_first_line(error)}); "
+                f"{self.path} is no table that can be read ({first_line(error)}); "
                 "check the separator (a comma) and --encoding"
             ) from None
 
@@ -376,7 +253,7 @@ class ParquetSource:
             # Read as it is needed: row groups can be as large as the file.
             return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except (pa.ArrowInvalid, OSError) as error:
-            raise BadSource(f"{self.path} is no Parquet file ({_first_line(error)})") from None
+            raise BadSource(f"{self.path} is no Parquet file ({first_line(error)})") from None
 
     @cached_property
     def _geo(self) -> Mapping[str, Any]:
@@ -396,7 +273,7 @@ class ParquetSource:
         column = self._geo["columns"][self._geometry]
         if "crs" not in column:
             return parse_crs("OGC:CRS84")
-        return None if column["crs"] is None else _stated_crs(self.name, column["crs"])
+        return None if column["crs"] is None else stated_crs(self.name, column["crs"])
 
     @property
     def types(self) -> Mapping[str, pa.DataType]:
@@ -417,7 +294,7 @@ class ParquetSource:
         """Yield the rows."""
         row = 1
         for batch in self._file.iter_batches(BATCH_ROWS):
-            yield _batch(row, pa.Table.from_batches([batch]), self._geometry)
+            yield batch_of(row, pa.Table.from_batches([batch]), self._geometry)
             row += batch.num_rows
 
 
@@ -454,6 +331,8 @@ class FrameSource:
     @property
     def has_geometry(self) -> bool:
         """Whether it is a GeoDataFrame."""
+        import geopandas as gpd  # late: with pandas it is 45 MB
+
         return isinstance(self.frame, gpd.GeoDataFrame)
 
     def batches(self) -> Iterator[Batch]:
@@ -465,7 +344,7 @@ class FrameSource:
             yield Batch(start + 1, _columns(table, ()), None if shapes is None else shapes[part])
 
 
-def _stated_crs(source: str, stated: Any) -> CRS:
+def stated_crs(source: str, stated: Any) -> CRS:
     """Return the reference system that a file describes, by its code where it has one.
 
     Files describe it in full (WKT, PROJJSON) more often than they name it.
@@ -476,12 +355,13 @@ def _stated_crs(source: str, stated: Any) -> CRS:
         return found if authority is None else CRS.from_authority(*authority)
     except CRSError as error:
         raise BadSource(
-            f"{source} states a reference system that can't be read ({_first_line(error)}); "
+            f"{source} states a reference system that can't be read ({first_line(error)}); "
             "mend the file, or take it out and give --crs"
         ) from None
 
 
-def _batch(first_row: int, table: pa.Table, geometry: str | None) -> Batch:
+def batch_of(first_row: int, table: pa.Table, geometry: str | None) -> Batch:
+    """Return the rows of a table as a batch; `geometry` names its column of WKB, if it has one."""
     if geometry is None:
         return Batch(first_row, _columns(table, ()))
     wkb = table.column(geometry).combine_chunks()
@@ -496,10 +376,12 @@ def _columns(table: pa.Table, left_out: tuple[str, ...]) -> dict[str, pa.Array]:
     }
 
 
-def _geometry_name(meta: Mapping[str, Any], schema: pa.Schema) -> str | None:
+def geometry_name(meta: Mapping[str, Any], schema: pa.Schema) -> str | None:
+    """Return the name of the geometry column, as a reader tells it."""
     name = meta.get("geometry_name") or "wkb_geometry"
     return name if name in schema.names else None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or else its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -18,9 +18,9 @@ from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter, ServicesError
 from spatial.assignment import assign, summarise
 from spatial.crs import parse_crs, transform
+from spatial.instants import clean_instants
 from spatial.periods import (
     Interval,
-    clean_instants,
     format_instant,
     parse_datetime,
     parse_instant,

@@ -257,7 +257,7 @@ def _microseconds(instants: pd.Series[Any]) -> tuple[Microseconds, Mask]:
     if not isinstance(instants.dtype, pd.DatetimeTZDtype):
         raise BadInstant(
             f"column {instants.name!r} holds {instants.dtype}, not aware timestamps; "
-            "clean it with spatial.periods.clean_instants"
+            "clean it with spatial.instants.clean_instants"
         )
     utc = instants.dt.tz_convert("UTC").dt.tz_localize(None)
     return utc.to_numpy(dtype="datetime64[us]").view(np.int64), missing

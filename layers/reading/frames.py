@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
-import pandas as pd
 import pyarrow as pa
 import shapely
 import sqlalchemy as sa
@@ -14,6 +12,10 @@ import sqlalchemy as sa
 from layers.model import Field, FieldType, Schema
 from layers.rows.columns import ARROW_TYPES
 from spatial.crs import parse_crs
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
 
 Rows = Sequence[sa.Row[Any]]
 
@@ -27,6 +29,10 @@ def as_frame(rows: Rows, schema: Schema, fields: Sequence[Field]) -> gpd.GeoData
         Index ``id``; ``valid_from`` and ``valid_to`` (UTC, NaT while open); the fields;
         ``geometry`` in the schema's reference system.
     """
+    # Late: pandas is 45 MB that a server which only answers does without.
+    import geopandas as gpd
+    import pandas as pd
+
     kinds = {column_name(f.id): f.type for f in fields}
     index = pd.Index([row[0] for row in rows], dtype=object, name="id")
     names = ["valid_from", "valid_to", *kinds, "geometry"]
@@ -86,5 +92,7 @@ def _typed(values: pd.Series[Any], kind: FieldType) -> pd.Series[Any]:
     if kind is FieldType.BOOLEAN:
         return values.astype("boolean")
     if kind is FieldType.INSTANT:
+        import pandas as pd
+
         return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
     return values.infer_objects()

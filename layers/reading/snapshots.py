@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import pyarrow as pa
 import sqlalchemy as sa
 from pyproj import CRS
@@ -33,6 +32,9 @@ from layers.reading.outputs import as_geojson, as_wkb, count_features
 from layers.reading.sights import Shown
 from layers.reading.streams import Part, Patience, ahead, read_parts
 from spatial.crs import parse_crs
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 _STREAMED = 5000
 _STATEMENTS = Statements()

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -24,7 +23,6 @@ from layers.schemas.patterns import find_misfits
 from layers.sources import Batch
 from spatial.crs import parse_crs, transform
 from spatial.errors import SpatialError
-from spatial.periods import clean_instants
 from spatial.shapes import Repair, as_multi, repair
 
 ARROW_TYPES = {
@@ -158,6 +156,8 @@ class Conversion:
             return pa.nulls(count, ARROW_TYPES[FieldType.INSTANT])
         column = columns[fields[0].id]
         if fields[0].type is FieldType.DATE:
+            from spatial.instants import clean_instants
+
             instants = clean_instants(column.to_pandas(), self.schema.zone)
             return pa.array(instants, ARROW_TYPES[FieldType.INSTANT], from_pandas=True)
         return column
@@ -376,6 +376,8 @@ def _to_boolean(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
 
 
 def _to_instant(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
+    from spatial.instants import clean_instants
+
     instants = clean_instants(values.to_pandas(), schema.zone, f.format)
     return pa.array(instants, ARROW_TYPES[FieldType.INSTANT], from_pandas=True)
 
@@ -383,10 +385,12 @@ def _to_instant(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
 def _to_date(values: pa.Array, f: Field, schema: Schema) -> pa.Array:
     if pa.types.is_date(values.type):
         return values.cast(pa.date32())
+    from spatial.instants import clean_instants
+
     instants = clean_instants(values.to_pandas(), schema.zone, f.format)
     # A number counts milliseconds from 1970 in UTC; text is of the layer's own day.
     zone = schema.zone if pa.types.is_string(values.type) else UTC
-    local = pd.Series(instants).dt.tz_convert(zone).dt.tz_localize(None)
+    local = instants.dt.tz_convert(zone).dt.tz_localize(None)
     return pa.array(local, pa.timestamp("us"), from_pandas=True).cast(pa.date32(), safe=False)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,13 @@ from layers.sameness import ABSENT, HASH_VERSION, PRESENT
 from layers.tables import Family, LayerTables
 
 _DIGEST = np.dtype("V32")
-_NOTHING = pa.scalar(b"", pa.binary())
 _HEX = np.frombuffer(b"".join(b"%02x" % n for n in range(256)), "u2")
+
+
+@cache
+def _nothing() -> pa.Scalar:
+    # Made late: to make a value, pyarrow loads pandas.
+    return pa.scalar(b"", pa.binary())
 
 
 def with_hashes(table: pa.Table, tables: LayerTables) -> pa.Table:
@@ -71,7 +77,7 @@ def _digests(table: pa.Table, columns: Iterable[tuple[str, str, FieldType]]) -> 
         mark, text = _stable_text(kind, column)
         before = f"|{name}=".encode() + mark
         if column.null_count:  # a name goes with its value, or not at all
-            said = pc.binary_join_element_wise(_constant(before), text, _constant(mark), _NOTHING)
+            said = pc.binary_join_element_wise(_constant(before), text, _constant(mark), _nothing())
             pieces += [_constant(between), said] if between else [said]
             between = b""
         else:

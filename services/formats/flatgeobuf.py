@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyogrio
 from pyproj import CRS
 
 from layers.reading.forms import Form
@@ -48,6 +47,9 @@ def write(snapshot: Snapshot, crs: CRS | None) -> Iterator[bytes]:
 
 
 def _write_file(snapshot: Snapshot, crs: CRS, path: Path, *, indexed: bool) -> None:
+    # Late: GDAL is 30 MB that a server which writes no such file does without.
+    import pyogrio
+
     with closing(snapshot.parts(Form.WKB, crs)) as parts:
         schema, batches = batches_of(parts, crs)
         watched = _Watched(batches, indexed=indexed)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pygeoapi.process.base import BaseProcessor
 
 from layers.errors import NotFound
-from services.assignments import CaseGrids, When, assign_cases
 from services.errors import BadParameter
 from services.guest.description import METADATA, OUTPUT
 from services.guest.inputs import read_inputs
@@ -17,6 +15,11 @@ from services.guest.session import current_session
 from services.negotiation import JSON
 from spatial.errors import SpatialError
 from spatial.periods import Interval, format_instant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from services.assignments import CaseGrids, When
 
 MOST_ROWS = 300_000
 
@@ -45,6 +48,9 @@ class CaseGridsProcessor(BaseProcessor):  # type: ignore[misc]
         BadParameter
             For inputs that can't be, layers that the reader does not see among them.
         """
+        # Late: pandas is 45 MB that a server does without until somebody runs this.
+        from services.assignments import assign_cases
+
         session = current_session()
         _check_outputs(outputs)
         inputs = read_inputs(data)

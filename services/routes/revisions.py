@@ -6,7 +6,6 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-import geopandas as gpd
 import orjson
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -226,6 +225,8 @@ def _commit(
 
 
 def _source(body: bytes) -> FrameSource:
+    import geopandas as gpd  # late: pandas is 45 MB that who only reads does without
+
     try:
         document = orjson.loads(body)
         check_geojson(document)

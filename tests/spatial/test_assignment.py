@@ -28,7 +28,7 @@ from spatial.errors import (
     MixedCRS,
     WrongGeometryType,
 )
-from spatial.periods import clean_instants
+from spatial.instants import clean_instants
 
 METRES = 4549
 EAST, NORTH = 500000, 3300000

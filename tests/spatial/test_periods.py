@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spatial.errors import BadInstant, BadPeriod
+from spatial.instants import clean_instants
 from spatial.periods import (
     Interval,
     Period,
-    clean_instants,
     format_instant,
     format_version_instant,
     parse_datetime,
