@@ -15,8 +15,8 @@ import pyogrio.errors
 import pyogrio.raw
 from pyproj import CRS
 
+from layers.batches import BATCH_ROWS, Batch, batch_of, first_line, geometry_name, stated_crs
 from layers.errors import BadSource
-from layers.sources import BATCH_ROWS, Batch, batch_of, first_line, geometry_name, stated_crs
 
 _SINGLE = {".json", ".geojson", ".topojson", ".shp", ".fgb"}
 _ARROW_TYPES = {

@@ -17,81 +17,20 @@ import pyarrow.parquet
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
-from pyproj.exceptions import CRSError
 
+from layers.batches import (
+    BATCH_ROWS,
+    Batch,
+    batch_of,
+    columns_of,
+    first_line,
+    stated_crs,
+)
 from layers.errors import BadSource
 from spatial.crs import parse_crs
 
 if TYPE_CHECKING:
     import geopandas as gpd
-
-# Each takes some 10 MB of parcels, and a few are in hand at once.
-BATCH_ROWS = 4_096
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows of a source.
-
-    Attributes
-    ----------
-    first_row : int
-        Number of the first row in the source, from 1.
-    columns : mapping of str to pyarrow.Array
-        The attributes.
-    shapes : ndarray of shapely geometries, shape (n,), optional
-        An element is None where a row has none.
-    wkb : pyarrow.Array of bytes, optional
-        Instead of shapes, where the source has them so. Without either, it has no geometry at all.
-    """
-
-    first_row: int
-    columns: Mapping[str, pa.Array]
-    shapes: NDArray[np.object_] | None = None
-    wkb: pa.Array | None = None
-
-    def __len__(self) -> int:
-        geometries = self.wkb if self.shapes is None else self.shapes
-        if geometries is not None:
-            return len(geometries)
-        return len(next(iter(self.columns.values()), ()))
-
-    @cached_property
-    def geometries(self) -> NDArray[np.object_] | None:
-        """The shapes, read from the WKB where they stand in that.
-
-        Raises
-        ------
-        BadSource
-            Where a shape can't be read.
-        """
-        if self.shapes is not None or self.wkb is None:
-            return self.shapes
-        return decode(self.wkb, np.arange(self.first_row, self.first_row + len(self)))
-
-
-def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Return shapes from their WKB.
-
-    Parameters
-    ----------
-    wkb : pyarrow.Array of bytes, shape (n,)
-    rows : ndarray of int, shape (n,)
-        Their numbers in the source.
-
-    Raises
-    ------
-    BadSource
-        Where one can't be read.
-    """
-    try:
-        shapes: NDArray[np.object_] = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
-    except (shapely.errors.ShapelyError, TypeError) as error:
-        raise BadSource(
-            f"geometry in rows {rows[0]} to {rows[-1]}: {first_line(error)}; "
-            "convert curves and surfaces to lines and polygons first"
-        ) from None
-    return shapes
 
 
 class Source(Protocol):
@@ -197,7 +136,7 @@ class CsvSource:
             reader = pyarrow.csv.open_csv(str(self.path), self._read_options(), parse, convert)
             for batch in reader:
                 table = pa.Table.from_batches([batch])
-                yield Batch(row, _columns(table, ()), self._points(table, row))
+                yield Batch(row, columns_of(table, ()), self._points(table, row))
                 row += batch.num_rows
 
     def _points(self, table: pa.Table, first_row: int) -> NDArray[np.object_] | None:
@@ -307,10 +246,10 @@ class FrameSource:
     _table: pa.Table = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        plain = self.frame.drop(columns=self._geometry_columns())
+        plain = self.frame.drop(columns=self._geometrycolumns_of())
         object.__setattr__(self, "_table", pa.Table.from_pandas(plain, preserve_index=False))
 
-    def _geometry_columns(self) -> list[str]:
+    def _geometrycolumns_of(self) -> list[str]:
         return [self.frame.geometry.name] if self.has_geometry else []
 
     @property
@@ -341,47 +280,4 @@ class FrameSource:
         for start in range(0, len(self.frame), BATCH_ROWS):
             part = slice(start, start + BATCH_ROWS)
             table = self._table.slice(start, BATCH_ROWS)
-            yield Batch(start + 1, _columns(table, ()), None if shapes is None else shapes[part])
-
-
-def stated_crs(source: str, stated: Any) -> CRS:
-    """Return the reference system that a file describes, by its code where it has one.
-
-    Files describe it in full (WKT, PROJJSON) more often than they name it.
-    """
-    try:
-        found = CRS.from_user_input(stated)
-        authority = found.to_authority()
-        return found if authority is None else CRS.from_authority(*authority)
-    except CRSError as error:
-        raise BadSource(
-            f"{source} states a reference system that can't be read ({first_line(error)}); "
-            "mend the file, or take it out and give --crs"
-        ) from None
-
-
-def batch_of(first_row: int, table: pa.Table, geometry: str | None) -> Batch:
-    """Return the rows of a table as a batch; `geometry` names its column of WKB, if it has one."""
-    if geometry is None:
-        return Batch(first_row, _columns(table, ()))
-    wkb = table.column(geometry).combine_chunks()
-    return Batch(first_row, _columns(table, (geometry,)), wkb=wkb)
-
-
-def _columns(table: pa.Table, left_out: tuple[str, ...]) -> dict[str, pa.Array]:
-    return {
-        name: table.column(name).combine_chunks()
-        for name in table.column_names
-        if name not in left_out
-    }
-
-
-def geometry_name(meta: Mapping[str, Any], schema: pa.Schema) -> str | None:
-    """Return the name of the geometry column, as a reader tells it."""
-    name = meta.get("geometry_name") or "wkb_geometry"
-    return name if name in schema.names else None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or else its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+            yield Batch(start + 1, columns_of(table, ()), None if shapes is None else shapes[part])

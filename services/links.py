@@ -23,7 +23,7 @@ def base_url(request: Request) -> str:
         return stated
     scope = request.scope
     host = next((value for name, value in scope["headers"] if name == b"host"), None)
-    key = (scope["scheme"], host, tuple(scope.get("server") or ()), scope.get("root_path"))
+    key = (scope.get("scheme"), host, tuple(scope.get("server") or ()), scope.get("root_path"))
     found = _BASES.get(key)
     if found is None:
         if len(_BASES) >= _MOST_BASES:

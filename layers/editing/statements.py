@@ -13,12 +13,12 @@ import shapely
 from pyproj import CRS
 from shapely.geometry import shape
 
+from layers.batches import Batch
 from layers.edits import UNSTATED, Insert, Put, Update
 from layers.errors import BadKey, BadValue
 from layers.model import Field, Layer, Schema
 from layers.report import Findings
 from layers.rows.columns import Conversion
-from layers.sources import Batch
 from layers.tables import srid_of
 from spatial.crs import parse_crs
 

@@ -15,12 +15,12 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from layers.batches import Batch
 from layers.errors import BadScope, BadSource, BadValue
 from layers.model import Field, FieldType, Role, Schema
 from layers.report import Findings
 from layers.rows.wkb import ready_wkb
 from layers.schemas.patterns import find_misfits
-from layers.sources import Batch
 from spatial.crs import parse_crs, transform
 from spatial.errors import SpatialError
 from spatial.shapes import Repair, as_multi, repair

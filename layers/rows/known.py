@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
+from layers.batches import Batch, decode
 from layers.rows.columns import Conversion
 from layers.rows.hashes import with_hashes
 from layers.rows.wkb import ready_wkb
-from layers.sources import Batch, decode
 from layers.tables import Family, LayerTables
 
 _PREFIX_BYTES = 8

@@ -13,11 +13,12 @@ import pytest
 import shapely
 from publishing import START, counts, layer, points, publish
 
+from layers.batches import BATCH_ROWS
 from layers.errors import BadRequest, BadSource
 from layers.model import Kind
 from layers.schemas.documents import parse_schema
 from layers.schemas.inference import Choices
-from layers.sources import BATCH_ROWS, FrameSource, open_source
+from layers.sources import FrameSource, open_source
 from layers.store import Store
 
 CRASHES = {

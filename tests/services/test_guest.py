@@ -419,7 +419,7 @@ def test_a_fault_of_ours_is_a_500_that_shows_nothing(guest: TestClient, monkeypa
     def fail(*a: Any, **k: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("services.guest.case_grids.assign_cases", fail)
+    monkeypatch.setattr("services.assignments.assign_cases", fail)
     answer = guest.post(EXECUTION, json={})
     assert answer.status_code == 500
     assert "secret" not in answer.text
