@@ -69,23 +69,41 @@ def check_text(request: Request) -> None:
         raise BadParameter("the address has a NUL character (%00), which no text can have here")
 
 
-def check_names(request: Request, known: Collection[str]) -> None:
-    """Refuse parameters that the resource does not have, and one that is given twice.
+def check_names(request: Request, known: Collection[str], zone: tzinfo | None = None) -> None:
+    """Refuse parameters that the resource does not have, and one that is given two values.
+
+    Said again, a value is what it was: GDAL and others add their own parameters to every address,
+    also to a next link that has them.
+
+    Parameters
+    ----------
+    zone : tzinfo, optional
+        The time zone of plain dates, where two ways of writing one ``datetime`` are one value.
 
     Raises
     ------
     BadParameter
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
         if name not in known:
             there = f"there are: {', '.join(known)}" if known else "there are none here"
             raise BadParameter(f"there is no parameter {name!r}; {there}")
-        if names.count(name) > 1:
-            raise BadParameter(f"parameter {name!r} is given twice; give it once")
+        if found.setdefault(name, value) != value and not _is_same(name, found[name], value, zone):
+            raise BadParameter(f"parameter {name!r} is given twice, with two values; give one")
         longest = _LONG.get(name, _LONGEST)
-        if len(request.query_params[name]) > longest:
+        if len(value) > longest:
             raise BadParameter(f"parameter {name!r} is longer than {longest} characters")
+
+
+def _is_same(name: str, one: str, other: str, zone: tzinfo | None) -> bool:
+    """Whether two texts of a parameter say the same time."""
+    if zone is None or name not in ("datetime", "recorded"):
+        return False
+    try:
+        return parse_datetime(one, zone) == parse_datetime(other, zone)
+    except SpatialError:
+        return False
 
 
 async def read_body(request: Request, largest: int, remedy: str) -> bytes:
@@ -119,8 +137,13 @@ async def _read_parts(request: Request, largest: int, remedy: str) -> bytes:
     return b"".join(parts)
 
 
-def read_pins(request: Request, layer: Layer) -> Pins:
+def read_pins(request: Request, layer: Layer, *, several: bool = False) -> Pins:
     """Read ``datetime``, and ``revision``, ``recorded`` or ``commit``.
+
+    Parameters
+    ----------
+    several : bool
+        Whether the last three may stand together.
 
     Raises
     ------
@@ -140,7 +163,7 @@ def read_pins(request: Request, layer: Layer) -> Pins:
     if "revision" in query:
         revision = parse_number("revision", query["revision"], smallest=1)
     pinning = [name for name in ("revision", "recorded", "commit") if name in query]
-    if len(pinning) > 1:
+    if len(pinning) > 1 and not several:
         raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
     return Pins(when, revision, recorded, query.get("commit"))
 
