@@ -263,12 +263,23 @@ def read_filter_parameters(request: Request) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {"filter": read_filter(text, query.get("filter-lang", TEXT))}
     if "filter-crs" in query:
-        try:
-            found["filter_crs"] = parse_crs(query["filter-crs"])
-        except SpatialError as error:
-            raise BadParameter(f"filter-crs: {error}") from None
-        if not (found["filter_crs"].is_geographic or found["filter_crs"].is_projected):
-            raise BadParameter(f"filter-crs: {query['filter-crs']} has no horizontal plane")
+        found["filter_crs"] = read_filter_crs(query["filter-crs"])
+    return found
+
+
+def read_filter_crs(text: str) -> CRS:
+    """Return the reference system of a filter's geometries.
+
+    Raises
+    ------
+    BadParameter
+    """
+    try:
+        found = parse_crs(text)
+    except SpatialError as error:
+        raise BadParameter(f"filter-crs: {error}") from None
+    if not (found.is_geographic or found.is_projected):
+        raise BadParameter(f"filter-crs: {text} has no horizontal plane")
     return found
 
 
