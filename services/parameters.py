@@ -222,8 +222,21 @@ def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
     if "bbox-crs" in query:
         crs = find_system("bbox-crs", query["bbox-crs"], schema)
     text = query.get("bbox")
-    if text is None:
-        return None, crs
+    return (None if text is None else parse_bbox(text, crs)), crs
+
+
+def parse_bbox(text: str, crs: CRS = LONLAT) -> Box:
+    """Read a box: four numbers, or six of which the heights are passed over.
+
+    Raises
+    ------
+    BadParameter
+
+    Examples
+    --------
+    >>> parse_bbox("170,-10,-170,10")
+    (170.0, -10.0, -170.0, 10.0)
+    """
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -241,7 +254,7 @@ def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
         raise BadParameter(f"bbox={text!r} has longitudes outside -180..180")
     if crs.is_geographic and not -90 <= south <= north <= 90:
         raise BadParameter(f"bbox={text!r} has latitudes outside -90..90")
-    return (west, south, east, north), crs
+    return west, south, east, north
 
 
 def read_filter_parameters(request: Request) -> dict[str, Any]:
