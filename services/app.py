@@ -48,6 +48,7 @@ from services.routes import (
     login,
     revisions,
     schemas,
+    tags,
     tiles,
     transactions,
     versions,
@@ -89,6 +90,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
+    app.include_router(tags.router)
     # What is asked most is looked for first; a feature's id may have slashes, so what stands below
     # one comes before it.
     reading = (items, versions, lineage, feature, tiles)
