@@ -297,6 +297,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "ogcapi-features-3/1.0": ("filter", "features-filter"),
     "ogcapi-features-6/1.0": ("properties", "properties-features"),
     "ogcapi-features-8/1.0": ("sortables", "sorting", "features-sorting"),
+    "json-fg-1/1.0": ("core", "types-schemas"),
     "cql2/1.0": (
         "cql2-text",
         "cql2-json",
