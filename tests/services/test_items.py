@@ -556,6 +556,11 @@ def test_properties_filter(client: TestClient, data: Path) -> None:
         ("token=W10", "token"),
         ("token=WzEsMl0", "token"),
         ("map=" + "x" * 3000, "map"),
+        ("datetime=0000-01-01", "1 to 9999"),
+        ("datetime=../0000-12-31T23:59:59Z", "1 to 9999"),
+        ("recorded=0000-01-01", "1 to 9999"),
+        ("filter=uyear=year(DATE('0000-01-01'))", "1 to 9999"),
+        ("datetime=0001-01-01T00:00:00%2B14:00", "0001"),
     ],
 )
 def test_bad_parameters_are_400(client: TestClient, query: str, word: str) -> None:
