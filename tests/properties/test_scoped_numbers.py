@@ -66,8 +66,15 @@ def test_a_reader_is_told_of_what_they_see_alone(worlds: list[World], seed: int)
 
 
 def check_changes(dice: random.Random, sight: NaiveSight, layer: PublishedLayer) -> None:
+    head = sight.model.head
+    check_span(dice, sight, layer, 0, head)
+    check_span(dice, sight, layer, *sorted(dice.randint(0, head) for _ in range(2)))
+
+
+def check_span(
+    dice: random.Random, sight: NaiveSight, layer: PublishedLayer, first: int, last: int
+) -> None:
     """What several revisions did, each by itself; and the rest after any of it."""
-    first, last = sorted(dice.randint(0, sight.model.head) for _ in range(2))
     note(f"changes from {first} to {last}")
     found = list(layer.changes(first, last))
     expected: Counter[Any] = Counter()
