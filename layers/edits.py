@@ -146,12 +146,16 @@ class Edits:
         has touched it.
     forward : bool
         Whether to refuse what begins before, or with, the newest version of a feature.
+    as_of : int, optional
+        The revision in which it was looked which features the edits are about: nothing is written
+        where the layer has a later one, as others might be meant then.
     """
 
     edits: Sequence[Edit]
     crs: CRS | None = None
     expected: Mapping[str, int] = field(default_factory=dict)
     forward: bool = False
+    as_of: int | None = None
 
 
 @dataclass(frozen=True)

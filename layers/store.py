@@ -178,20 +178,47 @@ class Store:
                 )
             ]
 
-    def tag(self, name: str, commit: int | str, writer: Writer, note: str = "") -> None:
+    def tag(
+        self,
+        name: str,
+        commit: int | str,
+        writer: Writer,
+        note: str = "",
+        *,
+        reader: Reader | None = None,
+    ) -> tuple[bool, Tag]:
         """Name a commit.
+
+        Parameters
+        ----------
+        reader : Reader, optional
+            As far as whom commits, and names that are taken, are known; all where absent.
+
+        Returns
+        -------
+        tuple of bool and Tag
+            Whether it had not that name already, and the tag.
 
         Raises
         ------
         TagTaken
             Where the name is another commit's.
         UnknownCommit
-            Where there is no such commit.
+            Where there is no such commit, or none that the reader sees anything of.
+        Forbidden
+            Where the writer does not publish each layer that the commit is seen to have touched.
         """
         with self.database.write() as connection:
             number = tags.find_commit(connection, str(commit))
-            tags.write_tag(connection, name, number, writer, note, self.clock())
-            audit.append(connection, audit.by_writer(writer, "tag", commit=number))
+            known: list[str] | None = None
+            if reader is not None:
+                records = catalog.list_layers(connection, reader)
+                known = [r.id for r in records if reader.knows_internals(r)]
+                tags.check_may_tag(connection, number, records, writer)
+            made = tags.write_tag(connection, name, number, writer, note, self.clock(), known)
+            if made:
+                audit.append(connection, audit.by_writer(writer, "tag", commit=number))
+            return made, tags.read_tag(connection, name)
 
     def tags(self, reader: Reader, layer_id: str | None = None) -> list[Tag]:
         """Return the tags, in the order of their commits, as far as the reader may know them.

@@ -50,6 +50,7 @@ from services.routes import (
     login,
     revisions,
     schemas,
+    tags,
     tiles,
     transactions,
     versions,
@@ -97,6 +98,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
     app.include_router(commits.router)
+    app.include_router(tags.router)
     others = (changes, change_dates, counts, editing, transactions)
     described = (assembly, collections, schemas, functions)
     people = (login, account, administration)

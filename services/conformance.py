@@ -37,6 +37,7 @@ _SCHEMAS = "services/test_schemas.py::"
 _QUERIES = "services/test_queries.py::"
 _PREDICATES = "interop/test_cql2.py::test_predicate"
 _EDITING = "services/test_editing"
+_JSON_FG = "services/test_json_fg.py::"
 _TRANSACTIONS = "services/test_transactions.py::"
 STANDARDS = (
     Standard(
@@ -225,19 +226,26 @@ STANDARDS = (
     Standard(
         "OGC Features and Geometries JSON (JSON-FG)",
         f"{_OGC}json-fg-1/1.0/conf/",
-        dict.fromkeys(
-            (
-                "core",
-                "types-schemas",
-                "profiles",
-                "api",
-                "circular-arcs",
-                "measures",
-                "polyhedra",
-                "prisms",
+        {
+            "core": (
+                f"{_JSON_FG}test_a_collection",
+                f"{_JSON_FG}test_one_feature",
+                f"{_JSON_FG}test_place_is_in_the_system_of_the_storage",
+                f"{_JSON_FG}test_no_place_is_the_geometry_again",
             ),
-            (),
-        ),
+            "types-schemas": (
+                f"{_JSON_FG}test_a_collection",
+                f"{_JSON_FG}test_one_feature",
+                f"{_JSON_FG}test_a_dimension_is_said_of_like_geometries",
+            ),
+            # These two want profile=jsonfg and profile=rfc7946, wherever there is GeoJSON.
+            "profiles": (),
+            "api": (),
+            "circular-arcs": (),
+            "measures": (),
+            "polyhedra": (),
+            "prisms": (),
+        },
     ),
     Standard(
         "OGC API - Tiles - Part 1: Core",

@@ -263,6 +263,23 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "style": "form",
         "schema": {"type": "string"},
     },
+    "datetime-extent": {
+        "name": "datetime",
+        "in": "query",
+        "description": "An instant or interval that the temporal extent of the collection meets, "
+        "as it is now · 时间范围",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "string"},
+    },
+    "limit-collections": {
+        "name": "limit",
+        "in": "query",
+        "description": "Collections in a page",
+        "explode": False,
+        "style": "form",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1000},
+    },
     "revision": {
         "name": "revision",
         "in": "query",

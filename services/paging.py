@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -13,9 +13,12 @@ from starlette.requests import Request
 from layers.model import FieldType
 from layers.reading.ordering import Key, Order
 from services.errors import BadParameter
-from services.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, parse_number
+from services.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, parse_number, write_datetime
+from spatial.errors import SpatialError
+from spatial.periods import Interval, parse_datetime
 
 LARGEST_OFFSET = 10_000_000
+_NONE_OF_OURS = "token is none of ours; follow a next or prev link as it is"
 
 
 def page_limit(asked: int | None) -> tuple[int, str | None]:
@@ -45,13 +48,44 @@ def read_offset(request: Request) -> int:
     return offset
 
 
-def read_token(request: Request, order: Order) -> tuple[Key, bool] | None:
-    """Read ``token``, which next and prev links carry.
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Where a list goes on, and which list it is: that of one instant, as one revision knew it.
 
-    Returns
-    -------
-    tuple of key and bool
-        The key at which the page begins, and whether it goes backwards from there.
+    Attributes
+    ----------
+    backwards : bool
+        Whether the page ends before the key, or begins after it.
+    values : tuple
+        The key as it was written, of which the order of the list makes one.
+    """
+
+    revision: int
+    when: datetime | Interval | None
+    backwards: bool
+    values: tuple[Any, ...]
+
+    def key(self, order: Order) -> Key:
+        """Return the key at which the page begins.
+
+        Raises
+        ------
+        BadParameter
+            Where it is none of this order.
+        """
+        try:
+            *values, fid, start = self.values
+            if not isinstance(fid, str) or "\x00" in fid:
+                raise ValueError
+            kinds = [order.fields[s.name].type for s in order.sorts]
+            key = [_told(value, kind) for value, kind in zip(values, kinds, strict=True)]
+            return (*key, fid, datetime.fromisoformat(start))
+        except (ValueError, TypeError):
+            raise BadParameter(_NONE_OF_OURS) from None
+
+
+def read_token(request: Request) -> Token | None:
+    """Read ``token``, which next and prev links carry.
 
     Raises
     ------
@@ -61,26 +95,25 @@ def read_token(request: Request, order: Order) -> tuple[Key, bool] | None:
     if text is None:
         return None
     try:
-        backwards, *values, fid, start = orjson.loads(
+        revision, when, backwards, *values = orjson.loads(
             base64.urlsafe_b64decode(text.encode() + b"==")
         )
-        if not isinstance(fid, str) or "\x00" in fid or type(backwards) is not bool:
+        if type(backwards) is not bool or type(revision) is not int or not 0 < revision < 2**63:
             raise ValueError
-        kinds = [order.fields[s.name].type for s in order.sorts]
-        key = [_told(value, kind) for value, kind in zip(values, kinds, strict=True)]
-        return (*key, fid, datetime.fromisoformat(start)), backwards
-    except (ValueError, TypeError, AttributeError, binascii.Error, UnicodeError):
-        raise BadParameter("token is none of ours; follow a next or prev link as it is") from None
+        return Token(revision, parse_datetime(when, UTC), backwards, tuple(values))
+    except (ValueError, TypeError, AttributeError, SpatialError):
+        raise BadParameter(_NONE_OF_OURS) from None
 
 
-def write_token(key: Key, *, backwards: bool = False) -> str:
-    """Return the token of a page that begins after a key, or ends before it.
+def write_token(token: Token) -> str:
+    """Return the text of a token.
 
-    >>> from datetime import UTC
-    >>> write_token(("7", datetime(2014, 1, 1, tzinfo=UTC)))
-    'W2ZhbHNlLCI3IiwiMjAxNC0wMS0wMVQwMDowMDowMFoiXQ'
+    >>> start = datetime(2014, 1, 1, tzinfo=UTC)
+    >>> write_token(Token(3, start, False, ("7", start)))
+    'WzMsIjIwMTQtMDEtMDFUMDA6MDA6MDBaIixmYWxzZSwiNyIsIjIwMTQtMDEtMDFUMDA6MDA6MDBaIl0'
     """
-    packed = orjson.dumps([backwards, *key], option=orjson.OPT_UTC_Z)
+    stated = [token.revision, write_datetime(token.when), token.backwards, *token.values]
+    packed = orjson.dumps(stated, option=orjson.OPT_UTC_Z)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 

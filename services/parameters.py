@@ -69,23 +69,41 @@ def check_text(request: Request) -> None:
         raise BadParameter("the address has a NUL character (%00), which no text can have here")
 
 
-def check_names(request: Request, known: Collection[str]) -> None:
-    """Refuse parameters that the resource does not have, and one that is given twice.
+def check_names(request: Request, known: Collection[str], zone: tzinfo | None = None) -> None:
+    """Refuse parameters that the resource does not have, and one that is given two values.
+
+    Said again, a value is what it was: GDAL and others add their own parameters to every address,
+    also to a next link that has them.
+
+    Parameters
+    ----------
+    zone : tzinfo, optional
+        The time zone of plain dates, where two ways of writing one ``datetime`` are one value.
 
     Raises
     ------
     BadParameter
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
         if name not in known:
             there = f"there are: {', '.join(known)}" if known else "there are none here"
             raise BadParameter(f"there is no parameter {name!r}; {there}")
-        if names.count(name) > 1:
-            raise BadParameter(f"parameter {name!r} is given twice; give it once")
+        if found.setdefault(name, value) != value and not _is_same(name, found[name], value, zone):
+            raise BadParameter(f"parameter {name!r} is given twice, with two values; give one")
         longest = _LONG.get(name, _LONGEST)
-        if len(request.query_params[name]) > longest:
+        if len(value) > longest:
             raise BadParameter(f"parameter {name!r} is longer than {longest} characters")
+
+
+def _is_same(name: str, one: str, other: str, zone: tzinfo | None) -> bool:
+    """Whether two texts of a parameter say the same time."""
+    if zone is None or name not in ("datetime", "recorded"):
+        return False
+    try:
+        return parse_datetime(one, zone) == parse_datetime(other, zone)
+    except SpatialError:
+        return False
 
 
 async def read_body(request: Request, largest: int, remedy: str) -> bytes:
@@ -119,8 +137,13 @@ async def _read_parts(request: Request, largest: int, remedy: str) -> bytes:
     return b"".join(parts)
 
 
-def read_pins(request: Request, layer: Layer) -> Pins:
+def read_pins(request: Request, layer: Layer, *, several: bool = False) -> Pins:
     """Read ``datetime``, and ``revision``, ``recorded`` or ``commit``.
+
+    Parameters
+    ----------
+    several : bool
+        Whether the last three may stand together.
 
     Raises
     ------
@@ -140,7 +163,7 @@ def read_pins(request: Request, layer: Layer) -> Pins:
     if "revision" in query:
         revision = parse_number("revision", query["revision"], smallest=1)
     pinning = [name for name in ("revision", "recorded", "commit") if name in query]
-    if len(pinning) > 1:
+    if len(pinning) > 1 and not several:
         raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
     return Pins(when, revision, recorded, query.get("commit"))
 
@@ -199,8 +222,21 @@ def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
     if "bbox-crs" in query:
         crs = find_system("bbox-crs", query["bbox-crs"], schema)
     text = query.get("bbox")
-    if text is None:
-        return None, crs
+    return (None if text is None else parse_bbox(text, crs)), crs
+
+
+def parse_bbox(text: str, crs: CRS = LONLAT) -> Box:
+    """Read a box: four numbers, or six of which the heights are passed over.
+
+    Raises
+    ------
+    BadParameter
+
+    Examples
+    --------
+    >>> parse_bbox("170,-10,-170,10")
+    (170.0, -10.0, -170.0, 10.0)
+    """
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -218,7 +254,7 @@ def read_bbox(request: Request, schema: Schema) -> tuple[Box | None, CRS]:
         raise BadParameter(f"bbox={text!r} has longitudes outside -180..180")
     if crs.is_geographic and not -90 <= south <= north <= 90:
         raise BadParameter(f"bbox={text!r} has latitudes outside -90..90")
-    return (west, south, east, north), crs
+    return west, south, east, north
 
 
 def read_filter_parameters(request: Request) -> dict[str, Any]:
@@ -240,12 +276,23 @@ def read_filter_parameters(request: Request) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {"filter": read_filter(text, query.get("filter-lang", TEXT))}
     if "filter-crs" in query:
-        try:
-            found["filter_crs"] = parse_crs(query["filter-crs"])
-        except SpatialError as error:
-            raise BadParameter(f"filter-crs: {error}") from None
-        if not (found["filter_crs"].is_geographic or found["filter_crs"].is_projected):
-            raise BadParameter(f"filter-crs: {query['filter-crs']} has no horizontal plane")
+        found["filter_crs"] = read_filter_crs(query["filter-crs"])
+    return found
+
+
+def read_filter_crs(text: str) -> CRS:
+    """Return the reference system of a filter's geometries.
+
+    Raises
+    ------
+    BadParameter
+    """
+    try:
+        found = parse_crs(text)
+    except SpatialError as error:
+        raise BadParameter(f"filter-crs: {error}") from None
+    if not (found.is_geographic or found.is_projected):
+        raise BadParameter(f"filter-crs: {text} has no horizontal plane")
     return found
 
 

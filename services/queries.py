@@ -17,7 +17,7 @@ from layers.reading.features import Query
 from layers.reading.ordering import Sort, check_sorts
 from layers.store import PublishedLayer, Snapshot
 from services.errors import BadParameter
-from services.paging import read_offset, read_token
+from services.paging import Token, read_offset, read_token
 from services.parameters import (
     FILTER,
     Pins,
@@ -26,6 +26,7 @@ from services.parameters import (
     read_filter_parameters,
     read_number,
     read_pins,
+    write_datetime,
 )
 from services.profiles import Profile, read_profile
 from services.systems import find_system
@@ -134,11 +135,14 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
     BadParameter, BadQuery
         Naming the parameter and what it may be.
     """
-    pins = read_pins(request, layer.record)
+    token = read_token(request)
+    pins = read_pins(request, layer.record, several=token is not None)
+    if token is not None:
+        pins = _go_on(layer, pins, token)
     # A read of now is answered for the instant since when all is as it is.
     now = None if pins.knows else layer.present()
     snapshot = layer.at(pins.when, **pins.known, now=now)
-    check_names(request, (*OWN, *snapshot.fields))
+    check_names(request, (*OWN, *snapshot.fields), layer.record.schema.zone)
     asked, schema = request.query_params, layer.record.schema
     box, box_crs = read_bbox(request, schema)
     query = Query(
@@ -157,11 +161,10 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
     )
     snapshot = dataclasses.replace(snapshot, query=query)
     check_sorts(query.sort, snapshot.sortables)
-    token = read_token(request, snapshot.order)
     if token is not None:
         if query.offset:
             raise BadParameter("offset and token are two ways to go on; give one of them")
-        snapshot = snapshot.where(after=token[0], backwards=token[1])
+        snapshot = snapshot.where(after=token.key(snapshot.order), backwards=token.backwards)
     return Asked(
         layer,
         snapshot,
@@ -171,9 +174,29 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
         read_crs(request, schema),
         _reads_exactly(asked.get("count")),
         read_profile(request),
-        backwards=token is not None and token[1],
+        backwards=token is not None and token.backwards,
         paged=token is not None or query.offset > 0,
     )
+
+
+def _go_on(layer: PublishedLayer, stated: Pins, token: Token) -> Pins:
+    """The time of the list that a token is of; another would make one list of two.
+
+    Whatever a client states beside the token must say that time, in whichever way.
+    """
+    if stated.when not in (None, token.when):
+        told = (
+            f"datetime says another time than the list that is read, {write_datetime(token.when)}"
+        )
+        raise BadParameter(f"{told}; leave it out, or leave the token out to begin anew")
+    for name, value in stated.known.items():
+        if value is None:
+            continue
+        moment = layer.at(token.when, **{name: value}).moment
+        if moment.revision != token.revision:
+            told = f"{name} says revision {moment.revision}, and the list is of {token.revision}"
+            raise BadParameter(f"{told}; leave it out, or leave the token out to begin anew")
+    return Pins(token.when, token.revision, None)
 
 
 def read_crs(request: Request, schema: Schema) -> CRS | None:

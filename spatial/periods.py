@@ -257,6 +257,8 @@ def instant_of_match(match: re.Match[str], zone: tzinfo) -> datetime:
     hour, minute, second = (int(part[name] or 0) for name in ("hour", "minute", "second"))
     if second == 60:
         raise BadInstant(f"{text!r} is a leap second, which no clock here has; use second 59")
+    if part["year"] == "0000":
+        raise BadInstant(f"{text!r} is in the year 0, which can't be stored; there are 1 to 9999")
     microsecond = int(part["fraction"][:6].ljust(6, "0"))
     try:
         day = date(*(int(part[name]) for name in ("year", "month", "day")))

@@ -61,7 +61,7 @@ def plan(
     UnknownFeature
         Where no feature of that id was ever there.
     FeatureChanged
-        Where one is no more as it was seen.
+        Where one is no more as it was seen, or the layer no more at the revision looked at.
     BadValue, BadKey, BadPeriod
         For what an edit states.
     """
@@ -69,6 +69,11 @@ def plan(
     statements = _read(record, edits, findings)
     editing = _Editing(connection, record, now, statements, kept, edits.forward)
     check(editing.named(edits.edits))
+    if edits.as_of not in (None, record.head):
+        raise FeatureChanged(
+            f"{record.id} was changed since it was looked which features are meant; nothing was "
+            "written. Send it again"
+        )
     _check_expected(connection, record, edits.expected)
     editing.load(edits.edits)
     for edit in edits.edits:

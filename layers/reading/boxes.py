@@ -22,7 +22,7 @@ LONLAT = parse_crs(CRS84)
 
 def meets_box(geom: Any, layer: Layer, box: Box, crs: CRS) -> sa.ColumnElement[bool]:
     """Return the condition that a geometry meets a box, which may cross 180 degrees."""
-    return sa.or_(*(_meets_envelope(geom, layer, part, crs) for part in _parts(box, crs)))
+    return sa.or_(*(_meets_envelope(geom, layer, part, crs) for part in split_box(box, crs)))
 
 
 def storage_bounds(layer: Layer, box: Box, crs: CRS) -> Box:
@@ -58,7 +58,7 @@ def storage_bounds(layer: Layer, box: Box, crs: CRS) -> Box:
 
 def storage_box(layer: Layer, box: Box, crs: CRS) -> Box | None:
     """Return the box that `meets_box` compares with; None where it falls into two."""
-    parts = _parts(box, crs)
+    parts = split_box(box, crs)
     return storage_bounds(layer, parts[0], crs) if len(parts) == 1 else None
 
 
@@ -82,7 +82,8 @@ def _meets_envelope(geom: Any, layer: Layer, box: Box, crs: CRS) -> sa.ColumnEle
     return sa.and_(geom.op("&&")(envelope), exact)
 
 
-def _parts(box: Box, crs: CRS) -> list[Box]:
+def split_box(box: Box, crs: CRS = LONLAT) -> list[Box]:
+    """Return a box, or the two that it is where it crosses 180 degrees."""
     west, south, east, north = box
     if west <= east or not crs.is_geographic:
         return [box]

@@ -12,11 +12,12 @@ from sqlalchemy.engine import Connection
 
 from layers.model import OPEN_REVISION, Layer
 from layers.readers import Reader
-from layers.reading.boxes import Box
+from layers.reading.boxes import Box, split_box
 from layers.reading.outputs import finite
 from layers.reading.sights import Eye
 from layers.tables import tables_of
 from spatial.crs import CRS84, parse_crs
+from spatial.periods import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,29 @@ class Extent:
     bounds: Box | None
     start: datetime | None
     end: datetime | None
+
+    def meets_box(self, box: Box) -> bool:
+        """Return whether a box in longitude and latitude meets the bounds, or there are none.
+
+        Either may cross 180 degrees.
+
+        >>> Extent((170, -10, -170, 10), None, None).meets_box((-175, 0, -174, 1))
+        True
+        """
+        if self.bounds is None:
+            return True
+        return any(_meet(a, b) for a in split_box(self.bounds) for b in split_box(box))
+
+    def meets_time(self, when: datetime | Interval) -> bool:
+        """Return whether an instant or an interval, both ends of which belong to it, meets it."""
+        first, last = (when.start, when.end) if isinstance(when, Interval) else (when, when)
+        begins = self.start is None or last is None or self.start <= last
+        return begins and (self.end is None or first is None or first <= self.end)
+
+
+def _meet(one: Box, other: Box) -> bool:
+    across = one[0] <= other[2] and other[0] <= one[2]
+    return across and one[1] <= other[3] and other[1] <= one[3]
 
 
 def read_extent(connection: Connection, record: Layer, reader: Reader) -> Extent:

@@ -88,6 +88,11 @@ class Admitted:
         """Return the tags that the caller may know, of one layer's commits or of all."""
         return self._store.tags(self.reader, layer_id)
 
+    def tag(self, name: str, commit: int, note: str) -> tuple[bool, Tag]:
+        """Name a commit as the caller, and return the tag; see `Store.tag`."""
+        writer = self.caller.writer(self.origin)
+        return self._store.tag(name, commit, writer, note, reader=self.reader)
+
     def run(self, analysis: Callable[..., T], **inputs: Any) -> T:
         """Run an analysis that reads from the store, as the caller."""
         return analysis(self._store, self.reader, **inputs)

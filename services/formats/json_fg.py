@@ -22,13 +22,15 @@ from spatial.crs import CRS84, crs_uri, parse_crs
 PROFILE = "http://www.opengis.net/def/profile/OGC/0/jsonfg"
 _CLASSES = "http://www.opengis.net/spec/json-fg-1/1.0/conf/"
 CONFORMS_TO = tuple(f"{_CLASSES}{name}" for name in ("core", "types-schemas"))
+_LONLAT = (parse_crs(CRS84), parse_crs("OGC:CRS84h"))
 _DIMENSIONS = {"Point": 0, "LineString": 1, "Polygon": 2}
 
 
 def place_crs(snapshot: Snapshot, crs: CRS | None) -> CRS | None:
     """Return the system of ``place``: the one asked for, or the storage's; None for CRS84."""
     found = parse_crs(snapshot.schema.crs) if crs is None else crs
-    return None if found == parse_crs(CRS84) else found
+    # Neither with heights: the standard has no place in longitude and latitude.
+    return None if found in _LONLAT else found
 
 
 def read_rows(snapshot: Snapshot, crs: CRS | None) -> list[sa.Row[Any]]:
@@ -40,6 +42,9 @@ def read_rows(snapshot: Snapshot, crs: CRS | None) -> list[sa.Row[Any]]:
 def feature(document: Mapping[str, Any], row: sa.Row[Any]) -> dict[str, Any]:
     """Return a feature of a collection, made of its GeoJSON and of its row of `read_rows`."""
     place = getattr(row, "_place", None)
+    if place == row._geom:
+        # Where latitude is longitude, both orders of axes are one; the standard wants it once.
+        place = None
     return dict(document) | {
         "place": None if place is None else orjson.Fragment(place),
         "time": time_of(document["time"]),
@@ -55,20 +60,10 @@ def time_of(time: Mapping[str, Any]) -> dict[str, Any]:
     return {"interval": list(time["interval"])}
 
 
-def root(
-    document: Mapping[str, Any], snapshot: Snapshot, crs: CRS | None, schema: str | None = None
-) -> dict[str, Any]:
-    """Return a document, a feature or a collection of such, with what only a root says.
-
-    Parameters
-    ----------
-    schema : str, optional
-        The address of the schema that the features follow.
-    """
+def root(document: Mapping[str, Any], snapshot: Snapshot, crs: CRS | None) -> dict[str, Any]:
+    """Return a document, a feature or a collection of such, with what only a root says."""
     found: dict[str, Any] = {"conformsTo": CONFORMS_TO, **document}
     found["featureType"] = snapshot.layer.record.id
-    if schema is not None:
-        found["featureSchema"] = schema
     place = place_crs(snapshot, crs)
     if place is not None:
         found["coordRefSys"] = crs_uri(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import orjson
@@ -20,10 +21,11 @@ from services.links import address, link, self_links
 from services.negotiation import GEOJSON, HTML, JSON, SCHEMA, check_format
 from services.openapi import TIME, operation
 from services.pages import respond
-from services.parameters import check_names
+from services.parameters import check_names, parse_bbox, read_datetime, read_limit
 from spatial.crs import crs_uri
 from spatial.periods import format_instant
 
+MOST_COLLECTIONS = 1_000
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _RELS = "http://www.opengis.net/def/rel/ogc/1.0/"
 # What leads on from a collection: the segment after its path, how it is related to it, what it is,
@@ -49,16 +51,25 @@ async def find_layer(request: Request) -> PublishedLayer:
 
 
 async def collections(request: Request) -> Response:
-    """Answer the collections."""
+    """Answer the collections, those whose extent meets a box and a time where one is asked."""
     check_format(request)
-    check_names(request, ("f",))
-    found = await run_in_threadpool(_read_all, request.state.admitted)
-    document = {
+    check_names(request, ("bbox", "datetime", "limit", "token", "f"))
+    limit, note = read_limit(request, MOST_COLLECTIONS, MOST_COLLECTIONS)
+    found = await run_in_threadpool(_read_all, request)
+    after = request.query_params.get("token")
+    left = [layer for layer in found if after is None or layer.record.id > after]
+    document: dict[str, Any] = {
         "links": self_links(request, JSON, "collections"),
-        "collections": [collection_document(request, layer) for layer in found],
+        "collections": [collection_document(request, layer) for layer in left[:limit]],
         "numberMatched": len(found),
-        "numberReturned": len(found),
+        "numberReturned": len(left[:limit]),
     }
+    if len(left) > limit:
+        following = dict(request.query_params) | {"token": left[limit - 1].record.id}
+        href = address(request, "collections", **following)
+        document["links"].append(link(href, "next", JSON, "The next page · 下一页"))
+    if note is not None:
+        document["notes"] = [note]
     return respond(request, document, "collections.html")
 
 
@@ -118,11 +129,18 @@ def _belongings(schema: Schema) -> Iterator[tuple[str, Any]]:
         yield "versioning", versioning | ({"backdating": True} if schema.backdating else {})
 
 
-def _read_all(admitted: Admitted) -> list[PublishedLayer]:
-    found = admitted.published()
-    for layer in found:
-        layer.extent()
-    return found
+def _read_all(request: Request) -> list[PublishedLayer]:
+    """The layers whose extents, as their reader sees them, are what is asked; in one order."""
+    text = request.query_params.get("bbox")
+    box = None if text is None else parse_bbox(text)
+    read_datetime(request, UTC)
+    found = []
+    for layer in request.state.admitted.published():
+        extent = layer.extent()
+        when = read_datetime(request, layer.record.schema.zone)
+        if (box is None or extent.meets_box(box)) and (when is None or extent.meets_time(when)):
+            found.append(layer)
+    return sorted(found, key=lambda layer: layer.record.id)
 
 
 def _extent_document(layer: PublishedLayer) -> dict[str, Any]:
@@ -173,7 +191,7 @@ DOORS = (
             "getCollections",
             "Collections · 图层",
             "collections",
-            parameters=("f",),
+            parameters=("bbox", "datetime-extent", "limit-collections", "token", "f"),
             errors=(400, 401, 406),
         ),
         ("http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",),

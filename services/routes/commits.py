@@ -1,4 +1,4 @@
-"""Commits and their tags: what changed on the platform, and what a legal document changed."""
+"""Commits: what changed on the platform, and what a legal document changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.errors import UnknownCommit
-from layers.model import Revision, Tag
+from layers.model import Revision
 from services.access.admission import Admitted
 from services.access.rules import Rule, ruled
 from services.errors import Unauthorized
@@ -54,24 +54,6 @@ class CommitDocument(BaseModel):
     tags: list[str] | None = None
     layers: list[LayerChange]
     links: list[Link] = Field(default_factory=list)
-
-
-class TagDocument(BaseModel):
-    """A name for a commit."""
-
-    name: str
-    commit: int
-    recorded: str
-    author: str
-    note: str
-    links: list[Link]
-
-
-class TagsDocument(BaseModel):
-    """Tags, in the order of their commits."""
-
-    tags: list[TagDocument]
-    links: list[Link]
 
 
 class CommitsDocument(BaseModel):
@@ -178,65 +160,6 @@ async def _answer_commits(
         links.append(link(address(request, *here, **following), "next", JSON, "Earlier ones"))
     answer = {"commits": found[:limit], "links": links}
     return respond(request, answer, "commits.html", cause=document, layer=layer)
-
-
-@router.head("/tags", include_in_schema=False)
-@router.get(
-    "/tags",
-    response_model=TagsDocument,
-    operation_id="getTags",
-    summary="Names of commits · 标签",
-    **_SHOWN,
-)
-@ruled(Rule.CATALOGUE)
-async def tags(request: Request, f: str | None = None) -> Response:
-    """Answer the tags that the reader may know: they are internal."""
-    return await _answer_tags(request, None)
-
-
-@router.head("/collections/{collectionId}/tags", include_in_schema=False)
-@router.get(
-    "/collections/{collectionId}/tags",
-    response_model=TagsDocument,
-    operation_id="getCollectionTags",
-    summary="Names of commits that touched a collection · 图层的标签",
-    **_SHOWN,
-)
-@ruled(Rule.LAYER)
-async def tags_of_layer(
-    request: Request,
-    collectionId: str,  # noqa: N803
-    f: str | None = None,
-) -> Response:
-    """Answer the tags of the commits that touched one layer."""
-    return await _answer_tags(request, collectionId)
-
-
-async def _answer_tags(request: Request, layer_id: str | None) -> Response:
-    check_format(request)
-    check_names(request, ("f",))
-    layer = None
-    if layer_id is not None:
-        layer = (await run_in_threadpool(request.state.admitted.layer, layer_id)).record
-    found = await run_in_threadpool(request.state.admitted.tags, layer_id)
-    here = ("tags",) if layer_id is None else ("collections", layer_id, "tags")
-    answer = {
-        "tags": [_tag(request, tag) for tag in found],
-        "links": self_links(request, JSON, *here),
-    }
-    return respond(request, answer, "tags.html", layer=layer)
-
-
-def _tag(request: Request, tag: Tag) -> dict[str, Any]:
-    number = str(tag.commit)
-    return {
-        "name": tag.name,
-        "commit": tag.commit,
-        "recorded": format_instant(tag.recorded_at),
-        "author": tag.author,
-        "note": tag.note,
-        "links": [link(address(request, "commits", number), "item", JSON, "The commit")],
-    }
 
 
 def _read(request: Request, limit: int, **wanted: Any) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from services.negotiation import (
 )
 from services.openapi import operation
 from services.pages import respond
-from services.paging import page_limit, write_token
+from services.paging import Token, page_limit, write_token
 from services.parameters import (
     write_datetime,
 )
@@ -286,13 +286,13 @@ def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
 
 def _beside(request: Request, page: Page, row: Any, *, backwards: bool) -> str:
     """The address of the page after a row, or before it, with both axes pinned."""
-    snapshot = page.asked.snapshot
+    moment = page.asked.snapshot.moment
     given = request.query_params.multi_items()
     query = {k: v for k, v in given if k not in ("recorded", "commit", "offset")}
     query |= {
-        "token": write_token(page.key(row), backwards=backwards),
-        "revision": str(snapshot.moment.revision),
-        "datetime": write_datetime(snapshot.moment.when),
+        "token": write_token(Token(moment.revision, moment.when, backwards, page.key(row))),
+        "revision": str(moment.revision),
+        "datetime": write_datetime(moment.when),
     }
     return address(request, "collections", page.asked.layer.record.id, "items", **query)
 
@@ -312,6 +312,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "ogcapi-features-3/1.0": ("filter", "features-filter"),
     "ogcapi-features-6/1.0": ("properties", "properties-features"),
     "ogcapi-features-8/1.0": ("sortables", "sorting", "features-sorting"),
+    "json-fg-1/1.0": ("core", "types-schemas"),
     "cql2/1.0": (
         "cql2-text",
         "cql2-json",

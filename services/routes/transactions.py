@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from layers.commits import Committed
 from layers.edits import Edit, Edits, Retire
-from layers.errors import FeatureChanged
+from layers.errors import BadQuery, FeatureChanged
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
@@ -25,7 +25,7 @@ from services.negotiation import JSON
 from services.openapi import change
 from services.routes.editing import describe, find_crs
 from services.validators import Conditions
-from services.writing.actions import Action, Kind, read_actions
+from services.writing.actions import MOST_FEATURES, TRANSACTION, Action, Kind, read_actions
 from services.writing.bodies import pointer, read_json
 from services.writing.features import Form, form_of, read_feature, read_patch
 from services.writing.mutations import (
@@ -80,7 +80,8 @@ def _transact(request: Request, statement: Statement, document: Any) -> Response
         try:
             return _answer(request, work, actions, work.commit())
         except FeatureChanged:
-            # What was expected may still be so for its sender, who does not see all: look again.
+            # What was expected may still be so for its sender, who does not see all; and which
+            # features a filter selects is to be told of the revision that is changed: look again.
             tries -= 1
             if not tries:
                 raise
@@ -96,6 +97,8 @@ class _Work:
     edits: dict[str, list[Edit]] = field(default_factory=dict)
     expected: dict[str, dict[str, int]] = field(default_factory=dict)
     owners: dict[str, list[int]] = field(default_factory=dict)
+    looked: dict[str, int] = field(default_factory=dict)
+    selected: int = 0
 
     @property
     def admitted(self) -> Admitted:
@@ -112,7 +115,9 @@ class _Work:
                 made.append(insertion(read_feature(body, form.at(*path))))
         else:
             start = _start(action, form)
-            made += [self._edit(action, mutation, form, i, start) for i in action.ids]
+            chosen = self._chosen(action, mutation, start)
+            made += [self._edit(action, mutation, form, seen, start) for seen in chosen]
+        self.selected += len(made)
         self.edits[action.collection] += made
         self.owners[action.collection] += [action.number] * len(made)
 
@@ -121,7 +126,12 @@ class _Work:
         changes = {}
         for layer, edits in self.edits.items():
             backdating = self.mutations[layer][0].record.schema.backdating
-            changes[layer] = Edits(edits, expected=self.expected[layer], forward=not backdating)
+            changes[layer] = Edits(
+                edits,
+                expected=self.expected[layer],
+                forward=not backdating,
+                as_of=self.looked.get(layer),
+            )
         said = self.statement
         return self.admitted.commit(
             changes, said.message, document=said.document, dry_run=said.dry_run
@@ -138,10 +148,41 @@ class _Work:
             self.edits[name], self.expected[name], self.owners[name] = [], {}, []
         return self.mutations[name]
 
+    def _chosen(self, action: Action, mutation: Mutation, start: datetime | None) -> Iterable[Seen]:
+        """The features that an action is about, as its sender sees them."""
+        if action.selection.filter is None:
+            return (self._see(mutation, text, start) for text in action.selection.ids)
+        return self._matching(action, mutation, start)
+
+    def _matching(
+        self, action: Action, mutation: Mutation, start: datetime | None
+    ) -> Sequence[Seen]:
+        """Those of which a filter holds, as they are now or when the action begins."""
+        record, chosen = mutation.record, action.selection
+        where = pointer("transaction", action.number, "filter")
+        if record.schema.if_match:
+            raise PreconditionRequired(
+                f"{record.id} takes no change that does not say of which state it is, and a filter "
+                "says none: name the versions"
+            )
+        left = MOST_FEATURES - self.selected
+        whole = mutation.layer.at(start)
+        asked = whole.where(filter=chosen.filter, filter_crs=chosen.crs, limit=left + 1)
+        try:
+            rows = asked.rows()
+        except BadQuery as error:
+            raise BadFeature((str(error), where)) from None
+        if len(rows) > left:
+            said = f"it selects too many: at most {MOST_FEATURES} features a transaction; narrow it"
+            raise BadFeature((said, where))
+        if action.kind is Kind.REPLACE and len(rows) > 1:
+            raise BadFeature((f"a feature replaces one, and it selects {len(rows)}", where))
+        self.looked[record.id] = asked.moment.revision
+        return [Seen(asked, row) for row in rows]
+
     def _edit(
-        self, action: Action, mutation: Mutation, form: Form, text: str, start: datetime | None
+        self, action: Action, mutation: Mutation, form: Form, seen: Seen, start: datetime | None
     ) -> Edit:
-        seen = self._see(mutation, text, start)
         if action.kind is Kind.DELETE:
             return Retire(seen.id, start)
         [(body, path)] = action.bodies
@@ -222,31 +263,6 @@ def _answer(request: Request, work: _Work, actions: Sequence[Action], done: Comm
 _PART_11 = "http://www.opengis.net/spec/ogcapi-features-11/1.0/conf/"
 # The draft names the class of atomic ones in two ways.
 _CLASSES = ("transactions", "atomic-semantics", "atomic-transactions", "features")
-_ACTION = {
-    "type": "object",
-    "required": ["action", "collection"],
-    "properties": {
-        "id": {"type": "string"},
-        "title": {"type": "string"},
-        "description": {"type": "string"},
-        "action": {"type": "string", "enum": [kind.value for kind in Kind]},
-        "collection": {"type": "string"},
-        "items": {"type": "array", "items": {"type": "object"}},
-        "properties": {"type": "object"},
-        "filter": {"type": "object"},
-        "datetime": {"type": "string"},
-    },
-}
-_TRANSACTION = {
-    "type": "object",
-    "required": ["transaction"],
-    "properties": {
-        "title": {"type": "string"},
-        "description": {"type": "string"},
-        "semantic": {"type": "string", "enum": ["atomic"], "default": "atomic"},
-        "transaction": {"type": "array", "minItems": 1, "items": _ACTION},
-    },
-}
 DOORS = (
     Door(
         "/transactions",
@@ -258,7 +274,7 @@ DOORS = (
             parameters=(*STATEMENT, "Content-Crs", "Prefer"),
             body=TRANSACTION_TYPES,
             done=(200, 204),
-            schema=_TRANSACTION,
+            schema=TRANSACTION,
         ),
         tuple(f"{_PART_11}{name}" for name in _CLASSES),
         rule=Rule.WRITE,

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from layers.reading.cql2 import JSON, LANGUAGES
 from services.errors import BadFeature
 from services.writing.bodies import pointer
+from services.writing.selections import FILTER, NOTHING, Selection, read_selection
+from spatial.crs import CRS84
 
 MOST_ACTIONS = 1_000
 MOST_FEATURES = 10_000
 _KNOWN = frozenset(
-    "id title description action collection item items properties filter filter-lang filter-crs "
-    "datetime".split()
+    (*"id title description action collection item items properties datetime".split(), *FILTER)
 )
 
 
@@ -37,8 +39,8 @@ class Action:
         Its place in the transaction, from 0.
     name : str or None
         What its sender calls it.
-    ids : tuple of str
-        Features that it is about; a version's own id says that it is to be the one of now.
+    selection : Selection
+        Features that it is about.
     bodies : tuple of (document, path)
         Features to be inserted or to replace with, or a merge patch, and where they stand.
     datetime : str or None
@@ -51,7 +53,7 @@ class Action:
     kind: Kind
     collection: str
     name: str | None = None
-    ids: tuple[str, ...] = ()
+    selection: Selection = NOTHING
     bodies: tuple[tuple[Any, tuple[str | int, ...]], ...] = ()
     datetime: str | None = None
     places: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +75,7 @@ def read_actions(document: Any) -> list[Action]:
     --------
     >>> actions = [{"action": "delete", "collection": "land", "filter": {"ids": ["7"]}}]
     >>> [action] = read_actions({"transaction": actions})
-    >>> action.kind, action.ids
+    >>> action.kind, action.selection.ids
     (<Kind.DELETE: 'delete'>, ('7',))
     """
     if not isinstance(document, Mapping):
@@ -87,7 +89,7 @@ def read_actions(document: Any) -> list[Action]:
     if len(listed) > MOST_ACTIONS:
         raise BadFeature((f"at most {MOST_ACTIONS} actions, not {len(listed)}", "/transaction"))
     actions = [_action(item, n) for n, item in enumerate(listed)]
-    features = sum(max(len(a.ids), len(a.bodies)) for a in actions)
+    features = sum(max(len(a.selection.ids), len(a.bodies)) for a in actions)
     if features > MOST_FEATURES:
         raise BadFeature((f"at most {MOST_FEATURES} features, not {features}", "/transaction"))
     return actions
@@ -120,8 +122,8 @@ def _action(item: Any, n: int) -> Action:
     if kind is Kind.UPDATE:
         patch, places = _patch(item.get("properties"), n)
         bodies = ((patch, ("transaction", n)),)
-        return Action(*own, _ids(item, n), bodies, item.get("datetime"), places)
-    return Action(*own, _ids(item, n), (), item.get("datetime"))
+        return Action(*own, _selection(item, n), bodies, item.get("datetime"), places)
+    return Action(*own, _selection(item, n), (), item.get("datetime"))
 
 
 def _inserted(item: Mapping[str, Any], n: int) -> tuple[tuple[Any, tuple[str | int, ...]], ...]:
@@ -141,16 +143,16 @@ def _replacing(item: Mapping[str, Any], n: int, action: Action) -> Action:
     feature = inside["feature"]
     named = feature.get("id") if isinstance(feature, Mapping) else None
     if "filter" in item:
-        ids = _ids(item, n)
+        chosen = _selection(item, n)
     elif isinstance(named, str):
         # The feature names the version that it replaces.
-        ids, feature = (named,), {k: v for k, v in feature.items() if k != "id"}
+        chosen, feature = Selection((named,)), {k: v for k, v in feature.items() if k != "id"}
     else:
         raise BadFeature(("say which: a filter, or the feature's id", _at(n, "filter")))
-    if len(ids) != 1:
+    if len(chosen.ids) > 1:
         raise BadFeature(("a feature replaces one", _at(n, "filter")))
     path = ("transaction", n, "properties", "feature")
-    return Action(n, action.kind, action.collection, action.name, ids, ((feature, path),))
+    return Action(n, action.kind, action.collection, action.name, chosen, ((feature, path),))
 
 
 def _patch(properties: Any, n: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -188,27 +190,8 @@ def _pair(each: Any, how: str, where: str) -> tuple[str, Any]:
     return name, value
 
 
-def _ids(item: Mapping[str, Any], n: int) -> tuple[str, ...]:
-    """The ids that a filter names: as the draft's example has them, or as CQL2 of the id."""
-    stated, where = item.get("filter"), _at(n, "filter")
-    ids = stated.get("ids") if isinstance(stated, Mapping) else None
-    if ids is None and isinstance(stated, Mapping):
-        ids = _by_id(stated)
-    if not isinstance(ids, list) or not ids or not all(isinstance(i, str) for i in ids):
-        said = 'name the features: {"ids": ["...", ...]}'
-        raise BadFeature((said, where))
-    if len(set(ids)) < len(ids):
-        raise BadFeature(("an id is there twice", where))
-    return tuple(ids)
-
-
-def _by_id(stated: Mapping[str, Any]) -> Any:
-    match stated:
-        case {"op": "=", "args": [{"property": "id"}, value]}:
-            return [value]
-        case {"op": "in", "args": [{"property": "id"}, [*values]]}:
-            return values
-    return None
+def _selection(item: Mapping[str, Any], n: int) -> Selection:
+    return read_selection(item, ("transaction", n))
 
 
 def _at(n: int, *path: str | int) -> str:
@@ -217,3 +200,32 @@ def _at(n: int, *path: str | int) -> str:
 
 def _listed() -> str:
     return ", ".join(sorted(_KNOWN))
+
+
+_ACTION = {
+    "type": "object",
+    "required": ["action", "collection"],
+    "properties": {
+        "id": {"type": "string"},
+        "title": {"type": "string"},
+        "description": {"type": "string"},
+        "action": {"type": "string", "enum": [kind.value for kind in Kind]},
+        "collection": {"type": "string"},
+        "items": {"type": "array", "items": {"type": "object"}},
+        "properties": {"type": "object"},
+        "filter": {"oneOf": [{"type": "string"}, {"type": "boolean"}, {"type": "object"}]},
+        "filter-lang": {"type": "string", "enum": [*LANGUAGES], "default": JSON},
+        "filter-crs": {"type": "string", "default": CRS84},
+        "datetime": {"type": "string"},
+    },
+}
+TRANSACTION = {
+    "type": "object",
+    "required": ["transaction"],
+    "properties": {
+        "title": {"type": "string"},
+        "description": {"type": "string"},
+        "semantic": {"type": "string", "enum": ["atomic"], "default": "atomic"},
+        "transaction": {"type": "array", "minItems": 1, "items": _ACTION},
+    },
+}

@@ -403,6 +403,31 @@ def test_a_field_that_some_rows_show_has_no_value_in_others(store: Store) -> Non
     reader = Reader("mixed", (*reader.views, *Reader.anonymous().views))
     assert parcels(store, "inner = 'x'", reader) == ["1"]
     assert parcels(store, "NOT inner = 'y' OR inner LIKE '%'", reader) == ["1"]
+    # Where it is not seen it has no value, as where it has none: the answer has it in neither.
+    assert parcels(store, "inner IS NULL", reader) == ["2", "3"]
+    assert parcels(store, "inner IS NULL", Reader.everything()) == ["3"]
+    assert parcels(store, "inner IS NOT NULL", reader) == ["1"]
+    assert parcels(store, "A_CONTAINS((inner), ('x'))", reader) == ["1"]
+    assert parcels(store, "NOT A_CONTAINS((inner), ('x'))", reader) == ["2", "3"]
+
+
+def test_what_can_have_no_value_can_be_asked_for_it(store: Store) -> None:
+    """Every operand that the grammar allows before IS NULL; only properties have no value."""
+    fields = ({"id": "day", "type": "date"}, {"id": "seen", "type": "instant"})
+    frame = points(no=["1", "2"], day=["2014-06-01", None], seen=[None, "2014-06-01T00:00:00Z"])
+    publish(store, "t", frame, schema_of(*fields))
+    for text, found in (
+        ("INTERVAL('2020-01-01','..') IS NULL", []),
+        ("INTERVAL('2020-01-01','..') IS NOT NULL", ["1", "2"]),
+        ("INTERVAL(day,'..') IS NULL", ["2"]),
+        ("INTERVAL(seen,'..') IS NULL", ["1"]),
+        ("DATE('2020-01-01') IS NULL OR 'a' IS NULL OR 1 IS NULL OR POINT(1 1) IS NULL", []),
+        ("(day = DATE('2014-06-01')) IS NULL", ["2"]),
+        ("year(day) + 1 IS NULL", ["2"]),
+    ):
+        snapshot = store.layer("t", Reader.everything()).at()
+        rows = snapshot.where(filter=read_filter(text)).rows()
+        assert [row._fid for row in rows] == found, text
 
 
 def owners(store: Store, text: str, reader: Reader, **at: Any) -> list[tuple[str, Any]]:

@@ -47,7 +47,7 @@ def holds(node: Any, row: Row, zone: ZoneInfo) -> bool | None:
     if op.startswith("t_"):
         return _timed(op, *args, row, zone)
     if op.startswith("a_"):
-        return _sets(op, *args, row, zone)
+        return _sets(op, *args, row, zone) is True
     return _placed(op, *args, row)
 
 

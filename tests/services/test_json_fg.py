@@ -111,6 +111,33 @@ def test_place_is_in_the_system_of_the_storage(own_doors: Any) -> None:
     assert get(own_doors.client, "wells", f"/{version}&f=jsonfg")["place"] == one["place"]
 
 
+@pytest.mark.parametrize(
+    ("crs", "points", "placed"),
+    [
+        # Where latitude is longitude, both orders of axes say the same.
+        ("EPSG:4326", [(45, 45), (44, 45)], [False, True]),
+        ("OGC:CRS84", [(45, 45), (44, 45)], [False, False]),
+    ],
+)
+def test_no_place_is_the_geometry_again(
+    own_doors: Any, crs: str, points: list[Any], placed: list[bool]
+) -> None:
+    document = {"title": "Wells", "geometry": "Point", "crs": crs, "visibility": "public"}
+    schema = parse_schema(document | {"fields": [{"id": "no", "role": "key"}]})
+    frame = gpd.GeoDataFrame(
+        {"no": ["1", "2"]}, geometry=gpd.points_from_xy(*zip(*points, strict=True)), crs=crs
+    )
+    reload = Reload(FrameSource(frame), schema=schema, valid_from=date(2020, 1, 1))
+    own_doors.store.commit({"wells": reload}, Writer("t"), "")
+    found = get(own_doors.client, "wells", "?f=jsonfg")["features"]
+    found += [get(own_doors.client, "wells", f"/{n}?f=jsonfg") for n in (1, 2)]
+    for feature, has_place in zip(found, placed * 2, strict=True):
+        check_feature(feature, placed=has_place)
+    # In the order of the authority: latitude first.
+    if placed[1]:
+        assert found[1]["place"]["coordinates"] == [45, 44]
+
+
 def test_its_media_type_is_geojsons(client: TestClient) -> None:
     by_name = client.get("/collections/grids/items?f=jsonfg&limit=1")
     assert by_name.headers["content-type"] == "application/geo+json"

@@ -33,7 +33,9 @@ def relate_sets(op: str, one: Expression, other: Expression, layer: Layer, said:
             )
     if _size(one) * _size(other) > _MOST_PAIRS:
         raise BadQuery(f"filter: {said}: arrays of more than {_MOST_PAIRS} pairs; ask less")
-    return _related(op, one.items, other.items, layer, said)
+    # Of sets it is so, or it is not so: the standard knows no third, as where an element has no
+    # value.
+    return sa.func.coalesce(_related(op, one.items, other.items, layer, said), sa.false())
 
 
 def _related(

@@ -167,6 +167,11 @@ class _Walk:
 
 
 def _is_null(value: Expression, said: str) -> Any:
+    if value.kind is Kind.INTERVAL:
+        # It has no value where a property is its end, and has none.
+        return sa.or_(
+            sa.false(), *(end.sql.is_(None) for end in value.items if end.sql is not None)
+        )
     if value.sql is None:
         raise BadQuery(f"filter: {said}: {value.told}, which is never null")
     asked = sa.cast(value.sql, sa.Boolean) if value.kind is Kind.BOOLEAN else value.sql

@@ -41,7 +41,8 @@ def day(text: str, said: str) -> Expression:
             raise ValueError
         value = date.fromisoformat(text)
     except ValueError:
-        raise BadQuery(f"filter: {text[:40]!r} is no date; write it as 2014-06-01") from None
+        told = "is no date; write it as 2014-06-01, in the years 1 to 9999"
+        raise BadQuery(f"filter: {text[:40]!r} {told}") from None
     return Expression(Kind.DATE, said, sa.literal(value, sa.Date), value)
 
 
