@@ -64,16 +64,16 @@ def _media_type(request: Request) -> str:
 
 
 _COMMON = "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/"
+_DRAFT = "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/"
 _FILTERS = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/"
 _CLASSES = {
-    Purpose.FEATURES: tuple(
-        f"{_COMMON}{name}"
-        for name in (
-            "schemas",
-            "advanced-property-roles",
-            "returnables-and-receivables",
-            "profile-codelists",
-        )
+    Purpose.FEATURES: (
+        f"{_COMMON}schemas",
+        f"{_COMMON}advanced-property-roles",
+        f"{_COMMON}returnables-and-receivables",
+        f"{_COMMON}profile-codelists",
+        f"{_DRAFT}schemas",
+        f"{_DRAFT}returnables-and-receivables",
     ),
     Purpose.FILTERS: (
         f"{_COMMON}queryables",

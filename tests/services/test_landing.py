@@ -307,6 +307,8 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             continue
         if path.startswith(("/account", "/admin", "/login/")):
             continue  # for people who have signed in: tests/services/access
+        if re.match(r"/collections/(?!\{|parcels/)", path):
+            continue  # one collection is as another; not all of them have three revisions
         stated = {
             p["name"]
             for p in (_resolve(document, x) for x in item["get"].get("parameters", ()))

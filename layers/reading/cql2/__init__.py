@@ -12,10 +12,11 @@
 """
 
 from layers.reading.cql2.conditions import condition
-from layers.reading.cql2.filter import JSON, LANGUAGES, LONGEST, TEXT, Filter, read_filter
+from layers.reading.cql2.filter import DRAFT, JSON, LANGUAGES, LONGEST, TEXT, Filter, read_filter
 from layers.reading.cql2.functions import FUNCTIONS, Function
 
 __all__ = [
+    "DRAFT",
     "FUNCTIONS",
     "JSON",
     "LANGUAGES",
