@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,8 +16,9 @@ from services.access.rules import Rule, ruled
 from services.doors import Door
 from services.hatch import route_path
 from services.links import address, base_url, link
-from services.negotiation import HTML, JSON, answer_json, check_format
+from services.negotiation import HTML, JSON, answer_json, check_format, wants_html
 from services.openapi import PARAMETERS, PROBLEM, operation
+from services.openapi_collections import with_collections
 from services.openapi_versions import (
     OPENAPI_3_0,
     OPENAPI_3_1,
@@ -38,6 +39,7 @@ _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 def mount(app: FastAPI, doors: Iterable[Door]) -> None:
     """Add the doors' routes to the application, and remember what they say of themselves."""
     app.state.doors = tuple(doors)
+    app.state.described = {}
     # Before the control routes: what is looked for first is found soonest.
     app.router.routes[:0] = [
         Route(
@@ -75,11 +77,14 @@ async def api(request: Request) -> Response:
     """Answer the OpenAPI document, in either version."""
     check_format(request, offered=("json", "html", "oas31"))
     check_names(request, ("f",))
-    document = openapi_document(request.app, base_url(request))
-    if wants_3_1(request):
-        newer = as_3_1(document) | {"openapi": "3.1.0"}
-        return respond(request, newer, "api.html", media_type=OPENAPI_3_1)
-    return respond(request, document, "api.html", media_type=OPENAPI_3_0)
+    document = _described(request.app, newer=wants_3_1(request))
+    document = {**document, "servers": [{"url": base_url(request)}]}
+    # People find a collection's queryables on its own page.
+    if not wants_html(request):
+        layers = await run_in_threadpool(request.state.admitted.published)
+        document = with_collections(document, layers)
+    media_type = OPENAPI_3_1 if wants_3_1(request) else OPENAPI_3_0
+    return respond(request, document, "api.html", media_type=media_type)
 
 
 async def health(request: Request) -> Response:
@@ -114,6 +119,15 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
     components.setdefault("schemas", {})["FeatureCollection"] = _FEATURE_COLLECTION
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return document
+
+
+def _described(app: FastAPI, *, newer: bool) -> Mapping[str, Any]:
+    """What of the document is the same for all callers: put together once, in each version."""
+    known: dict[bool, Mapping[str, Any]] = app.state.described
+    if newer not in known:
+        document = openapi_document(app, "/")
+        known[newer] = as_3_1(document) | {"openapi": "3.1.0"} if newer else document
+    return known[newer]
 
 
 def _landing_links(request: Request) -> list[dict[str, str]]:
@@ -203,7 +217,7 @@ DOORS = (
             media_types=(OPENAPI_3_0, OPENAPI_3_1, "text/html"),
             errors=(400, 401, 406),
         ),
-        rule=Rule.OPEN,
+        rule=Rule.CATALOGUE,
     ),
     Door(
         "/health",

@@ -187,6 +187,21 @@ STANDARDS = (
             ),
         },
     ),
+    # The same text as Common Part 3, which it became; QGIS (3.44 and later) knows it by this name.
+    Standard(
+        "OGC API - Features - Part 5: Schemas (draft of September 2025)",
+        f"{_OGC}ogcapi-features-5/1.0/conf/",
+        {
+            "schemas": (
+                f"{_SCHEMAS}test_a_schema_is_a_json_schema_of_the_standards_kind",
+                f"{_SCHEMAS}test_titles_units_and_patterns",
+            ),
+            "returnables-and-receivables": (
+                f"{_SCHEMAS}test_features_are_as_their_schema_says",
+                f"{_SCHEMAS}test_a_collection_links_to_its_schemas",
+            ),
+        },
+    ),
     Standard(
         "OGC API - Features - Part 6: Property Selection (draft)",
         f"{_OGC}ogcapi-features-6/1.0/conf/",

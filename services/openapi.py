@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from layers.reading.cql2 import LANGUAGES
 from services.formats import ITEM, ITEMS
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -232,10 +233,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "filter-lang": {
         "name": "filter-lang",
         "in": "query",
-        "description": "The language of the filter · 过滤语言",
+        "description": "The language of the filter; cql-text is what GDAL writes · 过滤语言",
         "schema": {
             "type": "string",
-            "enum": ["cql2-text", "cql2-json"],
+            "enum": list(LANGUAGES),
             "default": "cql2-text",
         },
     },

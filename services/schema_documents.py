@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from layers.model import Field, FieldType, Kind, Role, Schema, Title
+from layers.model import Field, FieldType, Kind, Layer, Role, Schema, Title
+from layers.store import PublishedLayer
 from services.languages import told
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLES = "x-shikong-titles"
 # Its codes stand in the schema itself, each with its title.
 CODE_LISTS = "http://www.opengis.net/def/profile/OGC/0/codelist-inline"
-_TYPES: Mapping[FieldType, Mapping[str, str]] = {
+TYPES: Mapping[FieldType, Mapping[str, str]] = {
     FieldType.TEXT: {"type": "string"},
     FieldType.INTEGER: {"type": "integer", "format": "int64"},
     FieldType.NUMBER: {"type": "number", "format": "double"},
@@ -77,6 +79,18 @@ def describe(
     return document
 
 
+def seen_fields(purpose: Purpose, layer: PublishedLayer, record: Layer) -> list[Field]:
+    """Return the fields that the reader sees; the restricted ones can't be named in a filter.
+
+    None is required that the reader sees of some features only.
+    """
+    sight = layer.reader.sight(record)
+    fields = sight.fields(record.schema)
+    if purpose is Purpose.FEATURES:
+        fields = (*fields, *sight.restricted(record.schema))
+    return [replace(f, required=False) if sight.where(f) else f for f in fields]
+
+
 def has_codes(document: Mapping[str, Any]) -> bool:
     """Return whether any property of a schema has a list of codes."""
     return any("oneOf" in described for described in document["properties"].values())
@@ -115,7 +129,7 @@ def _identifier(schema: Schema) -> str | None:
 def _period(fields: Sequence[Field]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The period of a version, which clients of JSON-FG find in its ``time``."""
     for name, title, role in (("valid_from", _FROM, "start"), ("valid_to", _TO, "end")):
-        described = {"title": title, **_TYPES[FieldType.INSTANT]}
+        described = {"title": title, **TYPES[FieldType.INSTANT]}
         yield _free(name, fields), described | {"x-ogc-role": f"primary-interval-{role}"}
 
 
@@ -129,7 +143,7 @@ def _role(f: Field) -> dict[str, Any]:
 
 
 def _field(f: Field) -> dict[str, Any]:
-    described: dict[str, Any] = {"title": f.title, **_TYPES[f.type]}
+    described: dict[str, Any] = {"title": f.title, **TYPES[f.type]}
     if f.unit and f.type in (FieldType.INTEGER, FieldType.NUMBER):
         described["x-ogc-unit"] = f.unit
     if f.codes:

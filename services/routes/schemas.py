@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.model import Field, Layer
-from layers.store import PublishedLayer
 from services.access.rules import Rule
 from services.doors import Door
 from services.languages import read_language
 from services.links import address
-from services.negotiation import SCHEMA, VARY, check_format
+from services.negotiation import JSON, SCHEMA, VARY, Format, best_of, check_format
 from services.openapi import operation
 from services.pages import respond
 from services.parameters import check_names, read_pins
 from services.routes.collections import find_layer
-from services.schema_documents import CODE_LISTS, Purpose, describe, has_codes
+from services.schema_documents import CODE_LISTS, Purpose, describe, has_codes, seen_fields
 
 _KNOWN = ("revision", "recorded", "commit")
+# GDAL asks for queryables as application/json alone, and refuses anything else.
+_SCHEMA = Format("json", SCHEMA, "JSON Schema", also=(JSON,))
 
 
 def _answering(purpose: Purpose) -> Callable[[Request], Awaitable[Response]]:
@@ -38,7 +37,7 @@ def _answering(purpose: Purpose) -> Callable[[Request], Awaitable[Response]]:
         record = layer.record.as_of(revision)
         uri = address(request, "collections", record.id, purpose.value)
         language = read_language(request)
-        fields = _seen(purpose, layer, record)
+        fields = seen_fields(purpose, layer, record)
         document = describe(purpose, record.schema, fields, uri, language)
         headers = {"Content-Revision": str(revision), "Vary": f"{VARY}, Accept-Language"}
         headers["Content-Language"] = language or "zh, en"
@@ -48,7 +47,7 @@ def _answering(purpose: Purpose) -> Callable[[Request], Awaitable[Response]]:
             request,
             document,
             "schema.html",
-            media_type=SCHEMA,
+            media_type=_media_type(request),
             headers=headers,
             layer=record,
             purpose=purpose.value,
@@ -58,29 +57,23 @@ def _answering(purpose: Purpose) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _seen(purpose: Purpose, layer: PublishedLayer, record: Layer) -> list[Field]:
-    """The fields that the reader sees; the restricted ones can't be named in a filter.
-
-    None is required that the reader sees of some features only.
-    """
-    sight = layer.reader.sight(record)
-    fields = sight.fields(record.schema)
-    if purpose is Purpose.FEATURES:
-        fields = (*fields, *sight.restricted(record.schema))
-    return [replace(f, required=False) if sight.where(f) else f for f in fields]
+def _media_type(request: Request) -> str:
+    """The schema's own, or that of any JSON where the client takes that only, or rather."""
+    found = best_of(", ".join(request.headers.getlist("accept")), (_SCHEMA,))
+    return SCHEMA if found is None or "f" in request.query_params else found.media_type
 
 
 _COMMON = "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/"
+_DRAFT = "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/"
 _FILTERS = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/"
 _CLASSES = {
-    Purpose.FEATURES: tuple(
-        f"{_COMMON}{name}"
-        for name in (
-            "schemas",
-            "advanced-property-roles",
-            "returnables-and-receivables",
-            "profile-codelists",
-        )
+    Purpose.FEATURES: (
+        f"{_COMMON}schemas",
+        f"{_COMMON}advanced-property-roles",
+        f"{_COMMON}returnables-and-receivables",
+        f"{_COMMON}profile-codelists",
+        f"{_DRAFT}schemas",
+        f"{_DRAFT}returnables-and-receivables",
     ),
     Purpose.FILTERS: (
         f"{_COMMON}queryables",
@@ -103,7 +96,7 @@ DOORS = tuple(
             *_SUMMARIES[purpose],
             "collections",
             parameters=("collectionId", *_KNOWN, "f"),
-            media_types=(SCHEMA, "text/html"),
+            media_types=(SCHEMA, JSON, "text/html"),
         ),
         _CLASSES[purpose],
         rule=Rule.LAYER,

@@ -119,11 +119,14 @@ def _misfit(f: Field, read: Any, value: Any) -> str | None:
     return None
 
 
-# GDAL, and QGIS with it, read a feature's `time` as two fields, and send them with a new feature.
-_PERIOD = frozenset(("time_start", "time_end"))
+# QGIS sends all fields of a layer with a new feature. It has the period in two of them: as the
+# schema calls it (3.44 and later), or as GDAL reads `time`. What says nothing is passed over.
+_PERIOD = frozenset("valid_from valid_to _valid_from _valid_to time_start time_end".split())
 
 
 def _unknown(name: str, fields: Mapping[str, Field]) -> str:
+    if name in _PERIOD:
+        return f'{name} is no property here; say it as "time": {{"interval": [start, ".."]}}'
     shown = name if len(name) <= 60 else f"{name[:60]}..."
     return f"there is no property {shown!r}; there are: {', '.join(fields)}"
 

@@ -119,6 +119,24 @@ def test_it_creates(qgis: Qgis) -> None:
     assert kept["measured"].isoformat().startswith("2024-05-14T01:02:03")
 
 
+@pytest.mark.parametrize(
+    "fields", [("time_start", "time_end"), ("valid_from", "valid_to")], ids=["3.40", "3.44"]
+)
+def test_it_sends_the_period_with_a_new_feature(qgis: Qgis, fields: tuple[str, str]) -> None:
+    """From 3.44 on it has the fields of the schema, before that those that GDAL makes of `time`."""
+    listed = qgis.server.json("/collections/wells/schema")["properties"]
+    assert {"valid_from", "valid_to"} <= listed.keys()
+    properties = EMPTY | dict.fromkeys(fields) | {"no": "W9"}
+    feature = {"type": "Feature", "geometry": point(118.5, 39.5), "properties": properties}
+    assert qgis.create(feature).status == 201
+    assert qgis.put("W9", feature | {"id": "W9"}).status in (200, 204)
+    # Where it says something, that is not lost without a word.
+    stated = feature | {"properties": {"no": "W8", fields[0]: "2024-05-14T00:00:00Z"}}
+    refused = qgis.create(stated)
+    assert refused.status == 400
+    assert b"interval" in refused.body
+
+
 def test_it_changes_attributes_alone(qgis: Qgis) -> None:
     before = well(qgis, "W00001")
     change = {"properties": {"street": "长安街", "depth": None}}

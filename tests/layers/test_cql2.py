@@ -16,7 +16,7 @@ from territories import reader_of
 from layers.edits import Update
 from layers.errors import BadQuery
 from layers.readers import Reader, View
-from layers.reading.cql2 import FUNCTIONS, JSON, read_filter
+from layers.reading.cql2 import DRAFT, FUNCTIONS, JSON, read_filter
 from layers.store import Snapshot, Store
 from layers.territories import Territory
 from layers.writers import Writer
@@ -195,7 +195,7 @@ def test_json_that_is_no_filter(node: Any) -> None:
 
 
 def test_other_languages() -> None:
-    assert "cql2-text and cql2-json" in told("a=1", "cql-text")
+    assert "there are cql2-text, cql2-json, cql-text" in told("a=1", "cql2")
     assert "no JSON" in told("a=1", JSON)
 
 
@@ -324,6 +324,59 @@ def test_what_does_not_fit_is_refused(people: Store, text: str, why: str) -> Non
         found(people, text)
     assert str(caught.value).startswith("filter: ")
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name ILIKE 'STRAS_e'", ["1"]),
+        ("(name NOT ILIKE 'stra%') AND (age > 1)", ["2"]),
+        # What has backslashes has them, in texts and in patterns.
+        (r"name = 'Stra\u00dfe' OR name LIKE 'Stra\%' OR name = '\'", []),
+        ("day = '2020-01-02T'", ["2"]),
+        ("(day >= '2020-01-01T') AND (day < '2020-01-02T00:00:00Z')", ["1"]),
+        ("day <> '2020-01-01'", ["2"]),
+        # Instants as GDAL knows them, in UTC; a date alone is one at midnight.
+        ("seen = '2020-01-01T'", ["2"]),
+        ("seen > '2019-12-31T16:00Z'", ["2", "3"]),
+        ("'2019-12-31T16:00:00Z' = seen", ["1"]),
+        ("used = 1", ["1"]),
+        ("used <> 1", ["2"]),
+        ("NOT (used = 1)", ["2"]),
+        ("area = '2.5'", ["2"]),
+        ("age > '-6'", ["1", "2", "3"]),
+        ("(name IS NULL)", ["3"]),
+        ("S_INTERSECTS(geometry, BBOX(0,1,0,1))", ["1"]),
+    ],
+)
+def test_the_text_that_gdal_writes(people: Store, text: str, expected: list[str]) -> None:
+    assert found(people, text, DRAFT) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("day = 'yesterday'", "write DATE('2014-06-01')"),
+        ("day = '2020-02-30T'", "is no date"),
+        ("seen = '2020-01-01T25:00:00Z'", "2020-01-01T25:00:00Z"),
+        ("used = 2", "these can't be compared"),
+        ("area < 'x'", "a number has no quotes"),
+        ("name = 1", "name is a text"),
+        ("age ILIKE '1'", "CASEI is for texts"),
+        ("name = 'x", "at character"),
+    ],
+)
+def test_what_gdal_would_have_to_write_better(people: Store, text: str, why: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        found(people, text, DRAFT)
+    assert str(caught.value).startswith("filter: ")
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["name ILIKE 'x'", "day = '2020-01-02T'", "used = 1"])
+def test_cql2_is_read_as_it_stands(people: Store, text: str) -> None:
+    with pytest.raises(BadQuery):
+        found(people, text)
 
 
 def test_every_function_is_described_and_answers(people: Store) -> None:

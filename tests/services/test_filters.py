@@ -67,7 +67,7 @@ def test_a_filter_and_a_box_say_the_same(client: TestClient) -> None:
         ({"filter": "nothing = 1"}, "no parameter or property 'nothing'"),
         # Restricted: there is no such field for whoever shows nothing.
         ({"filter": "right_holder IS NULL"}, "no parameter or property 'right_holder'"),
-        ({"filter": "ml='1'", "filter-lang": "cql-text"}, "cql2-text and cql2-json"),
+        ({"filter": "ml='1'", "filter-lang": "cql"}, "cql2-text, cql2-json, cql-text"),
         ({"filter": "{", "filter-lang": "cql2-json"}, "it is no JSON"),
         ({"filter-lang": "cql2-text"}, "belongs to a filter"),
         ({"filter-crs": "EPSG:4326"}, "belongs to a filter"),

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from typing import Any
 
+import geopandas as gpd
 import orjson
 import pygeoapi
 import pytest
+import shapely
 from jsonschema import Draft4Validator
+from openapi_spec_validator import OpenAPIV30SpecValidator
 from starlette.testclient import TestClient
+
+from layers.publish import Reload
+from layers.schemas.documents import parse_schema
+from layers.sources import FrameSource
+from layers.writers import Writer
+from tests.services.conftest import Doors
 
 
 def test_the_document_is_openapi_3_0(client: TestClient) -> None:
@@ -75,3 +86,87 @@ def test_pages_of_commits_and_tags_are_stated(client: TestClient) -> None:
             assert answer.status_code == 200, answer.text
             assert answer.headers["content-type"].split(";")[0] == accept
             assert accept in stated
+
+
+def parameters_of(document: dict[str, Any], path: str) -> dict[str, dict[str, Any]]:
+    """The parameters of a path's GET by name, references followed."""
+    known = document["components"]["parameters"]
+    stated = document["paths"][path]["get"]["parameters"]
+    found = [known[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in stated]
+    return {p["name"]: p for p in found}
+
+
+@pytest.mark.parametrize("version", ["json", "oas31"])
+def test_each_collection_has_its_queryables_as_parameters(client: TestClient, version: str) -> None:
+    """At a path of its own, in the form in which GDAL and QGIS look for them."""
+    document = client.get("/api", params={"f": version}).json()
+    template = parameters_of(document, "/collections/{collectionId}/items").keys()
+    for layer in ("parcels", "incidents", "pipe_segments"):
+        found = parameters_of(document, f"/collections/{layer}/items")
+        queryables = client.get(f"/collections/{layer}/queryables").json()["properties"]
+        scalar = {n: q for n, q in queryables.items() if "type" in q}
+        assert found.keys() == (template - {"collectionId", "property"}) | scalar.keys()
+        for name, queryable in scalar.items():
+            stated = found[name]
+            assert (stated["in"], stated["style"], stated["explode"]) == ("query", "form", False)
+            assert stated["description"] == queryable["title"]
+            for key in ("type", "format"):
+                assert stated["schema"].get(key) == queryable.get(key)
+        # Each is a parameter indeed.
+        [feature] = client.get(f"/collections/{layer}/items?limit=1").json()["features"]
+        for name, value in feature["properties"].items():
+            if name in scalar and value is not None:
+                said = value if isinstance(value, str) else orjson.dumps(value).decode()
+                answer = client.get(f"/collections/{layer}/items", params={name: said, "limit": 1})
+                assert answer.status_code == 200, answer.text
+                [other] = answer.json()["features"]
+                assert other["properties"][name] == value
+
+
+@pytest.fixture
+def odd_doors(own_doors: Doors) -> Doors:
+    """With a layer that is not everybody's, and a field that hardly anybody sees."""
+    schema = parse_schema(
+        {
+            "title": "Hidden",
+            "geometry": "Point",
+            "visibility": "internal",
+            "fields": [
+                {"id": "no", "role": "key"},
+                {"id": "seldom", "visibility": "restricted"},
+                {"id": "count", "type": "integer"},
+            ],
+        }
+    )
+    columns = {"no": ["1"], "seldom": ["x"], "count": [3]}
+    frame = gpd.GeoDataFrame(columns, geometry=[shapely.Point(1, 2)], crs="OGC:CRS84")
+    reload = Reload(FrameSource(frame), schema=schema, valid_from=date(2020, 1, 1))
+    own_doors.store.commit({"hidden": reload}, Writer("tests"), "")
+    return own_doors
+
+
+def test_the_document_is_that_of_whoever_asks(odd_doors: Doors) -> None:
+    """Layers and fields that one does not see are not named; caches know it."""
+    stranger = odd_doors.client.get("/api")
+    reader = odd_doors.client.get("/api", headers=odd_doors.key("reader"))
+    assert "hidden" not in stranger.text
+    assert "no" in parameters_of(reader.json(), "/collections/hidden/items")
+    assert "seldom" not in reader.text
+    assert stranger.headers["etag"] != reader.headers["etag"]
+    varies = {name.strip() for name in reader.headers["vary"].split(",")}
+    assert {"Authorization", "Cookie", "X-API-Key"} <= varies
+    again = odd_doors.client.get("/api", headers={"If-None-Match": reader.headers["etag"]})
+    assert again.status_code == 200
+    assert "hidden" not in again.text
+
+
+def test_a_field_that_is_called_as_a_parameter_is_that_parameter(odd_doors: Doors) -> None:
+    """It is stated once, and means what it means of every collection."""
+    document = odd_doors.json("/api", headers=odd_doors.key("reader"))
+    OpenAPIV30SpecValidator(document).validate()
+    stated = document["paths"]["/collections/hidden/items"]["get"]["parameters"]
+    assert "count" not in [p.get("name") for p in stated]
+    assert parameters_of(document, "/collections/hidden/items")["count"]["schema"] == {
+        "type": "string",
+        "enum": ["exact"],
+    }

@@ -3,6 +3,7 @@
 ::
 
     text.py         the grammar of CQL2 text, to the tree that CQL2 JSON is
+    drafts.py       the draft's CQL text, which GDAL still writes
     filter.py       a filter that was read: checked, bounded, in one way of writing
     expressions.py  what stands in a filter, with its type and its SQL
     comparisons.py, characters.py, arithmetic.py, times.py, shapes.py, arrays.py, functions.py
@@ -11,10 +12,11 @@
 """
 
 from layers.reading.cql2.conditions import condition
-from layers.reading.cql2.filter import JSON, LANGUAGES, LONGEST, TEXT, Filter, read_filter
+from layers.reading.cql2.filter import DRAFT, JSON, LANGUAGES, LONGEST, TEXT, Filter, read_filter
 from layers.reading.cql2.functions import FUNCTIONS, Function
 
 __all__ = [
+    "DRAFT",
     "FUNCTIONS",
     "JSON",
     "LANGUAGES",

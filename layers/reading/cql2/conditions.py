@@ -22,6 +22,7 @@ from layers.reading.cql2 import (
     arrays,
     characters,
     comparisons,
+    drafts,
     functions,
     shapes,
     times,
@@ -62,7 +63,7 @@ def condition(
         For a property or function that there is not, or operands that do not fit.
     """
     kinds = {f.id: KINDS[f.type] for f in fields}
-    walk = _Walk(columns, kinds, layer, crs)
+    walk = _Walk(columns, kinds, layer, crs, filter.loose)
     return walk.truth(filter.tree)
 
 
@@ -74,6 +75,7 @@ class _Walk:
     kinds: Mapping[str, Kind]
     layer: Layer
     crs: CRS
+    loose: bool
 
     def truth(self, node: Any) -> sa.ColumnElement[bool]:
         """Return a part that must be true or false."""
@@ -152,6 +154,8 @@ class _Walk:
     def _related(self, op: str, values: Sequence[Expression], said: str) -> Any:
         layer, one, other = self.layer, values[0], values[1]
         if op in _COMPARISONS:
+            if self.loose:
+                one, other = drafts.fit(one, other), drafts.fit(other, one)
             return comparisons.compare(op, one, other, layer, said)
         if op == "between":
             return comparisons.between(one, other, values[2], layer, said)

@@ -10,11 +10,13 @@ from typing import Any
 import orjson
 
 from layers.errors import BadQuery
+from layers.reading.cql2.drafts import parse_draft
 from layers.reading.cql2.text import parse_text
 
 TEXT = "cql2-text"
 JSON = "cql2-json"
-LANGUAGES = (TEXT, JSON)
+DRAFT = "cql-text"
+LANGUAGES = (TEXT, JSON, DRAFT)
 LONGEST = 65_536
 DEEPEST = 32
 # What is computed of what is computed: each step is several functions in SQL, and SQLAlchemy walks
@@ -70,10 +72,13 @@ class Filter:
         CQL2 JSON, in the one way of writing that this has.
     names : frozenset of str
         The properties that it names.
+    loose : bool
+        Whether a text, or 0 or 1, stands for what a property beside it is: see `drafts.fit`.
     """
 
     text: str
     names: frozenset[str] = field(compare=False)
+    loose: bool = False
 
     @property
     def tree(self) -> Any:
@@ -85,7 +90,8 @@ class Filter:
         tree = self.tree
         if not isinstance(tree, dict) or tree.get("op") != "and":
             return (self,)
-        return tuple(part for arg in tree["args"] for part in _filter(arg).parts())
+        filters = (_filter(arg, self.loose) for arg in tree["args"])
+        return tuple(part for found in filters for part in found.parts())
 
 
 def read_filter(text: str, language: str = TEXT) -> Filter:
@@ -96,7 +102,7 @@ def read_filter(text: str, language: str = TEXT) -> Filter:
     text : str
         At most 65,536 characters, 32 operators deep, of 2,000 parts; 10,000 vertices.
     language : str
-        ``cql2-text`` or ``cql2-json``.
+        ``cql2-text``, ``cql2-json``, or ``cql-text`` as GDAL writes it.
 
     Raises
     ------
@@ -111,13 +117,15 @@ def read_filter(text: str, language: str = TEXT) -> Filter:
     ['use']
     """
     if language not in LANGUAGES:
-        raise BadQuery(f"filter-lang={language!r}; there are {' and '.join(LANGUAGES)}")
+        raise BadQuery(f"filter-lang={language!r}; there are {', '.join(LANGUAGES)}")
     if len(text) > LONGEST:
         raise BadQuery(f"filter: it has {len(text)} characters; at most {LONGEST} are read")
     if not text.strip():
         raise BadQuery("filter: it is empty; leave it out, or state a condition")
     if language == TEXT:
         return _filter(parse_text(text))
+    if language == DRAFT:
+        return _filter(parse_draft(text), loose=True)
     try:
         tree = orjson.loads(text)
     except (orjson.JSONDecodeError, UnicodeError) as error:
@@ -125,11 +133,11 @@ def read_filter(text: str, language: str = TEXT) -> Filter:
     return _filter(tree)
 
 
-def _filter(tree: Any) -> Filter:
+def _filter(tree: Any, loose: bool = False) -> Filter:
     reading = _Reading()
     known = reading.node(tree, 1)
     text = orjson.dumps(known, option=orjson.OPT_SORT_KEYS).decode()
-    return Filter(text, frozenset(reading.names))
+    return Filter(text, frozenset(reading.names), loose)
 
 
 class _Reading:

@@ -28,7 +28,7 @@ _SHAPES = rf"\((?:{_PLAIN}++|{_SHAPE})*+\)"
 _KINDS = r"(?:(?:MULTI)?(?:POINT|LINESTRING|POLYGON)|GEOMETRYCOLLECTION)"
 _END = r"(?![\w.:])"
 
-_GRAMMAR = rf"""
+GRAMMAR = rf"""
 start: either
 ?either: both (_OR both)*
 ?both: factor (_AND factor)*
@@ -131,8 +131,19 @@ def parse_text(text: str) -> Any:
     Traceback (most recent call last):
     layers.errors.BadQuery: filter: at character 7, 'b' can't stand; there could stand: ...
     """
+    return parse_with(_parser(), text)
+
+
+def parse_with(parser: Lark, text: str) -> Any:
+    """Return the tree of a text in the language of a parser.
+
+    Raises
+    ------
+    BadQuery
+        Where it is none: with the place, and what could stand there.
+    """
     try:
-        return _parser().parse(text)
+        return parser.parse(text)
     except UnexpectedInput as error:
         raise BadQuery(_told(text, error)) from None
     except VisitError as error:  # pragma: no cover - callbacks raise as they are in this parser
@@ -141,7 +152,7 @@ def parse_text(text: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
-    return Lark(_GRAMMAR, parser="lalr", lexer="contextual", transformer=_Tree())
+    return Lark(GRAMMAR, parser="lalr", lexer="contextual", transformer=_Tree())
 
 
 def _told(text: str, error: UnexpectedInput) -> str:
