@@ -250,6 +250,7 @@ def _run_server(store: Store, options: Options) -> None:
 
     from services.access.listening import refuse_open_door
     from services.app import create_app
+    from services.wire import Wire
 
     refuse_open_door(options.host, [key.id for key in store.register.demo_keys()])
     store.follow()
@@ -258,6 +259,7 @@ def _run_server(store: Store, options: Options) -> None:
         app,
         host=options.host,
         port=options.port,
+        http=Wire,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -6,10 +6,12 @@ To find a route among all, and what the framework puts around each, costs more t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from re import Match, Pattern
 from typing import Any
 
 from starlette.convertors import Convertor
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import compile_path
@@ -21,6 +23,29 @@ from services.problems import STATUS, answer_error, answer_http_error
 
 _Way = tuple[Door, Pattern[str], dict[str, Convertor[Any]], Endpoint]
 _OURS = tuple(STATUS)
+
+
+class _Parameters(QueryParams):
+    """Parameters of an address; to look for one that is not there costs little."""
+
+    def __init__(self, query: bytes) -> None:
+        super().__init__(query)
+        self._values = dict(self.multi_items())
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the last value of a parameter."""
+        return self._values.get(key, default)
+
+
+class _Asking(Request):
+    @property
+    def query_params(self) -> QueryParams:
+        """The parameters of the address."""
+        return self._parameters
+
+    @cached_property
+    def _parameters(self) -> QueryParams:
+        return _Parameters(self.scope["query_string"])
 
 
 class Hatch:
@@ -69,7 +94,7 @@ def _values(found: Match[str], convertors: dict[str, Convertor[Any]]) -> dict[st
 
 async def _answer(endpoint: Callable[..., Any], scope: Scope, receive: Receive, send: Send) -> None:
     """Answer as the router would; what nobody expected goes on to where it is logged."""
-    request = Request(scope, receive, send)
+    request = _Asking(scope, receive, send)
     try:
         response = await endpoint(request)
     except HTTPException as error:

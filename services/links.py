@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -14,6 +14,8 @@ from services.negotiation import Format
 _BASES: dict[Hashable, str] = {}
 _MOST_BASES = 256
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+# Names in plain letters, and nothing in the values that a link could not hold.
+_WRITTEN_WELL = re.compile(r"(?:[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~%+,:/-]*(?:&|$))*")
 
 
 def base_url(request: Request) -> str:
@@ -52,6 +54,25 @@ def written_query(query: Mapping[str, Any]) -> str:
     return f"?{'&'.join(asked)}" if asked else ""
 
 
+def said_again(request: Request, but: Collection[str], more: Mapping[str, str]) -> str:
+    """Return the query string of a request as the client wrote it, with its question mark.
+
+    Parameters
+    ----------
+    but : collection of str
+        Names of parameters that are left out.
+    more : mapping of str to str
+        Parameters that come after it.
+    """
+    said: str = request.scope["query_string"].decode("latin-1")
+    if _WRITTEN_WELL.fullmatch(said):
+        kept = [part for part in said.split("&") if part and part.partition("=")[0] not in but]
+        kept += [f"{name}={_quoted(value, quote_plus)}" for name, value in more.items()]
+        return f"?{'&'.join(kept)}" if kept else ""
+    others = {name: v for name, v in request.query_params.items() if name not in but}
+    return written_query(others | dict(more))
+
+
 def _quoted(text: str, quoting: Callable[..., str]) -> str:
     # Most ids and values need none, and to find that out this way takes a tenth of the time.
     return text if _PLAIN.fullmatch(text) else quoting(text, safe="")
@@ -73,12 +94,12 @@ def format_links(
     request: Request, offered: Sequence[Format], chosen: Format, *segments: str
 ) -> list[dict[str, str]]:
     """Return the links to a document itself: as it is asked for, and in all other formats."""
-    asked = request.query_params
     here = address(request, *segments)
-    found = [link(here + written_query(asked), "self", chosen.link_type, "This document")]
+    own = here + said_again(request, (), {})
+    found = [link(own, "self", chosen.link_type, "This document")]
     page, whole = (
-        f"{here}{written}&" if (written := written_query(kept)) else f"{here}?"
-        for kept in _kept(asked)
+        f"{here}{said}&" if (said := said_again(request, but, {})) else f"{here}?"
+        for but in (("f",), ("f", "limit"))
     )
     for other in offered:
         if other.name != chosen.name:
@@ -88,18 +109,11 @@ def format_links(
     return found
 
 
-def _kept(asked: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What another format is asked with: a page of it, and all of it."""
-    kept = {name: value for name, value in asked.items() if name != "f"}
-    return kept, {name: value for name, value in kept.items() if name != "limit"}
-
-
 def self_links(request: Request, media_type: str, *segments: str) -> list[dict[str, str]]:
     """Return the links to a document itself: as it is asked for, and as a page."""
-    query = {k: v for k, v in request.query_params.multi_items() if k != "f"}
     here = address(request, *segments)
-    page = written_query(query | {"f": "html"})
+    own, page = (said_again(request, ("f",), more) for more in ({}, {"f": "html"}))
     return [
-        link(here + written_query(query), "self", media_type, "This document"),
+        link(here + own, "self", media_type, "This document"),
         link(here + page, "alternate", "text/html", "As a page"),
     ]

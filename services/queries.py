@@ -160,7 +160,8 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
         offset=read_offset(request),
     )
     snapshot = dataclasses.replace(snapshot, query=query)
-    check_sorts(query.sort, snapshot.sortables)
+    if query.sort:
+        check_sorts(query.sort, snapshot.sortables)
     if token is not None:
         if query.offset:
             raise BadParameter("offset and token are two ways to go on; give one of them")

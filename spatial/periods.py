@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from spatial.errors import BadInstant, BadPeriod
@@ -200,6 +201,7 @@ def parse_version_instant(text: str) -> datetime:
     return parse_instant(f"{year}-{month}-{day}T{hour}:{minute}:{second}.{fraction}Z", UTC)
 
 
+@lru_cache(maxsize=4096)
 def format_instant(instant: datetime) -> str:
     """Write an aware instant as RFC 3339 in UTC, with microseconds where there are any.
 

@@ -204,7 +204,9 @@ class Snapshot:
     def _question(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Question | None:
         """What to ask by a kept statement; None where there can be none."""
         record = self.layer.record.as_of(self.moment.revision)
-        form = form_of(record, self.layer.reader.sight(record), self.moment, self.query)
+        same = record is self.layer.record
+        sight = self.layer.sight if same else self.layer.reader.sight(record)
+        form = form_of(record, sight, self.moment, self.query)
         if form is None:
             return None
         kept = _STATEMENTS.find((name, form))

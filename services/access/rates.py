@@ -72,7 +72,10 @@ class Rates:
         TooManyRequests
             Where it is one too many; such a one isn't counted.
         """
-        if not self._limiter.hit(self._requests, caller):
+        rate = self._requests
+        # What the limiter does for each hit, without its coats.
+        key, within = rate.key_for(caller), rate.get_expiry()
+        if not self._counts.acquire_sliding_window_entry(key, rate.amount, within):
             raise self._refusal(self._requests, caller, "requests")
 
     def penalise(self, caller: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from services.access.rules import Rule
 from services.doors import Door
 from services.feature_documents import feature_document, feature_documents
 from services.formats import ITEMS, Format, json_fg
-from services.links import address, base_url, format_links, link
+from services.links import address, base_url, format_links, link, said_again
 from services.memento import (
     original_link,
 )
@@ -47,7 +48,7 @@ _VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
     """What was asked of a collection, and the rows that were found.
 
@@ -77,7 +78,7 @@ class Page:
         """The rows of the page; one more was read to know whether there are others."""
         return self._paged[1]
 
-    @property
+    @cached_property
     def _paged(self) -> tuple[Profile, Sequence[Any]]:
         asked = self.asked
         if asked.backwards:
@@ -287,14 +288,13 @@ def _page_links(request: Request, page: Page) -> list[dict[str, str]]:
 def _beside(request: Request, page: Page, row: Any, *, backwards: bool) -> str:
     """The address of the page after a row, or before it, with both axes pinned."""
     moment = page.asked.snapshot.moment
-    given = request.query_params.multi_items()
-    query = {k: v for k, v in given if k not in ("recorded", "commit", "offset")}
-    query |= {
-        "token": write_token(Token(moment.revision, moment.when, backwards, page.key(row))),
+    pinned = {
         "revision": str(moment.revision),
         "datetime": write_datetime(moment.when),
+        "token": write_token(Token(moment.revision, moment.when, backwards, page.key(row))),
     }
-    return address(request, "collections", page.asked.layer.record.id, "items", **query)
+    query = said_again(request, {"recorded", "commit", "offset", *pinned}, pinned)
+    return address(request, "collections", page.asked.layer.record.id, "items") + query
 
 
 def _headers(asked: Asked) -> dict[str, str]:

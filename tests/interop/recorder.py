@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from layers.store import open_store
 from services.app import create_app
 from services.settings import read_settings
+from services.wire import Wire
 
 HEADERS = ("accept", "origin", "access-control-request-headers")
 
@@ -52,8 +53,9 @@ def main(port: int, path: Path) -> None:
     settings = read_settings()
     assert settings.database_url is not None
     with closing(open_store(settings.database_url)) as store, path.open("ab") as file:
+        store.follow()
         app = recorded(create_app(store, settings), file)
-        uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", ws="none")
+        uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", ws="none", http=Wire)
 
 
 if __name__ == "__main__":
