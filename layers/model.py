@@ -230,12 +230,29 @@ class Layer:
         """
         if len(self.schemas) < 2:
             return self
-        newest = self.schemas[-1][1]
         then = [schema for since, schema in self.schemas if since <= max(revision, 1)][-1]
-        if then is not newest:
-            fields = tuple(_seen_as(f, self.schemas) for f in then.fields)
-            then = replace(then, visibility=newest.visibility, fields=fields)
+        if then is not self.schemas[-1][1]:
+            then = _as_seen_now(then, self.schemas)
         return replace(self, schema=then)
+
+
+# By which objects they are made of, which stand beside them and so are no others meanwhile: what
+# is kept of a schema is found again only where it is the same object.
+_SEEN: dict[tuple[int, int], tuple[Schema, Schema, Schema]] = {}
+_MOST_SEEN = 256
+
+
+def _as_seen_now(then: Schema, schemas: Sequence[tuple[int, Schema]]) -> Schema:
+    newest = schemas[-1][1]
+    key = (id(then), id(newest))
+    found = _SEEN.get(key)
+    if found is None:
+        fields = tuple(_seen_as(f, schemas) for f in then.fields)
+        seen = replace(then, visibility=newest.visibility, fields=fields)
+        if len(_SEEN) >= _MOST_SEEN:
+            _SEEN.clear()
+        found = _SEEN[key] = (then, newest, seen)
+    return found[2]
 
 
 def _seen_as(f: Field, schemas: Sequence[tuple[int, Schema]]) -> Field:
