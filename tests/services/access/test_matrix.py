@@ -7,10 +7,12 @@ second time (`city_roles`), and every value of the city is a text of its own (`s
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterable
 from functools import cache
 from urllib.parse import unquote
+from zlib import crc32
 
 import httpx2
 import pyarrow.parquet as pq
@@ -24,6 +26,20 @@ from secret_city import FIELDS, LAYERS, OPEN_LAYERS, markers
 from layers import tables
 from services.access.rules import Rule
 
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+# These ask everything in every run, and are of every kind; `make test-long` has all ask all.
+THOROUGH = (
+    "anonymous",
+    "key without grants",
+    "reader of one field",
+    "county by code",
+    "county with restricted fields",
+    "one county in full, another in public",
+    "reader of a time",
+    "publisher",
+    "administrator of one layer",
+    "somebody closed",
+)
 SESSIONLESS = ("/login", "/static/")
 # What the rules promise to those who may not pass; a new rule needs a line here, and a case below.
 REFUSALS = {
@@ -149,13 +165,20 @@ def state_of(doors: SecretDoors) -> list[object]:
     return found
 
 
+def asks(who: Person, asked: Question) -> bool:
+    """Whether somebody asks this in a usual run: who is like another asks a third of it."""
+    if LONG or who.name in THOROUGH:
+        return True
+    return crc32(f"{who.name} {asked.method} {asked.address}".encode()) % 3 == 0
+
+
 @pytest.mark.parametrize("who", PEOPLE, ids=lambda who: who.name)
 def test_each_sees_their_own_and_nothing_else(secret_doors: SecretDoors, who: Person) -> None:
     seen: set[str] = set()
     wrong: list[str] = []
     before = state_of(secret_doors)
     for asked in questions(secret_doors.app):
-        if asked.route in CHANGING and asked.layer in who.reviews:
+        if not asks(who, asked) or (asked.route in CHANGING and asked.layer in who.reviews):
             continue
         answer = secret_doors.ask(who.name, asked.address, asked.method, **asked.sent)
         if answer.status_code < 300:
@@ -167,7 +190,9 @@ def test_each_sees_their_own_and_nothing_else(secret_doors: SecretDoors, who: Pe
             wrong.append(f"{shown}: {said} {answer.text[:200]}")
     assert not wrong, f"{len(wrong)} answers to {who.name}:\n" + "\n".join(wrong[:25])
     theirs = {m.text for m in markers() if who.may_see(m)}
-    assert theirs <= seen, f"{who.name} never saw {sorted(theirs - seen)}"
+    assert theirs <= seen or not (LONG or who.name in THOROUGH), (
+        f"{who.name} never saw {sorted(theirs - seen)}"
+    )
     assert state_of(secret_doors) == before, (
         "a route changed the city: name it in CHANGING of tests/services/access/city_questions.py, "
         "and say in city_roles.py who is not to be sent there"
