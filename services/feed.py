@@ -97,10 +97,10 @@ def read_place(text: str) -> Place | str:
             raise ValueError
         return Place(revision, feature, parse_instant(start, UTC), bool(asserted))
     except (ValueError, TypeError, LookupError, AttributeError, SpatialError):
-        raise BadParameter(_NO_TOKEN) from None
+        raise BadParameter(_NONE_OF_OURS) from None
 
 
-_NO_TOKEN = "token is none of ours; follow a next link, or give that of the last line, as it is"  # noqa: S105
+_NONE_OF_OURS = "token is none of ours; follow a next link, or give that of the last line, as it is"
 
 
 def written(line: Any) -> bytes:
