@@ -18,6 +18,7 @@ from layers.errors import BadQuery, UnknownRevision
 from layers.model import Change, Kind, Layer, Link, Revision, Schema, VersionChange
 from layers.reading.change_dates import select_instants, select_recordings, select_revisions
 from layers.reading.changes import Place, read_changes, read_feature_changes
+from layers.reading.counted import Counted
 from layers.reading.differences import read_differences
 from layers.reading.extents import Extent, read_extent
 from layers.reading.features import Moment, Query, select_features
@@ -44,6 +45,7 @@ class PublishedLayer(Reading):
     extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     tallies: Tallies = field(default_factory=Tallies, repr=False)
     presents: Presents = field(default_factory=Presents, repr=False)
+    numbers: Counted = field(default_factory=Counted, repr=False)
 
     def at(
         self,
@@ -106,6 +108,21 @@ class PublishedLayer(Reading):
     def knows_count(self, moment: Moment) -> bool:
         """Return whether `known_count` asks nothing of the database."""
         return not self._may_know_count(moment) or self.presents.knows_count(self, moment)
+
+    def counted(self, snapshot: Snapshot) -> int | None:
+        """Return how many features a snapshot has, where that was counted already."""
+        moment = snapshot.moment
+        total = self.known_count(moment) if self.knows_count(moment) else None
+        return self.numbers.find(snapshot, total)
+
+    def count(self, snapshot: Snapshot) -> int:
+        """Return how many features a snapshot has, counted once as long as it can't change."""
+        total = self.known_count(snapshot.moment)
+        found = self.numbers.find(snapshot, total)
+        if found is None:
+            found = snapshot.count()
+            self.numbers.keep(snapshot, found, total)
+        return found
 
     def _may_know_count(self, moment: Moment) -> bool:
         if not self.sight.whole:

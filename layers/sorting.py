@@ -39,6 +39,14 @@ def sort_key(f: Field, column: Any) -> sa.ColumnElement[Any]:
     if f.type is not FieldType.TEXT:
         key: sa.ColumnElement[Any] = column
         return key
+    return beginning(column)
+
+
+def beginning(column: Any) -> sa.ColumnElement[Any]:
+    """Return the beginning of a text, which is what the index of a sortable text has.
+
+    Beside a text that is shorter than `LONGEST` it compares as the whole of it does.
+    """
     # No bound parameter: the planner must see the number that the index was made with.
     return sa.func.left(column, sa.literal_column(str(LONGEST)), type_=sa.Text).collate("C")
 

@@ -32,6 +32,7 @@ from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
 from layers.readers import Reader
+from layers.reading.counted import Counted
 from layers.reading.extents import Extent
 from layers.reading.presents import Presents
 from layers.reading.snapshots import Snapshot
@@ -82,6 +83,7 @@ class Store:
     _extents: dict[tuple[str, int, str], Extent] = field(default_factory=dict, repr=False)
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
     _presents: Presents = field(default_factory=Presents, repr=False)
+    _counted: Counted = field(default_factory=Counted, repr=False)
     _follower: Follower = field(default_factory=lambda: Follower(""), repr=False)
 
     def close(self) -> None:
@@ -137,7 +139,7 @@ class Store:
         self._follower.start()
 
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
-        own = (self.clock, self._extents, self._tallies, self._presents)
+        own = (self.clock, self._extents, self._tallies, self._presents, self._counted)
         return PublishedLayer(self.database, record, reader, *own)
 
     def log(

@@ -102,6 +102,11 @@ class Asked:
         return crs_uri(self.crs)
 
     @property
+    def all_pages(self) -> Snapshot:
+        """The snapshot of all pages together."""
+        return self.snapshot.where(after=None, backwards=False, sort=(), offset=0)
+
+    @property
     def several(self) -> bool:
         """Whether one feature may stand in the answer in several versions."""
         state = self.layer.record.schema.kind is Kind.STATE

@@ -142,7 +142,7 @@ def _where(question: Question) -> str:
         conditions.append(f"ST_Intersects(_geom, {box})")
     if question.between is not None:
         low, high = map(_literal, question.between)
-        conditions.append(f"parcel_code BETWEEN {low} AND {high}")
+        conditions.append(f'left(parcel_code, 255) COLLATE "C" BETWEEN {low} AND {high}')
     if question.within is not None:
         shape = f"ST_GeomFromText({_literal(question.within)}, 4490)"
         conditions.append(f"ST_Intersects(_geom, {shape})")

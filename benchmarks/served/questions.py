@@ -19,9 +19,8 @@ FIELDS = (
 ).split()
 # Whether an index begins with the property that is filtered by.
 _INDEXED = """
-SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
-WHERE i.indrelid = 'live.parcels'::regclass AND a.attnum = i.indkey[0]
-  AND a.attname = 'parcel_code'
+SELECT count(*) FROM pg_indexes WHERE schemaname = 'live' AND tablename = 'parcels'
+  AND indexdef LIKE '%("left"(parcel_code, 255)%'
 """
 _VERTICES = 500
 _WANTED = 1_000

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from layers.errors import BadQuery
 from layers.model import Field, FieldType, Layer
+from layers.sorting import LONGEST, beginning
 from layers.tables import column_type
 from spatial.periods import parse_instant
 
@@ -45,7 +46,8 @@ def equals(columns: Any, layer: Layer, fields: Sequence[Field], name: str, text:
     """
     f = _field(fields, name)
     if f.type is FieldType.TEXT:
-        return columns[name] == text
+        short = len(text) < LONGEST and name in {s.id for s in layer.schema.sortables}
+        return (beginning(columns[name]) if short else columns[name]) == text
     try:
         value: Any = _read_value(f, text, layer)
     except (ValueError, KeyError, OverflowError):

@@ -140,7 +140,10 @@ async def _answer_soon(request: Request, chosen: Format) -> Response | None:
     known = _validator(request, asked, chosen)
     if known is not None and has_etag(request, known):
         return not_modified(request, known, _headers(asked), pinned=asked.pinned)
-    if chosen.name != "json" or asked.several or asked.count:
+    if chosen.name != "json" or asked.several:
+        return None
+    number = layer.counted(asked.all_pages) if asked.count else None
+    if asked.count and number is None:
         return None
     if asked.is_whole and not layer.knows_count(asked.snapshot.moment):
         return None
@@ -148,7 +151,7 @@ async def _answer_soon(request: Request, chosen: Format) -> Response | None:
     found = await asked.snapshot.where(limit=limit + 1).page_soon(asked.crs)
     if found is None:
         return None
-    matched = _matched(asked, len(found), limit)
+    matched = _matched(asked, len(found), limit) if number is None else number
     return _tell(request, Page(asked, chosen, limit, note, found.rows, found, matched), known)
 
 
@@ -232,8 +235,7 @@ def _read_page(asked: Asked, chosen: Format) -> Page:
     else:
         rows = snapshot.rows(asked.crs)
     if asked.count:
-        whole = asked.snapshot.where(after=None, backwards=False, sort=(), offset=0)
-        matched: int | None = whole.count()
+        matched: int | None = asked.layer.count(asked.all_pages)
     else:
         matched = _matched(asked, len(rows), limit)
     return Page(asked, chosen, limit, note, rows, plain, matched)

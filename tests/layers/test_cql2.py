@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
 
 import geopandas as gpd
 import pytest
 import shapely
+import sqlalchemy as sa
 from publishing import layer, points, publish, schema_of
 from territories import reader_of
 
@@ -17,7 +21,7 @@ from layers.edits import Update
 from layers.errors import BadQuery
 from layers.readers import Reader, View
 from layers.reading.cql2 import DRAFT, FUNCTIONS, JSON, read_filter
-from layers.store import Snapshot, Store
+from layers.store import Snapshot, Store, open_store
 from layers.territories import Territory
 from layers.writers import Writer
 from spatial.crs import parse_crs
@@ -385,6 +389,78 @@ def test_every_function_is_described_and_answers(people: Store) -> None:
         described = function.document()
         args = ", ".join(values[arg["type"][0]] for arg in described["args"])
         assert found(people, f"{function.name}({args}) IS NOT NULL")
+
+
+LONG = [
+    *("", "a", "a" * 254, "a" * 255, "a" * 256, "a" * 254 + "b", "a" * 255 + "b", "a" * 300 + "c"),
+    *("要" * 254, "要" * 255 + "素", "\ud7ff", "\ue000", "\U0010ffff", "\U0010ffffx", "50%", "50x"),
+]
+COMPARED: Mapping[str, Callable[[str, str], bool]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@pytest.fixture(scope="module")
+def texts(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+    """A sortable field, of which the index has the first 255 characters, and one that is none."""
+    fields = ({"id": "name", "indexed": True}, {"id": "same"})
+    with closing(open_store(make_database(empty_template))) as opened:
+        frame = points(no=[str(n) for n in range(len(LONG))], name=LONG, same=LONG)
+        publish(opened, "texts", frame, schema_of(*fields))
+        yield opened
+
+
+def numbers(store: Store, text: str) -> list[int]:
+    snapshot = layer(store, "texts").at()
+    return sorted(int(row._fid) for row in snapshot.where(filter=read_filter(text)).rows())
+
+
+@pytest.mark.parametrize("sign", COMPARED)
+@pytest.mark.parametrize("value", LONG, ids=lambda value: f"{value[:3]!a}{len(value)}")
+def test_a_text_is_compared_whole_whatever_the_index_has(
+    texts: Store, sign: str, value: str
+) -> None:
+    # By code point, which is not how UTF-16 would have it.
+    expected = [n for n, text in enumerate(LONG) if COMPARED[sign](text, value)]
+    for name in ("name", "same"):
+        assert numbers(texts, f"{name} {sign} '{value}'") == expected, name
+    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(sign, sign)
+    assert numbers(texts, f"'{value}' {turned} name") == expected
+    if sign == "=":
+        assert numbers(texts, f"name IN ('{value}')") == expected
+
+
+@pytest.mark.parametrize("value", LONG, ids=lambda value: f"{value[:3]!a}{len(value)}")
+def test_a_pattern_s_beginning_finds_all_that_begins_so(texts: Store, value: str) -> None:
+    pattern = value.replace("%", r"\%")
+    begin = [n for n, text in enumerate(LONG) if text.startswith(value)]
+    assert numbers(texts, f"name LIKE '{pattern}%'") == begin
+    rest = [n for n in range(len(LONG)) if n not in begin]
+    assert numbers(texts, f"NOT (name LIKE '{pattern}%')") == rest
+    assert numbers(texts, f"name LIKE '{pattern}'") == [LONG.index(value)]
+
+
+@pytest.mark.parametrize(
+    "text", ["name = 'a'", "name > '50' AND name < '51'", "name IN ('a', 'b')", "name LIKE '50%'"]
+)
+def test_a_filter_on_a_sortable_text_is_found_by_its_index(texts: Store, text: str) -> None:
+    snapshot = layer(texts, "texts").at().where(filter=read_filter(text))
+    with snapshot.layer.reading() as (connection, record):
+        connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        select = snapshot.select(record).compile(
+            connection, compile_kwargs={"literal_binds": True, "render_postcompile": True}
+        )
+        explained = connection.execute(
+            sa.text(f"EXPLAIN {str(select).replace(':', chr(92) + ':')}")
+        )
+        plan = "\n".join(explained.scalars())
+    assert "_texts_sort_" in plan, plan
+    assert re.search(r'Index Cond: .*"left"\(', plan), plan
 
 
 @pytest.mark.parametrize("stored", ["OGC:CRS84", "EPSG:4490", "EPSG:4549", "EPSG:32650"])

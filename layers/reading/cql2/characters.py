@@ -8,12 +8,14 @@ Neither needs an extension. Both are immutable: what is folded here can be index
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import sqlalchemy as sa
 
 from layers.errors import BadQuery
 from layers.reading.cql2.expressions import Expression, Kind
+from layers.sorting import LONGEST
 
 _LONGEST_PATTERN = 1_000
 # What is no letter by itself: the blocks of combining marks, but not those of Japanese, Hebrew,
@@ -80,7 +82,32 @@ def like(one: Expression, pattern: Expression, said: str) -> Any:
     for operand in (one, pattern):
         if operand.kind is not Kind.TEXT:
             raise BadQuery(f"filter: {said}: LIKE is for texts; {operand.told}")
-    return by_code_point(one.sql).op("LIKE", is_comparison=True)(beside(pattern))
+    whole = by_code_point(one.sql).op("LIKE", is_comparison=True)(beside(pattern))
+    prefix = _prefix(pattern.value) if one.key is not None else ""
+    if not prefix:
+        return whole
+    # The index finds what begins so; the pattern says of these which are meant.
+    after = _after(prefix)
+    below = sa.true() if after is None else one.key < after
+    return sa.and_(one.key >= prefix, below, whole)
+
+
+def _prefix(pattern: str | None) -> str:
+    """What all texts of a pattern begin with, as far as that is needed to find them.
+
+    >>> _prefix("33010_%"), _prefix("%x")
+    ('33010', '')
+    """
+    return re.split(r"[%_\\]", pattern or "", maxsplit=1)[0][: LONGEST - 1]
+
+
+def _after(prefix: str) -> str | None:
+    """The first text by code points that comes after all that begin so; None where none does."""
+    last = ord(prefix[-1]) + 1
+    if last > sys.maxunicode:
+        return None
+    # Between these two there are no letters.
+    return prefix[:-1] + (chr(last) if last != 0xD800 else "\ue000")
 
 
 def check_pattern(node: Any, said: str) -> None:

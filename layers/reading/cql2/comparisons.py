@@ -15,6 +15,7 @@ from layers.model import Layer
 from layers.reading.cql2 import times
 from layers.reading.cql2.characters import beside, by_code_point
 from layers.reading.cql2.expressions import NUMBERS, TIMES, Expression, Kind
+from layers.sorting import LONGEST
 
 _SIGNS: Mapping[str, Any] = {
     "=": operator.eq,
@@ -44,7 +45,7 @@ def compare(op: str, left: Expression, right: Expression, layer: Layer, said: st
     if left.kind is not right.kind:
         return _SIGNS[op](times.as_instant(left, layer), times.as_instant(right, layer))
     if left.kind is Kind.TEXT:
-        return _SIGNS[op](by_code_point(left.sql), beside(right))
+        return _compare_texts(op, left, right)
     if left.kind is Kind.BOOLEAN:
         return _compare_truths(op, left, right)
     return _SIGNS[op](left.sql, right.sql)
@@ -100,7 +101,9 @@ def _alike(items: Sequence[Expression], layer: Layer) -> list[Any]:
     """Comparable values as SQL of one type; the first of them is compared with the others."""
     one, many = items[0], items[1:]
     if one.kind is Kind.TEXT:
-        return [by_code_point(one.sql), *(beside(m) for m in many)]
+        by_key = one.key is not None and all(_is_short(m) for m in many)
+        first = one.key if by_key else by_code_point(one.sql)
+        return [first, *(beside(m) for m in many)]
     if one.kind is Kind.BOOLEAN:
         return [sa.cast(item.sql, sa.Boolean) for item in items]
     kinds = {item.kind for item in items}
@@ -125,6 +128,20 @@ def _compare_numbers(op: str, left: Expression, right: Expression) -> Any:
     if Kind.DECIMAL in (left.kind, right.kind):
         return _SIGNS[op](_exact(left), _exact(right))
     return _SIGNS[op](left.sql, right.sql)
+
+
+def _compare_texts(op: str, left: Expression, right: Expression) -> Any:
+    """A sortable property is compared by what its index has, where that says as much."""
+    if left.value is not None and right.value is None:
+        return _compare_texts(_TURNED.get(op, op), right, left)
+    if left.key is not None and _is_short(right):
+        return _SIGNS[op](left.key, right.sql)
+    return _SIGNS[op](by_code_point(left.sql), beside(right))
+
+
+def _is_short(side: Expression) -> bool:
+    """Whether it is a text that says against the beginning of another what it says against all."""
+    return side.value is not None and len(side.value) < LONGEST
 
 
 def _compare_truths(op: str, left: Expression, right: Expression) -> Any:

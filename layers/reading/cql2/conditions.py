@@ -29,6 +29,7 @@ from layers.reading.cql2 import (
 )
 from layers.reading.cql2.expressions import KINDS, Expression, Kind, number, say
 from layers.reading.cql2.filter import ARRAYS, SPATIAL, TEMPORAL, Filter
+from layers.sorting import beginning
 
 GEOMETRY = "geometry"
 _COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
@@ -63,7 +64,8 @@ def condition(
         For a property or function that there is not, or operands that do not fit.
     """
     kinds = {f.id: KINDS[f.type] for f in fields}
-    walk = _Walk(columns, kinds, layer, crs, filter.loose)
+    sortable = frozenset(f.id for f in layer.schema.sortables)
+    walk = _Walk(columns, kinds, layer, crs, filter.loose, sortable)
     return walk.truth(filter.tree)
 
 
@@ -76,6 +78,7 @@ class _Walk:
     layer: Layer
     crs: CRS
     loose: bool
+    sortable: frozenset[str]
 
     def truth(self, node: Any) -> sa.ColumnElement[bool]:
         """Return a part that must be true or false."""
@@ -120,7 +123,9 @@ class _Walk:
 
     def _property(self, name: str) -> Expression:
         if name in self.kinds:
-            return Expression(self.kinds[name], name, self.columns[name], is_property=True)
+            kind, column = self.kinds[name], self.columns[name]
+            key = beginning(column) if kind is Kind.TEXT and name in self.sortable else None
+            return Expression(kind, name, column, is_property=True, key=key)
         if name in (GEOMETRY, "geom") and GEOMETRY in self.columns:
             return Expression(Kind.GEOMETRY, name, self.columns[GEOMETRY], is_property=True)
         known = ", ".join(self.columns)

@@ -58,6 +58,8 @@ class Expression:
         Elements of an array, ends of an interval.
     is_property : bool
         Whether it is a field of the layer, or its geometry.
+    key : column expression, optional
+        Of a sortable text: what its index has.
     """
 
     kind: Kind
@@ -66,6 +68,7 @@ class Expression:
     value: Any = None
     items: tuple[Expression, ...] = ()
     is_property: bool = False
+    key: Any = None
 
     @property
     def is_simple(self) -> bool:
