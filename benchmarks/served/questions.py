@@ -20,7 +20,7 @@ FIELDS = (
 # Whether an index begins with the property that is filtered by.
 _INDEXED = """
 SELECT count(*) FROM pg_indexes WHERE schemaname = 'live' AND tablename = 'parcels'
-  AND indexdef LIKE '%("left"(parcel_code, 255)%'
+  AND indexdef LIKE '%%("left"(parcel_code, 255)%%'
 """
 _VERTICES = 500
 _WANTED = 1_000
