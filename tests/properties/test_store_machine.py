@@ -35,7 +35,7 @@ from layers.schemas.documents import parse_schema
 from layers.store import Store
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-MACHINES = int(os.environ.get("MACHINES", 1700 if LONG else 60))
+MACHINES = int(os.environ.get("MACHINES", 1700 if LONG else 30))
 WORLDS = 40
 ZONE = ZoneInfo("Asia/Shanghai")
 # Midnights that do not exist or come twice, the first of standard time, the last of local mean
