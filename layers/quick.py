@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,22 +189,19 @@ class Quick:
         return Line(psycopg.connect(self.dsn, autocommit=True, options=self.options))
 
     def _ask(self, line: Line, text: str, parameters: Sequence[Any]) -> Rows:
-        try:
-            with working(line.connection):
-                rows = line.ask(text, parameters)
-        except psycopg.OperationalError:
-            self._give_back(line)
-            raise
-        except BaseException:
-            line.close()
-            raise
-        self._give_back(line)
-        return rows
+        with self._used(line):
+            return line.ask(text, parameters)
 
     async def _ask_soon(self, line: Line, text: str, parameters: Sequence[Any]) -> Rows:
+        with self._used(line):
+            return await line.ask_soon(text, parameters)
+
+    @contextmanager
+    def _used(self, line: Line) -> Iterator[None]:
+        """Give a line back after its use; hang up where nobody knows what it is in the midst of."""
         try:
             with working(line.connection):
-                rows = await line.ask_soon(text, parameters)
+                yield
         except psycopg.OperationalError:
             self._give_back(line)
             raise
@@ -211,7 +209,6 @@ class Quick:
             line.close()
             raise
         self._give_back(line)
-        return rows
 
     def _give_back(self, line: Line) -> None:
         if line.is_lost or line.is_full:

@@ -38,13 +38,9 @@ class _Parameters(QueryParams):
 
 
 class _Asking(Request):
-    @property
+    @cached_property
     def query_params(self) -> QueryParams:
         """The parameters of the address."""
-        return self._parameters
-
-    @cached_property
-    def _parameters(self) -> QueryParams:
         return _Parameters(self.scope["query_string"])
 
 

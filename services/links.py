@@ -15,7 +15,8 @@ _BASES: dict[Hashable, str] = {}
 _MOST_BASES = 256
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 # Names in plain letters, and nothing in the values that a link could not hold.
-_WRITTEN_WELL = re.compile(r"(?:[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~%+,:/-]*(?:&|$))*")
+_VALUE = r"(?:[A-Za-z0-9_.~+,:/-]|%[0-9A-Fa-f]{2})*"
+_WRITTEN_WELL = re.compile(rf"(?:[A-Za-z0-9_.~-]+={_VALUE}(?:&|$))*")
 
 
 def base_url(request: Request) -> str:

@@ -446,6 +446,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 TIME = ("datetime", "revision", "recorded", "commit")
 SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}
+# Of the control routes, which FastAPI describes.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
+}
 PROBLEM = {
     "description": "What was wrong, and the remedy",
     "content": {

@@ -19,6 +19,7 @@ from services.access.rules import Rule, ruled
 from services.errors import Unauthorized
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
+from services.openapi import PROBLEMS
 from services.pages import respond
 from services.parameters import check_names, parse_number, read_number
 from services.routes.revisions import Link
@@ -63,10 +64,7 @@ class CommitsDocument(BaseModel):
     links: list[Link]
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
-}
-_SHOWN: dict[str, Any] = {"response_model_exclude_none": True, "responses": _PROBLEMS}
+_SHOWN: dict[str, Any] = {"response_model_exclude_none": True, "responses": PROBLEMS}
 _Limit = Annotated[int, Query(ge=1, le=_MOST)]
 
 

@@ -105,7 +105,7 @@ def _unchanged(request: Request, chosen: Format) -> Response | None:
     if not any(name == b"if-none-match" for name, _ in request.scope["headers"]):
         return None
     layer = _known_layer(request)
-    if layer is None or not layer.knows_present:
+    if layer is None:
         return None
     found = _tags(request).find(_state(request, layer, chosen))
     if found is None or not has_etag(request, found.etag):
@@ -114,10 +114,14 @@ def _unchanged(request: Request, chosen: Format) -> Response | None:
 
 
 def _known_layer(request: Request) -> PublishedLayer | None:
-    """The layer of the path, if it is known without asking, and nobody notes who reads it."""
+    """The layer of the path, if it and its present are known without asking.
+
+    None where the audit notes who reads it: that is asked of the database, too.
+    """
     admitted: Admitted = request.state.admitted
     layer = admitted.known_layer(request.path_params["collectionId"])
-    return None if layer is None or admitted.notes(layer) else layer
+    known = layer is not None and layer.knows_present and not admitted.notes(layer)
+    return layer if known else None
 
 
 def _tags(request: Request) -> Tags:

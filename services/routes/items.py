@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +20,7 @@ from services.doors import Door
 from services.feature_documents import feature_document, feature_documents
 from services.formats import ITEMS, Format, json_fg
 from services.links import address, base_url, format_links, link, said_again
-from services.memento import (
-    original_link,
-)
+from services.memento import original_link
 from services.negotiation import (
     GEOJSON,
     JSON,
@@ -36,15 +33,12 @@ from services.negotiation import (
 from services.openapi import operation
 from services.pages import respond
 from services.paging import Token, page_limit, write_token
-from services.parameters import (
-    write_datetime,
-)
+from services.parameters import write_datetime
 from services.profiles import Profile, as_profile, rows_of_page
 from services.queries import OWN, Asked, read_query
 from services.routes.exports import export
 from spatial.periods import format_instant
 
-_VERSION_ID = re.compile(r"(.+)\.(\d{8}T\d{6}\.\d{6}Z)")
 # Characters of a filter that is read while others wait.
 _SHORT = 500
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"

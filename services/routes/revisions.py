@@ -23,6 +23,7 @@ from services.access.rules import Rule, ruled
 from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
+from services.openapi import PROBLEMS
 from services.pages import respond
 from services.parameters import check_names, read_body, read_number
 from services.routes.collections import find_layer
@@ -83,16 +84,11 @@ class Published(BaseModel):
     unchanged: int
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
-}
-
-
 @router.head("/collections/{collectionId}/revisions", include_in_schema=False)
 @router.get(
     "/collections/{collectionId}/revisions",
     response_model=RevisionsDocument,
-    responses=_PROBLEMS,
+    responses=PROBLEMS,
     operation_id="getRevisions",
     summary="Revisions of a collection · 版本列表",
 )
@@ -128,7 +124,7 @@ async def revisions(
 @router.get(
     "/collections/{collectionId}/revisions/{number}",
     response_model=RevisionDocument,
-    responses=_PROBLEMS,
+    responses=PROBLEMS,
     operation_id="getRevision",
     summary="One revision · 单个版本",
 )
@@ -154,7 +150,7 @@ async def revision(
     "/collections/{collectionId}/revisions",
     response_model=Published,
     status_code=201,
-    responses=_PROBLEMS
+    responses=PROBLEMS
     | {
         200: {"description": "Nothing differed, or a dry run", "model": Published},
         403: {"description": "The key only reads"},

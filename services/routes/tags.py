@@ -18,6 +18,7 @@ from services.access.rules import Rule, ruled
 from services.errors import BadFeature
 from services.links import address, link, self_links
 from services.negotiation import JSON, check_format
+from services.openapi import PROBLEMS
 from services.pages import respond
 from services.parameters import check_names
 from services.routes.revisions import Link
@@ -47,9 +48,6 @@ class TagsDocument(BaseModel):
     links: list[Link]
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
-}
 _WANTED = {
     "type": "object",
     "required": ["name", "commit"],
@@ -69,7 +67,7 @@ _WANTED = {
     operation_id="getTags",
     summary="Names of commits · 标签",
     response_model_exclude_none=True,
-    responses=_PROBLEMS,
+    responses=PROBLEMS,
 )
 @ruled(Rule.CATALOGUE)
 async def tags(request: Request, f: str | None = None) -> Response:
@@ -84,7 +82,7 @@ async def tags(request: Request, f: str | None = None) -> Response:
     operation_id="getCollectionTags",
     summary="Names of commits that touched a collection · 图层的标签",
     response_model_exclude_none=True,
-    responses=_PROBLEMS,
+    responses=PROBLEMS,
 )
 @ruled(Rule.LAYER)
 async def tags_of_layer(
@@ -102,7 +100,7 @@ async def tags_of_layer(
     status_code=201,
     operation_id="createTag",
     summary="Name a commit · 设置标签",
-    responses=_PROBLEMS
+    responses=PROBLEMS
     | {
         200: {"description": "It has that name already", "model": TagDocument},
         403: {"description": "Not of those who publish all layers of the commit"},

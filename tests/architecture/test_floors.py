@@ -68,6 +68,15 @@ def test_routes_reach_the_store_through_who_asks_alone() -> None:
                 assert way not in text, f"{path.name} reaches the store by {way}"
 
 
+def test_who_only_answers_loads_neither_pandas_nor_gdal() -> None:
+    """Of 264 MB they were 70, on a server that may have few."""
+    script = "import sys, services.app; print(*{'pandas', 'geopandas', 'pyogrio'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
 @pytest.mark.parametrize("floor", FLOORS[1:])
 def test_nothing_is_read_at_import(floor: str) -> None:
     """The environment is read by `services.settings` and nowhere else."""
