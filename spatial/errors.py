@@ -14,6 +14,7 @@
     │   ├── WrongGeometryType       lines where points belong
     │   ├── MissingIds              a key that is not filled in
     │   ├── DuplicateIds            a key that is not unique
+    │   ├── NotFinite               coordinates that are infinite, NaN or beyond use
     │   └── EmptyInput              nothing to work on
     ├── BadTime                     when
     │   ├── BadInstant              text, or a value, that is no instant
@@ -68,6 +69,10 @@ class MissingIds(BadFrame):
 
 class DuplicateIds(BadFrame):
     """A key that is not unique where it must be."""
+
+
+class NotFinite(BadFrame):
+    """A polygon with coordinates that are infinite, NaN or beyond use."""
 
 
 class EmptyInput(BadFrame):
