@@ -81,101 +81,103 @@ def bind_pages(
     bool
         False where there was no room for another set.
     """
+    # apart: numba counts the references of a tuple's arrays at each call that takes the tuple
+    floats, bits, ints, used = table.floats, table.bits, table.ints, table.used
     scratch = np.empty(sets.polygons + 1, dtype=np.int32)
     local = np.empty(sets.polygons + 1, dtype=np.int32)
+    end = used[0]
     for i in range(first, len(pages)):
         page = pages[i]
+        tops = page.borders + page.columns
         for j in range(page.rows):
-            top = borders[page.borders + page.columns + j]
+            top = borders[tops + j]
             for c in range(page.columns):
                 cell = page.start - offset + j * page.columns + c
                 number = -1 - values[cell]
                 if number < 0 or number >= PAGED:
                     continue
-                start = table.used[0]
+                start = end
                 values[cell] = -1 - start
-                own = listed[starts[number] : starts[number + 1]]
                 right = borders[page.borders + c]
-                count = _bind(xy, polygon, own, right, top, table, local)
-                found = _corner(corners[number], local[:count], start, table, sets, scratch)
-                if found < 0:
-                    return False
-                table.ints[start, COVER] = found
+                end, count = _bind(
+                    xy, polygon, listed, starts[number], starts[number + 1], right, top,
+                    floats, bits, ints, start, local,
+                )  # fmt: skip
+                corner = corners[number]
+                if corner > 0:
+                    found = _corner(corner, local[:count], start, bits, ints, sets, scratch)
+                    if found < 0:
+                        return False
+                    ints[start, COVER] = found
+    used[0] = end
     return True
 
 
 @compiled
 def _bind(
-    xy: Any, polygon: Int32s, own: Int32s, right: float, top: float, table: Any, local: Int32s
-) -> int:
-    """Make the blocks of one cell, whose edges are `own`, ordered by polygon.
+    xy: Any, polygon: Int32s, listed: Int32s, k: int, stop: int, right: float, top: float,
+    floats: Any, bits: Any, ints: Any, start: int, local: Int32s,
+) -> tuple[int, int]:  # fmt: skip
+    """Make the blocks of one cell, whose edges are listed from k to stop, ordered by polygon.
 
     Returns
     -------
-    int
-        How many polygons they bound, which stand in `local`, ascending.
+    tuple of int
+        The row after them, and how many polygons they bound, which stand in `local`, ascending.
     """
-    count, k = 0, 0
-    while k < len(own):
-        start = table.used[0]
-        table.used[0] = start + 1
-        before = count
-        while k < len(own):
-            e = own[k]
-            if count == before or local[count - 1] != polygon[e]:
+    count = 0
+    while k < stop:
+        end, before, last = start + 1, count, np.int32(-1)
+        while k < stop:
+            e = listed[k]
+            if polygon[e] != last:
                 if count == before + MOST:
                     break
-                local[count] = polygon[e]
+                last = polygon[e]
+                local[count] = last
                 count += 1
-            _put(xy, e, ONE << np.uint64(count - before - 1), start + 1, table)
+            end = _put(xy, e, ONE << np.uint64(count - before - 1), start + 1, end, floats, bits)
             k += 1
-        end = table.used[0]
-        table.floats[start, RIGHT], table.floats[start, TOP] = right, top
-        table.bits[start, INSIDE] = NONE
-        table.ints[start, EDGES], table.ints[start, POLYGONS] = end - start - 1, count - before
+        floats[start, RIGHT], floats[start, TOP] = right, top
+        bits[start, INSIDE] = NONE
+        ints[start, EDGES], ints[start, POLYGONS] = end - start - 1, count - before
         for m in range(count - before):
-            table.ints[end + m // A_ROW, m % A_ROW] = local[before + m]
+            ints[end + m // A_ROW, m % A_ROW] = local[before + m]
         end += (count - before + A_ROW - 1) // A_ROW
-        table.used[0] = end
-        table.ints[start, COVER] = 0
-        table.ints[start, MORE] = end - start if k < len(own) else 0
-    return count
+        ints[start, COVER] = 0
+        ints[start, MORE] = end - start if k < stop else 0
+        start = end
+    return start, count
 
 
 @compiled
-def _put(xy: Any, e: int, bit: Any, start: int, table: Any) -> None:
+def _put(xy: Any, e: int, bit: Any, start: int, end: int, floats: Any, bits: Any) -> int:
     """Add an edge, or the polygon alone where a neighbour has brought the same edge."""
-    floats, bits = table.floats, table.bits
     x1, y1, x2, y2 = xy[e, 0], xy[e, 1], xy[e, 2], xy[e, 3]
-    end = table.used[0]
     for m in range(start, end):
-        if (
-            floats[m, 0] == x1
-            and floats[m, 1] == y1
-            and floats[m, 2] == x2
-            and floats[m, 3] == y2
-            and bits[m, BOUNDS] & bit == NONE
+        if floats[m, 0] == x1 and floats[m, 1] == y1 and floats[m, 2] == x2 and (
+            floats[m, 3] == y2 and bits[m, BOUNDS] & bit == NONE
         ):
             bits[m, BOUNDS] |= bit
-            return
+            return end
     floats[end, 0], floats[end, 1], floats[end, 2], floats[end, 3] = x1, y1, x2, y2
     bits[end, BOUNDS] = bit
-    table.used[0] = end + 1
+    return end + 1
 
 
 @compiled
 def _corner(
-    corner: int, local: Int32s, start: int, table: Any, sets: Any, scratch: Int32s
+    corner: int, local: Int32s, start: int, bits: Any, ints: Any, sets: Any, scratch: Int32s
 ) -> int:
     """Mark the polygons that the corner lies inside of; return the set of those without edges."""
     rest = 0
     for m in range(members(sets, corner, scratch)):
-        place = np.searchsorted(local, scratch[m])
-        if place < len(local) and local[place] == scratch[m]:
+        place = _place_of(local, scratch[m])
+        if place >= 0:
             block = start
             for _ in range(place // MOST):
-                block += table.ints[block, MORE]
-            table.bits[block, INSIDE] |= ONE << np.uint64(place % MOST)
+                block += ints[block, MORE]
+            bits[block, INSIDE] |= ONE << np.uint64(place % MOST)
         else:
             scratch[rest] = scratch[m]
             rest += 1
@@ -185,6 +187,18 @@ def _corner(
         if found < 0:
             break
     return found
+
+
+@compiled
+def _place_of(local: Int32s, polygon: int) -> int:
+    low, high = 0, len(local)
+    while low < high:
+        middle = (low + high) // 2
+        if local[middle] < polygon:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(local) and local[low] == polygon else -1
 
 
 @compiled

@@ -86,7 +86,7 @@ def cover(
     `edges` are all of the polygon's that meet the page, `scratch` has room for what `crossings`
     needs. False where there was no room for another set.
     """
-    columns = page.columns
+    columns, alone = page.columns, polygon + 1
     low, high = crossings(page, borders, xy, edges, scratch)
     if corner_inside:
         low, high = 0, page.rows - 1
@@ -102,14 +102,14 @@ def cover(
                 base = j * columns
                 for c in range(base + left, base + right):
                     value = values[c]
-                    if value >= 0:
-                        made = add(sets, value, polygon)
-                        values[c] = made
-                    else:
-                        made = add(sets, corners[-1 - value], polygon)
-                        corners[-1 - value] = made
+                    held = value if value >= 0 else corners[-1 - value]
+                    made = alone if held == 0 else add(sets, held, polygon)
                     if made < 0:
                         return False
+                    if value >= 0:
+                        values[c] = made
+                    else:
+                        corners[-1 - value] = made
             inside = not inside
             right = left
     return True

@@ -8,7 +8,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from spatial.cells.compiled import compiled
 from spatial.errors import NotFinite
+
+Int64s = NDArray[np.int64]
 
 FARTHEST: Final = 1e100  # beyond it products of coordinates overflow
 
@@ -41,37 +44,52 @@ def edges_of(polygons: NDArray[np.object_]) -> Edges:
     >>> len(edges_of(np.array([shapely.box(0, 0, 1, 1), None])).xy)
     4
     """
-    kind, ends, rings = _rings(polygons)
-    if not np.abs(kind).max(initial=0.0) <= FARTHEST:
-        bad = int(np.flatnonzero(~(np.abs(kind) <= FARTHEST).all(axis=1))[0])
-        ring = int(np.searchsorted(ends, bad, side="right")) - 1
+    corners = shapely.get_coordinates(polygons)
+    counts, owners = _rings(polygons)
+    ends = np.cumsum(counts)
+    if not np.abs(corners).max(initial=0.0) <= FARTHEST:
+        bad = int(np.flatnonzero(~(np.abs(corners) <= FARTHEST).all(axis=1))[0])
         raise NotFinite(
-            f"polygon {int(rings[ring])} has the coordinates {tuple(kind[bad].tolist())}; "
-            "repair it with spatial.shapes.repair, or leave it out"
+            f"polygon {int(owners[np.searchsorted(ends, bad, side='right')])} has the coordinates "
+            f"{tuple(corners[bad].tolist())}; repair it with spatial.shapes.repair, or leave it out"
         )
-    return _edges(kind, ends, rings)
+    xy = np.empty((len(corners), 4))
+    polygon = np.empty(len(corners), dtype=np.int32)
+    count = _cut(corners, ends, owners, xy, polygon)
+    return Edges(xy[:count], polygon[:count])
 
 
-def _rings(polygons: NDArray[np.object_]) -> tuple[NDArray[np.float64], Any, Any]:
-    """Return coordinates, where each ring starts in them (and the end), and each ring's polygon."""
-    whole, owner = shapely.get_rings(polygons, return_index=True)
-    counts = shapely.get_num_coordinates(whole)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return shapely.get_coordinates(whole), starts, owner
+def _rings(polygons: NDArray[np.object_]) -> tuple[Int64s, Int64s]:
+    """Return how many corners each ring has, its first one twice, and whose ring it is.
 
-
-def _edges(xy: NDArray[np.float64], starts: Any, rings: Any) -> Edges:
-    kept = np.ones(max(len(xy) - 1, 0), dtype=bool)
-    kept[starts[1:-1] - 1] = False  # from the end of a ring to the start of the next
-    first, second = xy[:-1][kept], xy[1:][kept]
-    polygon = np.repeat(rings, np.diff(starts) - 1).astype(np.int32)
-    down = (first[:, 1] > second[:, 1]) | (
-        (first[:, 1] == second[:, 1]) & (first[:, 0] > second[:, 0])
+    Rings are taken out of those polygons only that have several: it is half of the work.
+    """
+    counts = shapely.get_num_coordinates(polygons).astype(np.int64)
+    owners = np.arange(len(polygons), dtype=np.int64)
+    single = (shapely.get_type_id(polygons) != shapely.GeometryType.MULTIPOLYGON) & (
+        shapely.get_num_interior_rings(polygons) == 0
     )
-    ordered = np.empty((len(first), 4))
-    ordered[:, :2] = np.where(down[:, None], second, first)
-    ordered[:, 2:] = np.where(down[:, None], first, second)
-    long = (first != second).any(axis=1)
-    if not long.all():
-        ordered, polygon = ordered[long], polygon[long]
-    return Edges(ordered, polygon)
+    several = np.flatnonzero(~single)
+    rings, owner = shapely.get_rings(polygons[several], return_index=True)
+    owners = np.concatenate([owners[single], several[owner]])
+    counts = np.concatenate([counts[single], shapely.get_num_coordinates(rings)])
+    order = np.argsort(owners, kind="stable")
+    return counts[order], owners[order]
+
+
+@compiled
+def _cut(corners: Any, ends: Int64s, owners: Int64s, xy: Any, polygon: Any) -> int:
+    """Write each edge from its lower to its upper end, and whose it is; return how many."""
+    count, start = 0, 0
+    for ring in range(len(ends)):
+        for k in range(start, ends[ring] - 1):
+            x1, y1, x2, y2 = corners[k, 0], corners[k, 1], corners[k + 1, 0], corners[k + 1, 1]
+            if y1 == y2 and x1 == x2:
+                continue
+            if y1 > y2 or (y1 == y2 and x1 > x2):
+                x1, y1, x2, y2 = x2, y2, x1, y1
+            xy[count, 0], xy[count, 1], xy[count, 2], xy[count, 3] = x1, y1, x2, y2
+            polygon[count] = owners[ring]
+            count += 1
+        start = ends[ring]
+    return count
