@@ -71,17 +71,20 @@ def fill(edges: Edges, polygons: int, fineness: Fineness, room: int) -> Cells | 
     pages = np.concatenate([top.pages, crowded.pages])
     cells = int((crowded.pages["columns"] * crowded.pages["rows"]).sum())
     more = np.zeros(cells, dtype=np.int32)
-    below = Level(pages, 1, len(top.values), *crowded[1:], more)
+    below = Level(
+        pages, 1, len(top.values), crowded.borders, crowded.starts, crowded.listed,
+        crowded.corners, more,
+    )  # fmt: skip
     found_below = _fill(below, edges, sets)
     if found_below is None:
         return None
     counts = (len(part.starts) - 1 for part in (found, found_below))
     table = no_table(sum(counts), len(found.listed) + len(found_below.listed))
     for level, part in ((top, found), (below, found_below)):
-        own = level.pages if level.first else top.pages
         if not bind_pages(
-            own, level.first, level.borders, *edges, *part, level.values, level.offset, table, sets
-        ):
+            level.pages, level.first, level.borders, edges.xy, edges.polygon, part.starts,
+            part.listed, part.corners, level.values, level.offset, table, sets,
+        ):  # fmt: skip
             return None
     return _finish(pages, np.concatenate([top.values, more]), table, sets)
 
@@ -99,9 +102,7 @@ def _top(edges: Edges, cells_per_edge: float) -> Level:
     values = np.zeros(int(pages["columns"][0] * pages["rows"][0]), dtype=np.int32)
     whole = np.array([0, len(xy)])
     outside = np.zeros(1, dtype=np.int32)
-    return Level(
-        pages, 0, 0, borders, whole, np.arange(len(xy), dtype=np.int32), outside, values
-    )
+    return Level(pages, 0, 0, borders, whole, np.arange(len(xy), dtype=np.int32), outside, values)
 
 
 def _fill(level: Level, edges: Edges, sets: Sets) -> Filled | None:
@@ -123,9 +124,7 @@ def _mark(level: Level, edges: Edges) -> tuple[Int32s, Int32s]:
     room = 2 * len(level.listed) + 16
     while True:
         cells, marked = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
-        count = mark(
-            level.pages, level.first, level.starts, level.listed, edges.xy, cells, marked
-        )
+        count = mark(level.pages, level.first, level.starts, level.listed, edges.xy, cells, marked)
         if count <= room:
             return cells[:count], marked[:count]
         room = count

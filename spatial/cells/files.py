@@ -30,7 +30,8 @@ def write_arrays(
     ([0, 1, 2], {'name': '三'})
     """
     path = Path(path)
-    places, offset = {}, 0
+    places: dict[str, dict[str, Any]] = {}
+    offset = 0
     for name, array in arrays.items():
         offset = -(-offset // _ALIGNED) * _ALIGNED
         kind = np.lib.format.dtype_to_descr(array.dtype)
@@ -44,7 +45,7 @@ def write_arrays(
             base = -(-file.tell() // _ALIGNED) * _ALIGNED
             for name, array in arrays.items():
                 file.seek(base + places[name]["offset"])
-                file.write(memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+                file.write(np.ascontiguousarray(array).tobytes())
             file.truncate(base + offset)
         Path(partial).replace(path)
     except BaseException:
@@ -80,7 +81,8 @@ def _one(whole: NDArray[np.uint8], base: int, said: Mapping[str, Any]) -> NDArra
     dtype = np.dtype(_described(kind) if isinstance(kind, list | dict) else kind)
     size = dtype.itemsize * int(np.prod(said["shape"], dtype=np.int64))
     start = base + int(said["offset"])
-    return whole[start : start + size].view(dtype).reshape(said["shape"])
+    found: NDArray[Any] = whole[start : start + size].view(dtype).reshape(said["shape"])
+    return found
 
 
 def _described(kind: Any) -> Any:

@@ -111,6 +111,7 @@ class CellIndex:
 
         Examples
         --------
+        >>> import shapely
         >>> index = CellIndex.build(np.array([shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)]))
         >>> index.locate([0.5, 1.5, 2.5, 9], [0.5, 1.5, 2.5, 9]).polygon.tolist()
         [0, 0, 1, -1]
@@ -146,7 +147,10 @@ class CellIndex:
 
         def some(start: int) -> None:
             part = slice(start, start + _CHUNK)
-            locate(self.cells, x[part], y[part], *(column[part] for column in found))
+            locate(
+                self.cells, x[part], y[part],
+                found.polygon[part], found.status[part], found.candidates[part],
+            )  # fmt: skip
 
         starts = range(0, len(x), _CHUNK)
         if threads == 1 or len(starts) < 2:
@@ -170,6 +174,7 @@ class CellIndex:
 
         Examples
         --------
+        >>> import shapely
         >>> index = CellIndex.build(np.array([shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]))
         >>> pairs = index.pairs([1.0, 0.5], [0.5, 0.5])
         >>> pairs.point.tolist(), pairs.polygon.tolist(), pairs.interior.tolist()

@@ -91,13 +91,13 @@ def scale(length: float, parts: int) -> float:
 @compiled
 def column(page: Any, x: float) -> int:
     """Return the column of an x that lies within the page."""
-    return min(np.int64((x - page.x0) * page.across), page.columns - 1)
+    return int(min(np.int64((x - page.x0) * page.across), page.columns - 1))
 
 
 @compiled
 def row(page: Any, y: float) -> int:
     """Return the row of a y that lies within the page."""
-    return min(np.int64((y - page.y0) * page.up), page.rows - 1)
+    return int(min(np.int64((y - page.y0) * page.up), page.rows - 1))
 
 
 @compiled
@@ -140,9 +140,7 @@ def rows_of(page: Any, y1: float, y2: float) -> tuple[int, int]:
 
 
 @compiled
-def columns_of(
-    page: Any, j: int, x1: float, y1: float, x2: float, y2: float
-) -> tuple[int, int]:
+def columns_of(page: Any, j: int, x1: float, y1: float, x2: float, y2: float) -> tuple[int, int]:
     """Return the first and the last column that an edge meets in row j: these, and seldom more.
 
     More does no harm: every edge of a cell is tested exactly. One too few would be wrong, so the
@@ -165,7 +163,7 @@ def columns_of(
     top = u1 + (min(v2, j + 1.0) - v1) * slope
     low, high = min(bottom, top) - margin, max(bottom, top) + margin
     if low > first:
-        first = min(np.int64(low), last)
+        first = min(int(low), last)
     if high < last:
-        last = max(np.int64(high), first)
+        last = max(int(high), first)
     return first, last

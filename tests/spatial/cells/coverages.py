@@ -30,7 +30,9 @@ def lattice(columns: int, rows: int, seed: int, jitter: float = 0.0) -> Geometri
             if kind < 0.3:
                 found += [shapely.Polygon(ring[:3]), shapely.Polygon([ring[0], *ring[2:]])]
             elif kind < 0.4:
-                middle = shapely.Polygon(np.mean(ring, axis=0) + 0.3 * (ring - np.mean(ring, axis=0)))
+                middle = shapely.Polygon(
+                    np.mean(ring, axis=0) + 0.3 * (ring - np.mean(ring, axis=0))
+                )
                 found += [shapely.Polygon(ring, [middle.exterior.coords]), middle]
             else:
                 found.append(shapely.Polygon(ring))
@@ -50,7 +52,9 @@ def star(points: int, centre: tuple[float, float] = (0.1, 0.2)) -> Geometries:
 def skewed(seed: int) -> Geometries:
     """A dense town, and two plots on the other side of the world."""
     town = shapely.transform(lattice(12, 12, seed, 0.3), lambda xy: xy * 1e-3 + 48.0)
-    return np.concatenate([town, [shapely.box(-178, -21, -177, -20), shapely.box(165, -23, 168, -20)]])
+    return np.concatenate(
+        [town, [shapely.box(-178, -21, -177, -20), shapely.box(165, -23, 168, -20)]]
+    )
 
 
 def beside(values: Floats) -> Floats:
@@ -95,9 +99,7 @@ ring = st.lists(corner, min_size=3, max_size=7).map(lambda c: shapely.Polygon(c)
 block = st.tuples(corner, st.integers(1, 4), st.integers(1, 4)).map(
     lambda c: shapely.box(*c[0], c[0][0] + c[1], c[0][1] + c[2])
 )
-holed = block.map(
-    lambda b: b.difference(shapely.box(*(np.array(b.bounds) + [0.25, 0.25, -0.5, -0.25])))
-)
+holed = block.map(lambda b: b.difference(b.buffer(-0.25, join_style="mitre")))
 several = st.lists(st.one_of(ring, block, holed), min_size=1, max_size=3).map(
     lambda parts: shapely.union_all(parts)
 )
