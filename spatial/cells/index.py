@@ -16,6 +16,7 @@ from spatial.cells.edges import edges_of
 from spatial.cells.files import map_arrays, write_arrays
 from spatial.cells.looking import Cells, locate, pair
 from spatial.cells.splitting import Fineness
+from spatial.cells.walking import walk
 from spatial.errors import UnreadableIndex
 
 Floats = NDArray[np.float64]
@@ -59,6 +60,24 @@ class Pairs(NamedTuple):
     point: NDArray[np.int64]
     polygon: NDArray[np.int32]
     interior: NDArray[np.bool_]
+
+
+class Lengths(NamedTuple):
+    """How much of lines lies in polygons.
+
+    Attributes
+    ----------
+    line : ndarray of int64, shape (m,)
+        The line.
+    polygon : ndarray of int32, shape (m,)
+        Place of the polygon; -1 for what lies outside all.
+    length : ndarray of float64, shape (m,)
+        In the unit of the coordinates.
+    """
+
+    line: NDArray[np.int64]
+    polygon: NDArray[np.int32]
+    length: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +206,52 @@ class CellIndex:
         interior = np.empty(starts[-1], dtype=np.bool_)
         pair(self.cells, x, y, starts, polygon, interior)
         return Pairs(np.repeat(np.arange(len(x)), counts), polygon, interior)
+
+    def lengths(self, xy: Any, starts: Any, owners: Any) -> Lengths:
+        """Measure how much of lines lies in each polygon.
+
+        Parameters
+        ----------
+        xy : array_like of float64, shape (n, 2)
+            Corners, finite.
+        starts : array_like of int64, shape (parts + 1,)
+            Part k of the lines has the corners ``xy[starts[k]:starts[k + 1]]``.
+        owners : array_like of int64, shape (parts,)
+            Which line each part is of, ascending.
+
+        Returns
+        -------
+        Lengths
+            Ordered by line, then by polygon, with what lies outside last.
+
+        Examples
+        --------
+        >>> import shapely
+        >>> index = CellIndex.build(np.array([shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]))
+        >>> found = index.lengths([[0.5, 0.5], [4, 0.5]], [0, 2], [7])
+        >>> found.polygon.tolist(), found.length.tolist()
+        ([0, 1, -1], [0.5, 1.0, 2.0])
+        """
+        xy = np.ascontiguousarray(xy, dtype=np.float64)
+        starts, owners = np.asarray(starts, dtype=np.int64), np.asarray(owners, dtype=np.int64)
+        room = 2 * len(xy) + 16
+        while True:
+            line, polygon = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+            length = np.empty(room)
+            count = walk(self.cells, xy, starts, owners, line, polygon, length)
+            if count <= room:
+                break
+            room = count
+        line, polygon, length = line[:count], polygon[:count], length[:count]
+        # -1, which is outside, becomes the largest
+        order = np.lexsort((polygon.view(np.uint32), line))
+        line, polygon, length = line[order], polygon[order], length[order]
+        new = np.ones(count, dtype=bool)
+        new[1:] = (line[1:] != line[:-1]) | (polygon[1:] != polygon[:-1])
+        first = np.flatnonzero(new)
+        return Lengths(
+            line[first], polygon[first], np.add.reduceat(length, first) if count else length
+        )
 
     @property
     def nbytes(self) -> int:

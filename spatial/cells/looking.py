@@ -144,7 +144,7 @@ def _place(
         met = inside | touched
         if met != NONE:
             lowest = _lowest(met)
-            other = _polygon(ints, place, lowest)
+            other = polygon_of(ints, place, lowest)
             if other < least:
                 least = other
                 boundary = (touched >> np.uint64(lowest)) & ONE != NONE
@@ -161,7 +161,7 @@ def _place(
 
 
 @compiled
-def _polygon(ints: Any, place: int, bit: int) -> int:
+def polygon_of(ints: Any, place: int, bit: int) -> int:
     """Return the polygon that a bit of a block stands for."""
     start = place + 1 + ints[place, EDGES]
     return int(ints[start + bit // A_ROW, bit % A_ROW])
@@ -186,7 +186,10 @@ def _bits(bits: Any) -> int:
 
 
 @compiled
-def meet(cells: Any, x: float, y: float, polygons: Int32s, interior: Any) -> int:
+def meet(
+    pages: Any, values: Any, floats: Any, bits: Any, ints: Any, parent: Any, last: Any,
+    singles: int, x: float, y: float, polygons: Int32s, interior: Any,
+) -> int:  # fmt: skip
     """Write every polygon that a point meets, in no order, and whether it lies inside.
 
     Returns
@@ -194,13 +197,12 @@ def meet(cells: Any, x: float, y: float, polygons: Int32s, interior: Any) -> int
     int
         How many; `polygons` and `interior` need room for all there are.
     """
-    floats, bits, ints, singles = cells.floats, cells.bits, cells.ints, cells.polygons
-    value, count = value_at(cells.pages, cells.values, x, y), 0
+    value, count = value_at(pages, values, x, y), 0
     place, more = -1 - value, value < 0
     found = int(ints[place, COVER]) if more else value
     while found > singles:
-        polygons[count], interior[count] = cells.last[found - singles - 1], True
-        found = int(cells.parent[found - singles - 1])
+        polygons[count], interior[count] = last[found - singles - 1], True
+        found = int(parent[found - singles - 1])
         count += 1
     if found > 0:
         polygons[count], interior[count] = found - 1, True
@@ -210,7 +212,7 @@ def meet(cells: Any, x: float, y: float, polygons: Int32s, interior: Any) -> int
         met, bit = inside | touched, 0
         while met != NONE:
             if met & ONE != NONE:
-                polygons[count] = _polygon(ints, place, bit)
+                polygons[count] = polygon_of(ints, place, bit)
                 interior[count] = inside & ONE != NONE
                 count += 1
             met >>= ONE
@@ -224,10 +226,18 @@ def meet(cells: Any, x: float, y: float, polygons: Int32s, interior: Any) -> int
 @compiled
 def pair(cells: Any, x: Floats, y: Floats, starts: Int64s, polygons: Int32s, interior: Any) -> None:
     """Write the polygons that each point meets, point k's from ``starts[k]`` on, ascending."""
-    own = np.empty(cells.polygons, dtype=np.int32)
-    inside = np.empty(cells.polygons, dtype=np.bool_)
+    pages, values, floats, bits, ints = (
+        cells.pages, cells.values, cells.floats, cells.bits, cells.ints
+    )  # fmt: skip
+    parent, last, singles = cells.parent, cells.last, cells.polygons
+    own = np.empty(singles, dtype=np.int32)
+    inside = np.empty(singles, dtype=np.bool_)
     for k in range(len(x)):
-        count = meet(cells, x[k], y[k], own, inside)
+        if starts[k] == starts[k + 1]:
+            continue
+        count = meet(
+            pages, values, floats, bits, ints, parent, last, singles, x[k], y[k], own, inside
+        )
         for m in range(count):
             place = starts[k] + m
             while place > starts[k] and polygons[place - 1] > own[m]:

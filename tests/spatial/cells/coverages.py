@@ -105,5 +105,5 @@ several = st.lists(st.one_of(ring, block, holed), min_size=1, max_size=3).map(
 )
 nothing: Any = st.sampled_from([None, shapely.Polygon(), shapely.MultiPolygon()])
 polygon = st.one_of(ring, block, holed, several, nothing).filter(
-    lambda p: p is None or p.is_empty or p.geom_type in ("Polygon", "MultiPolygon")
+    lambda p: p is None or p.geom_type in ("Polygon", "MultiPolygon")
 )
