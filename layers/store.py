@@ -33,6 +33,7 @@ from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
 from layers.readers import Reader
 from layers.reading.counted import Counted
+from layers.reading.derived import Derived
 from layers.reading.extents import Extent
 from layers.reading.presents import Presents
 from layers.reading.snapshots import Snapshot
@@ -75,6 +76,8 @@ class Store:
     ----------
     watch : Watch
         To be told of each read of a restricted layer, before it is answered.
+    derived : Derived
+        What analyses worked out of revisions, such as the indexes of grids.
     """
 
     database: Database
@@ -84,6 +87,7 @@ class Store:
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
     _presents: Presents = field(default_factory=Presents, repr=False)
     _counted: Counted = field(default_factory=Counted, repr=False)
+    derived: Derived = field(default_factory=Derived, repr=False)
     _follower: Follower = field(default_factory=lambda: Follower(""), repr=False)
 
     def close(self) -> None:

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from layers.model import Kind
 from layers.readers import Reader
 from layers.reading.features import Box
 from layers.store import PublishedLayer, Snapshot, Store
 from services.errors import BadParameter, ServicesError
+from services.grid_indexes import KeptGrids, kept_grids
 from spatial.assignment import assign, summarise
 from spatial.crs import parse_crs, transform
-from spatial.instants import clean_instants
+from spatial.errors import EmptyInput
+from spatial.grids import GridIndex
+from spatial.instants import as_microsecond, clean_instants
 from spatial.periods import (
     Interval,
     format_instant,
@@ -146,32 +148,30 @@ def assign_cases(
     now = store.clock()
     case_layer, grid_layer = _find(store.with_clock(lambda: now), reader, cases, grids)
     reported_at = _check_cases(case_layer)
-    system = _check_grids(grid_layer, grid_types)
+    system = check_grids(grid_layer, grid_types)
     when = _settle(datetime, case_layer, now)
     known_by = _instant(recorded, case_layer)
     snapshot = case_layer.at(when, revision=cases_revision, recorded=known_by)
     points = _read_points(snapshot, reported_at, bbox, most_rows)
     reach = _reach(points["reported_at"], when, now)
-    grid_snapshot = grid_layer.at(reach, revision=grids_revision, recorded=known_by)
-    cells = _read_cells(grid_snapshot, system, grid_types, reach)
-    systems = tuple(sorted(set(cells["system"])))
+    grids_revision = grid_layer.at(revision=grids_revision, recorded=known_by).moment.revision
+    kept = _find_grids(store, grid_layer, grids_revision, system, grid_types, reach)
+    systems = tuple(each.name for each in kept.index.systems)
     _check_size(len(points) * len(systems), most_rows)
-    points, notes = _bring_together(points, cells)
-    assigned = assign(
-        points, cells, key="code", system="system", at="reported_at", tolerance_m=tolerance_m
-    )
+    points, notes = _bring_together(points, kept.index)
+    assigned = assign(points, kept.index, at="reported_at", tolerance_m=tolerance_m)
     _check_totals(assigned, points, systems)
     return CaseGrids(
-        assignments=_long(assigned, points, cells),
-        summary=_named(summarise(assigned), cells)[[*_GRID, "status", "count"]],
+        assignments=_long(assigned, points, kept),
+        summary=_named(summarise(assigned), kept)[[*_GRID, "status", "count"]],
         cases=len(points),
         systems=systems,
         cases_layer=cases,
         cases_revision=snapshot.moment.revision,
         grids_layer=grids,
-        grids_revision=grid_snapshot.moment.revision,
+        grids_revision=grids_revision,
         datetime=when,
-        grids_datetime=reach,
+        grids_datetime=Interval(*reach),
         tolerance_m=tolerance_m,
         notes=notes,
     )
@@ -205,8 +205,16 @@ def _check_cases(layer: PublishedLayer) -> str:
     return start
 
 
-def _check_grids(layer: PublishedLayer, grid_types: Sequence[str] | None) -> str | None:
-    """Return the field that names the grid type, None where the layer is one system."""
+def check_grids(layer: PublishedLayer, grid_types: Sequence[str] | None) -> str | None:
+    """Return the field that names the grid type, None where the layer is one system.
+
+    Raises
+    ------
+    UnsuitableLayer
+        If the layer holds no grids, or their types are not open to the reader.
+    BadParameter
+        If types are asked for, and there are none.
+    """
     schema, name = layer.record.schema, layer.record.id
     if schema.geometry not in _POLYGONS or schema.kind is not Kind.STATE:
         raise UnsuitableLayer(
@@ -257,75 +265,54 @@ def _read_points(
     return points
 
 
-def _reach(reported: pd.Series[pd.Timestamp], when: When, now: dt.datetime) -> Interval:
-    """Return the time in which a grid must have been valid to matter."""
+def _reach(
+    reported: pd.Series[pd.Timestamp], when: When, now: dt.datetime
+) -> tuple[dt.datetime, dt.datetime]:
+    """Return the time in which a grid must have been valid to matter, both ends included."""
     if reported.notna().any():
-        return Interval(reported.min().to_pydatetime(), reported.max().to_pydatetime())
+        return reported.min().to_pydatetime(), reported.max().to_pydatetime()
     end = when.end or when.start or now if isinstance(when, Interval) else when
-    return Interval(end, end)
+    return end, end
 
 
-def _read_cells(
-    snapshot: Snapshot, system: str | None, wanted: Sequence[str] | None, reach: Interval
-) -> gpd.GeoDataFrame:
-    frame, name = snapshot.read(restricted=False), snapshot.layer.record.id
-    if system is not None and system in snapshot.shown.masks:
-        # To whom a grid's type is not open, it is a grid of no system.
-        frame = frame[frame[system].notna()]
-    during = f"of {name} r{snapshot.moment.revision} between {_written(reach)}"
-    if frame.empty:
-        raise UnsuitableLayer(f"there are no grids {during}; choose another datetime or revision")
-    names = frame[system].astype(str) if system else pd.Series("", index=frame.index)
-    columns = {
-        "grid": frame.index.to_numpy(dtype=object),
-        "code": _codes(snapshot, frame, names, system),
-        "system": names.to_numpy(dtype=object),
-        "valid_from": frame["valid_from"].array,
-        "valid_to": frame["valid_to"].array,
-    }
-    cells = gpd.GeoDataFrame(columns, geometry=frame.geometry.to_numpy(), crs=frame.crs)
-    if wanted is None:
-        return cells
-    there = set(names)
-    for grid_type in wanted:
-        if grid_type not in there:
-            raise BadParameter(
-                f"no grid type {grid_type!r} {during}; there are: {', '.join(sorted(there))}"
-            )
-    return cells[cells["system"].isin(wanted)].reset_index(drop=True)
-
-
-def _codes(
-    snapshot: Snapshot, frame: gpd.GeoDataFrame, names: pd.Series[str], system: str | None
-) -> NDArray[np.object_]:
-    """Return what names a grid within its type: the key's other field, or else the id."""
-    ids: NDArray[np.object_] = frame.index.to_numpy(dtype=object)
-    keys = [f.id for f in snapshot.layer.record.schema.keys if f.id != system]
-    if len(keys) != 1 or keys[0] not in snapshot.fields:
-        return ids
-    keyed = frame[keys[0]].astype(object)
-    codes: NDArray[np.object_] = (
-        keyed.where(keyed.notna(), frame.index).astype(str).to_numpy(object)
-    )
-    # Where the key is a placeholder several features share a code, and only the id will do
-    pairs = pd.DataFrame({"system": names.to_numpy(), "code": codes, "grid": ids})
-    shared = pairs.drop_duplicates().duplicated(["system", "code"]).any()
-    return ids if shared else codes
-
-
-def _written(reach: Interval) -> str:
-    return " and ".join(format_instant(end) for end in (reach.start, reach.end) if end)
+def _find_grids(
+    store: Store,
+    layer: PublishedLayer,
+    revision: int,
+    system: str | None,
+    wanted: Sequence[str] | None,
+    reach: tuple[dt.datetime, dt.datetime],
+) -> KeptGrids:
+    """Return the grids that are valid at some time of the reach, of the types wanted."""
+    name = layer.record.id
+    kept = kept_grids(store, layer, revision, system)
+    first, last = map(as_microsecond, reach)
+    during = f"of {name} r{revision} between {' and '.join(map(format_instant, reach))}"
+    try:
+        there = kept.index.during(first, last)
+    except EmptyInput:
+        raise UnsuitableLayer(
+            f"there are no grids {during}; choose another datetime or revision"
+        ) from None
+    names = [each.name for each in there.systems]
+    for grid_type in wanted or ():
+        if grid_type not in names:
+            known = ", ".join(names)
+            raise BadParameter(f"no grid type {grid_type!r} {during}; there are: {known}")
+    if wanted is not None:
+        there = kept.index.during(first, last, wanted)
+    return KeptGrids(there, kept.ids)
 
 
 def _bring_together(
-    points: gpd.GeoDataFrame, cells: gpd.GeoDataFrame
+    points: gpd.GeoDataFrame, grids: GridIndex
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    source, target = parse_crs(points.crs), parse_crs(cells.crs)
+    source, target = parse_crs(points.crs), parse_crs(grids.crs)
     if source.equals(target, ignore_axis_order=True):
         return points, ()
     moved = transform(points.geometry.to_numpy(), source, target, strict=False)
     note = f"cases were transformed from {source.name} to {target.name}, the grids' system"
-    return points.set_geometry(gpd.GeoSeries(moved, index=points.index, crs=cells.crs)), (note,)
+    return points.set_geometry(gpd.GeoSeries(moved, index=points.index, crs=grids.crs)), (note,)
 
 
 def _check_size(rows: int, most: int | None) -> None:
@@ -352,19 +339,19 @@ _GRID = ["grid_type", "grid_code", "grid"]
 _REST = ["status", "distance_m", "candidates", "reason"]
 
 
-def _named(table: pd.DataFrame, cells: gpd.GeoDataFrame) -> pd.DataFrame:
+def _named(table: pd.DataFrame, kept: KeptGrids) -> pd.DataFrame:
     """Call things by the layer's names, and add the feature's id to the code of a grid."""
-    ids = dict(zip(zip(cells["system"], cells["code"], strict=True), cells["grid"], strict=True))
     table = table.rename(columns={"system": "grid_type", "grid": "grid_code"})
-    pairs = zip(table["grid_type"], table["grid_code"], strict=True)
-    found = [ids.get(pair) for pair in pairs]
+    found = np.full(len(table), None, dtype=object)
+    for name in table["grid_type"].unique():
+        mine = (table["grid_type"] == name).to_numpy()
+        own = table["grid_code"][mine].map(kept.ids[name])
+        found[mine] = own.astype(object).where(own.notna(), None)
     return table.assign(grid=pd.Series(found, index=table.index, dtype=object))
 
 
-def _long(
-    assigned: pd.DataFrame, points: gpd.GeoDataFrame, cells: gpd.GeoDataFrame
-) -> pd.DataFrame:
-    table = _named(assigned, cells).rename(columns={"point": "case"})
+def _long(assigned: pd.DataFrame, points: gpd.GeoDataFrame, kept: KeptGrids) -> pd.DataFrame:
+    table = _named(assigned, kept).rename(columns={"point": "case"})
     times = len(table) // max(len(points), 1)
     reported = points["reported_at"].repeat(times).reset_index(drop=True)
     return table.assign(reported_at=reported)[["case", "reported_at", *_GRID, *_REST]]

@@ -124,6 +124,16 @@ def _reading(chosen: Any) -> None:
     assign.add_argument("--grids", required=True, metavar="LAYER")
     assign.add_argument("--out", metavar="FILE", help="write each case's grids as CSV")
     assign.add_argument("--tolerance", type=float, default=0.0, metavar="METRES")
+    assign.add_argument(
+        "--write",
+        nargs="?",
+        const="grid_codes",
+        metavar="FIELD",
+        help="write the codes into this field of the cases (grid_codes), as a commit",
+    )
+    assign.add_argument("--again", action="store_true", help="also where codes are written already")
+    assign.add_argument("--message", default="", metavar="TEXT")
+    assign.add_argument("--dry-run", action="store_true", help="say what --write would do")
     changes = _add(chosen, "changes", history.changes, "versions asserted and retracted · 变更")
     changes.add_argument("layer", metavar="LAYER")
     changes.add_argument("between", metavar="A..B", help="after revision A, up to B; 3 is 2..3")

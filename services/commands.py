@@ -40,6 +40,8 @@ from spatial.errors import SpatialError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from services.assignments import CaseGrids
+
 Options = argparse.Namespace
 READER = Reader.everything()
 CITY = Path(__file__).resolve().parent.parent / "deploy" / "demo" / "city.toml"
@@ -184,9 +186,11 @@ def export(options: Options) -> None:
 
 
 def assign(options: Options) -> None:
-    """Print how many cases each grid has, and write each case's grids."""
+    """Print how many cases each grid has; write each case's grids to a file, or into the layer."""
     from services.assignments import assign_cases
 
+    if options.write and options.revision is not None:
+        raise BadParameter("--write changes what is known now; leave --revision out")
     with opened_store(settings_of(options)) as store:
         found = assign_cases(
             store,
@@ -206,6 +210,29 @@ def assign(options: Options) -> None:
             print(f"{system!s:<26} {status!s:<12} {count}")
         totals = frame.groupby("grid_type", observed=True).size()
         print(f"total per system: {sorted(set(totals.tolist()))}, cases: {found.cases}")
+        if options.write:
+            _write_grid_codes(store, found, options)
+
+
+def _write_grid_codes(store: Store, found: CaseGrids, options: Options) -> None:
+    from services.grid_codes import write_grid_codes
+
+    with progress_bar(options.cases) as say:
+        done = write_grid_codes(
+            store,
+            READER,
+            writer(),
+            found,
+            field=options.write,
+            again=options.again,
+            message=options.message,
+            dry_run=options.dry_run,
+            say=say,
+        )
+    if done is None:
+        print(f"{options.cases}: every case has its grids; no revision was made")
+    else:
+        _print_report(done.reports[options.cases], options.dry_run)
 
 
 def set_layer(options: Options) -> None:

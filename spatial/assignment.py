@@ -18,7 +18,7 @@ from spatial.crs import transform
 from spatial.errors import BadDistance, BadInstant
 from spatial.frames import POINTS, check_frame, check_same_crs
 from spatial.grids import GridIndex
-from spatial.instants import as_microseconds
+from spatial.instants import as_microsecond, as_microseconds
 from spatial.systems import Indices, Microseconds, System
 
 Floats = NDArray[np.float64]
@@ -186,7 +186,7 @@ def assign_one(
     _check_distance(tolerance_m)
     if grids.timed and (at is None or at.tzinfo is None):
         raise BadInstant(f"the grids are of several editions, and at={at}; give an aware instant")
-    instant = 0 if at is None else int(pd.Timestamp(at).as_unit("us").asm8.astype(np.int64))
+    instant = 0 if at is None else as_microsecond(at)
     finite = math.isfinite(x) and math.isfinite(y)
     there = _Points(
         np.array([x if finite else np.nan]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +112,33 @@ class GridIndex:
         if not (~shapely.is_missing(every) & ~shapely.is_empty(every)).any():
             return None
         return local_metric_crs(tuple(shapely.total_bounds(every)), self.crs)
+
+    def during(self, first: int, last: int, names: Collection[Any] | None = None) -> GridIndex:
+        """Return the systems that have a polygon valid between two instants, of these names.
+
+        Parameters
+        ----------
+        first, last : int
+            In microseconds since 1970 in UTC, both included.
+        names : collection, optional
+            All where absent. The indexes stay shared.
+
+        Raises
+        ------
+        EmptyInput
+            If there is none.
+        """
+        kept = [
+            system
+            for system in self.systems
+            if (names is None or system.name in names)
+            and ((system.starts <= last) & (system.ends > first)).any()
+        ]
+        if not kept:
+            raise EmptyInput("no grid is valid then; choose another time, or other systems")
+        found = GridIndex(self.crs, tuple(kept), self.timed)
+        found.__dict__["metric"] = self.metric
+        return found
 
     def build_all(self) -> GridIndex:
         """Index every edition now, and return the same grids."""

@@ -78,6 +78,15 @@ def clean_instants(values: AnySeries, zone: tzinfo, format: str | None = None) -
     return _clean_objects(values, zone, format)
 
 
+def as_microsecond(instant: datetime) -> int:
+    """Return an aware instant as microseconds since 1970 in UTC.
+
+    >>> as_microsecond(datetime(1970, 1, 1, 8, tzinfo=UTC))
+    28800000000
+    """
+    return (instant - _EPOCH) // _MICROSECOND
+
+
 def as_microseconds(instants: AnySeries) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return instants as microseconds since 1970 in UTC, and which of them are missing.
 
