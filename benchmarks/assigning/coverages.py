@@ -88,9 +88,7 @@ def _bend(xy: Floats, count: int, strength: float) -> Floats:
     return np.round(moved, 10)
 
 
-def skewed_coverage(
-    count: int, vertices: int, seed: int = 1, side_m: float = SIDE_M
-) -> Geometries:
+def skewed_coverage(count: int, vertices: int, seed: int = 1, side_m: float = SIDE_M) -> Geometries:
     """Return a coverage whose polygons but `AFAR` lie in a hundredth of the extent.
 
     The others are islands in the corners, as France has its overseas parts. The main part is a
