@@ -90,6 +90,8 @@ def run_process(
     paths = os.pathsep.join(map(str, dict.fromkeys((source, HERE, ROOT))))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
     environment["PYTHONPATH"] = paths
+    if not Path(words[0]).exists():
+        return {"left_out": "not installed; run make peers"}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             output, _ = process.communicate(timeout=limit)

@@ -9,7 +9,7 @@ from typing import Any
 Runs = Sequence[Mapping[str, Any]]
 
 HEADER = (
-    "| | CPU s: build | query | whole | x ours: whole | query | wall s: build | query | "
+    "| | CPU s: build | query | whole | times ours: whole | query | wall s: build | query | "
     "peak MB (data before) | answer |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 
