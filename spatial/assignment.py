@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -12,62 +13,58 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from spatial.crs import local_metric_crs, transform
-from spatial.errors import (
-    BadDistance,
-    BadInstant,
-    BadPeriod,
-    DuplicateIds,
-    EmptyInput,
-    MissingIds,
-)
-from spatial.frames import POINTS, POLYGONS, check_frame, check_same_crs
+from spatial.cells.looking import BOUNDARY, INSIDE, SEVERAL
+from spatial.crs import transform
+from spatial.errors import BadDistance, BadInstant
+from spatial.frames import POINTS, check_frame, check_same_crs
+from spatial.grids import GridIndex
+from spatial.instants import as_microseconds
+from spatial.systems import Indices, Microseconds, System
 
-Objects = NDArray[np.object_]
-Mask = NDArray[np.bool_]
-Indices = NDArray[np.intp]
-Distances = NDArray[np.float64]
-Microseconds = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
-_ALWAYS: Final = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 _TIE_DECIMALS: Final = 6  # distances that agree to the micrometre are equal
+_NEAREST: Final = 4
+_STATUSES: Final = np.array(
+    ["unassigned", "inside", "boundary", "several", "nearest"], dtype=object
+)
+_PLACED, _NO_POINT, _EMPTY, _NOT_FINITE, _NO_INSTANT, _NONE_VALID, _AWAY = range(7)
 
 
 @dataclass(frozen=True, slots=True)
-class _Points:
-    geoms: Objects
-    xy: NDArray[np.float64]  # NaN where there is no point
+class Placement:
+    """What `assign_one` gave a point in one system; each member as a column of `assign`."""
+
+    system: Any
+    grid: Any
+    status: str
+    distance_m: float
+    candidates: int
+    reason: str | None
+
+
+class _Points(NamedTuple):
+    """Points as arrays; what can't be placed has NaN for coordinates, and says why."""
+
+    x: Floats
+    y: Floats
     instants: Microseconds
-    reasons: Objects  # why a point can't be placed; None where it can
-
-    @property
-    def usable(self) -> Indices:
-        return np.flatnonzero(self.reasons == None)  # noqa: E711 - elementwise
+    reasons: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    geoms: Objects
-    codes: Objects
-    ranks: Indices  # place of the code among all codes, in the order of text
-    systems: Indices
-    names: list[Any]  # of the systems, in the order of text
-    starts: Microseconds
-    ends: Microseconds
+class _Answers(NamedTuple):
+    """What the points of one system were given, an entry each."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Which point meets which cell, and how far apart they are."""
-
-    points: Indices
-    cells: Indices
-    metres: Distances
+    place: NDArray[np.int32]
+    status: NDArray[np.uint8]
+    candidates: NDArray[np.int32]
+    metres: Floats
+    reasons: NDArray[np.uint8]
 
 
 def assign(
     points: gpd.GeoDataFrame,
-    polygons: gpd.GeoDataFrame,
+    polygons: gpd.GeoDataFrame | GridIndex,
     *,
     key: str = "id",
     system: str | None = None,
@@ -75,6 +72,7 @@ def assign(
     valid_from: str = "valid_from",
     valid_to: str = "valid_to",
     tolerance_m: float = 0.0,
+    threads: int = 1,
 ) -> pd.DataFrame:
     """Give each point one polygon of each grid system, the one that was valid at its time.
 
@@ -82,8 +80,9 @@ def assign(
     ----------
     points : GeoDataFrame
         Points; missing, empty and non-finite ones are allowed and stay unassigned.
-    polygons : GeoDataFrame
-        Polygons or multipolygons in the same reference system; empty ones meet nothing.
+    polygons : GeoDataFrame or GridIndex
+        Polygons or multipolygons in the same reference system; empty ones meet nothing. Grids
+        made ready once serve many assignments; `key`, `system` and periods are theirs then.
     key : str
         Column of `polygons` with the grid code, unique within a system at any one instant.
     system : str, optional
@@ -97,6 +96,8 @@ def assign(
     tolerance_m : float
         How far in metres a point outside all polygons may lie from the nearest. It is measured
         in a plane centred on the polygons, right to 1 part in 20,000 within 100 km of the centre.
+    threads : int
+        How many work at once; the answer is the same.
 
     Returns
     -------
@@ -115,14 +116,15 @@ def assign(
 
     Raises
     ------
-    MissingColumn, MissingCRS, MixedCRS, WrongGeometryType
+    MissingColumn, MissingCRS, MixedCRS, WrongGeometryType, NotFinite
         If a frame is not as described; nothing is reprojected on the quiet.
     MissingIds, DuplicateIds
         If a code, or the name of a system, is missing or a code repeated at one instant.
     EmptyInput
         If there are no polygons to name the systems of.
     BadInstant, BadPeriod
-        If instants are not aware timestamps, or a period ends before it lasted.
+        If instants are not aware timestamps of the years 1 to 9999, or a period ends before it
+        lasted; or if grids that have periods are asked without `at`.
     BadDistance
         If the tolerance is negative or not finite.
 
@@ -133,20 +135,81 @@ def assign(
     >>> assign(calls, grid)["status"].tolist()
     ['inside', 'boundary', 'unassigned']
     """
-    if not (math.isfinite(tolerance_m) and tolerance_m >= 0):
-        raise BadDistance(f"tolerance_m={tolerance_m}; give metres, 0 or more")
+    _check_distance(tolerance_m)
     check_frame(points, types=POINTS, columns=[at] if at else [])
-    periods = (valid_from, valid_to) if at else ()
-    check_frame(polygons, types=POLYGONS, columns=[key, *([system] if system else []), *periods])
-    check_same_crs(points, polygons)
-    cells = _read_cells(polygons, key, system, periods)
+    if isinstance(polygons, GridIndex):
+        grids = polygons
+    else:
+        periods = (valid_from, valid_to) if at else None
+        grids = GridIndex.build(polygons, key=key, system=system, periods=periods)
+    check_same_crs(points, grids)
+    if grids.timed and not at:
+        raise BadInstant("the grids are of several editions; name the points' instants with at=")
     there = _read_points(points, at)
-    met = _meetings(there, cells)
-    table = _place(there, cells, met)
-    if tolerance_m > 0:
-        _place_nearest(table, there, cells, tolerance_m, points.crs)
-    table["reason"] = pd.Series(_explain(table, there, cells, tolerance_m), dtype=object)
-    return _frame(table, points.index, cells)
+    answers = [_answer(system, there, grids, tolerance_m, threads) for system in grids.systems]
+    return _frame(points.index, grids.systems, answers, tolerance_m)
+
+
+def assign_one(
+    x: float,
+    y: float,
+    grids: GridIndex,
+    *,
+    at: dt.datetime | None = None,
+    tolerance_m: float = 0.0,
+) -> list[Placement]:
+    """Give one point a polygon of each system, as `assign` would, without a frame.
+
+    Parameters
+    ----------
+    x, y : float
+        In the reference system of the grids.
+    grids : GridIndex
+    at : datetime, optional
+        Its instant, aware; needed where the grids have periods.
+    tolerance_m : float
+        As in `assign`.
+
+    Raises
+    ------
+    BadInstant
+        If the grids have periods and there is no instant, or one without a zone.
+    BadDistance
+        If the tolerance is negative or not finite.
+
+    Examples
+    --------
+    >>> grid = gpd.GeoDataFrame({"id": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=4326)
+    >>> assign_one(0.5, 0.5, GridIndex.build(grid))[0].grid
+    'a'
+    """
+    _check_distance(tolerance_m)
+    if grids.timed and (at is None or at.tzinfo is None):
+        raise BadInstant(f"the grids are of several editions, and at={at}; give an aware instant")
+    instant = 0 if at is None else int(pd.Timestamp(at).as_unit("us").asm8.astype(np.int64))
+    finite = math.isfinite(x) and math.isfinite(y)
+    there = _Points(
+        np.array([x if finite else np.nan]),
+        np.array([y if finite else np.nan]),
+        np.array([instant], dtype=np.int64),
+        np.array([_PLACED if finite else _NOT_FINITE], dtype=np.uint8),
+    )
+    reasons = _reasons(tolerance_m)
+    placed = []
+    for system in grids.systems:
+        answer = _answer(system, there, grids, tolerance_m, 1)
+        place = int(answer.place[0])
+        placed.append(
+            Placement(
+                system.name,
+                system.codes[place] if place >= 0 else None,
+                _STATUSES[answer.status[0]],
+                float(answer.metres[0]),
+                int(answer.candidates[0]),
+                reasons[answer.reasons[0]],
+            )
+        )
+    return placed
 
 
 def summarise(assignment: pd.DataFrame) -> pd.DataFrame:
@@ -177,224 +240,173 @@ def summarise(assignment: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(grid=grid.where(grid.notna(), None)).reset_index(drop=True)
 
 
-def _pairs(points: Objects, polygons: Objects) -> tuple[Indices, Indices]:
-    """Return every (i, j) for which point i intersects polygon j, boundaries included.
-
-    This is the kernel: whatever replaces it must return the same set of pairs, in any order.
-    """
-    # a tree over the points, as the query then prepares each polygon once for all its points
-    j, i = shapely.STRtree(points).query(polygons, predicate="intersects")
-    return i, j
+def _check_distance(tolerance_m: float) -> None:
+    if not (math.isfinite(tolerance_m) and tolerance_m >= 0):
+        raise BadDistance(f"tolerance_m={tolerance_m}; give metres, 0 or more")
 
 
 def _read_points(points: gpd.GeoDataFrame, at: str | None) -> _Points:
-    geoms = points.geometry.to_numpy().astype(object)
-    reasons = np.full(len(geoms), None, dtype=object)
-    reasons[shapely.is_empty(geoms)] = "empty point"
-    reasons[shapely.is_missing(geoms)] = "no point"
-    full = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
-    xy = np.full((len(geoms), 2), np.nan)
-    xy[full] = shapely.get_coordinates(geoms[full])
-    reasons[full[~np.isfinite(xy[full]).all(axis=1)]] = "coordinates not finite"
+    geoms = points.geometry.to_numpy()
+    xy = shapely.get_coordinates(geoms)
+    if len(xy) < len(geoms):  # those without a point have none
+        full = np.flatnonzero(~(shapely.is_missing(geoms) | shapely.is_empty(geoms)))
+        found, xy = xy, np.full((len(geoms), 2), np.nan)
+        xy[full] = found
+    x, y = np.ascontiguousarray(xy.T)
+    reasons = np.zeros(len(geoms), dtype=np.uint8)
+    lost = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
+    reasons[lost] = _NOT_FINITE
+    reasons[lost[shapely.is_empty(geoms[lost])]] = _EMPTY
+    reasons[lost[shapely.is_missing(geoms[lost])]] = _NO_POINT
     instants = np.zeros(len(geoms), dtype=np.int64)
     if at is not None:
-        instants, missing = _microseconds(points[at])
-        reasons[missing & (reasons == None)] = "no instant"  # noqa: E711 - elementwise
-    return _Points(geoms, xy, instants, reasons)
+        instants, missing = as_microseconds(points[at])
+        reasons[missing & (reasons == _PLACED)] = _NO_INSTANT
+        lost = np.flatnonzero(reasons)
+    x[lost] = np.nan
+    return _Points(x, y, instants, reasons)
 
 
-def _read_cells(
-    polygons: gpd.GeoDataFrame, key: str, system: str | None, periods: tuple[str, ...]
-) -> _Cells:
-    codes = _texts(polygons, key)
-    labels = _texts(polygons, system) if system else np.full(len(polygons), "", dtype=object)
-    if system and not len(polygons):
-        raise EmptyInput("no polygons, so no systems to assign to; give at least one")
-    _, ranks = np.unique(codes.astype(str), return_inverse=True)
-    names, first, systems = np.unique(labels.astype(str), return_index=True, return_inverse=True)
-    starts, ends = _periods(polygons, periods)
-    # a copy without Z: a prepared geometry must not be shared with the caller's threads
-    geoms = shapely.force_2d(polygons.geometry.to_numpy().astype(object))
-    shapely.prepare(geoms)
-    systems_named = list(labels[first]) if len(names) else [""]
-    cells = _Cells(geoms, codes, ranks, systems, systems_named, starts, ends)
-    _refuse_repeated(cells)
-    return cells
+def _answer(
+    system: System, there: _Points, grids: GridIndex, tolerance_m: float, threads: int
+) -> _Answers:
+    """Place all points in one system: what they meet, else what is near, else why not."""
+    found = _meet(system, there, threads)
+    metres = np.where(found.place >= 0, 0.0, np.nan)
+    answers = found._replace(metres=metres)
+    lost = np.flatnonzero((found.place < 0) & (there.reasons == _PLACED))
+    if tolerance_m > 0 and len(lost) and grids.metric is not None:
+        _place_nearest(answers, system, there, lost, grids, tolerance_m)
+        lost = lost[answers.place[lost] < 0]
+    answers.reasons[lost] = _AWAY
+    answers.reasons[lost[~system.any_valid(there.instants[lost])]] = _NONE_VALID
+    return answers
 
 
-def _texts(polygons: gpd.GeoDataFrame, column: str) -> Objects:
-    missing = np.flatnonzero(polygons[column].isna())
-    if missing.size:
-        raise MissingIds(f"row {polygons.index[missing[0]]!r} has no {column!r}; fill it in")
-    texts: Objects = polygons[column].to_numpy(dtype=object)
-    return texts
-
-
-def _periods(
-    polygons: gpd.GeoDataFrame, columns: tuple[str, ...]
-) -> tuple[Microseconds, Microseconds]:
-    if not columns:
-        return tuple(np.full(len(polygons), end, dtype=np.int64) for end in _ALWAYS)  # type: ignore[return-value]
-    bounds = []
-    for name, open_end in zip(columns, _ALWAYS, strict=True):
-        instants, missing = _microseconds(polygons[name])
-        bounds.append(np.where(missing, open_end, instants))
-    bad = np.flatnonzero(bounds[0] >= bounds[1])
-    if bad.size:
-        row = polygons.iloc[int(bad[0])]
-        raise BadPeriod(
-            f"row {polygons.index[bad[0]]!r} is valid from {row[columns[0]]} to "
-            f"{row[columns[1]]}; a period must end after it starts"
-        )
-    return bounds[0], bounds[1]
-
-
-def _microseconds(instants: pd.Series[Any]) -> tuple[Microseconds, Mask]:
-    """Return microseconds since 1970 in UTC, and which are missing."""
-    missing = instants.isna().to_numpy(dtype=bool)
-    if missing.all():
-        return np.zeros(len(instants), dtype=np.int64), missing
-    if not isinstance(instants.dtype, pd.DatetimeTZDtype):
-        raise BadInstant(
-            f"column {instants.name!r} holds {instants.dtype}, not aware timestamps; "
-            "clean it with spatial.instants.clean_instants"
-        )
-    utc = instants.dt.tz_convert("UTC").dt.tz_localize(None)
-    return utc.to_numpy(dtype="datetime64[us]").view(np.int64), missing
-
-
-def _refuse_repeated(cells: _Cells) -> None:
-    """Refuse a code that two polygons of one system carry at the same time."""
-    order = np.lexsort((cells.starts, cells.ranks, cells.systems))
-    before, after = order[:-1], order[1:]
-    same = (cells.ranks[before] == cells.ranks[after]) & (
-        cells.systems[before] == cells.systems[after]
+def _meet(system: System, there: _Points, threads: int) -> _Answers:
+    size = len(there.x)
+    answers = _Answers(
+        np.full(size, -1, dtype=np.int32),
+        np.zeros(size, dtype=np.uint8),
+        np.zeros(size, dtype=np.int32),
+        np.empty(0),
+        there.reasons.copy(),
     )
-    bad = np.flatnonzero(same & (cells.ends[before] > cells.starts[after]))
-    if bad.size:
-        cell = after[bad[0]]
-        raise DuplicateIds(
-            f"{cells.codes[cell]!r} is the code of two polygons of system "
-            f"{cells.names[cells.systems[cell]]!r} at one time; merge their parts, or give the "
-            "points' instants with at= where the polygons are of several editions"
+    eras = np.searchsorted(system.firsts, there.instants, side="right") - 1
+    for k in np.unique(eras[there.reasons == _PLACED]):
+        alone = len(system.eras) == 1
+        rows = slice(None) if alone else np.flatnonzero(eras == k)
+        own = _Points(there.x[rows], there.y[rows], there.instants[rows], there.reasons[rows])
+        look_up = _meet_timed if system.eras[k].timed else _meet_edition
+        answers.place[rows], answers.status[rows], answers.candidates[rows] = look_up(
+            system, k, own, threads
         )
+    return answers
 
 
-def _valid(there: _Points, cells: _Cells, i: Indices, j: Indices) -> Mask:
-    valid: Mask = (cells.starts[j] <= there.instants[i]) & (there.instants[i] < cells.ends[j])
-    return valid
+def _meet_edition(
+    system: System, era: int, there: _Points, threads: int
+) -> tuple[NDArray[Any], ...]:
+    """Look points up in an era of one edition, whose polygons are all valid."""
+    found = system.index(era).locate(there.x, there.y, threads=threads)
+    members = system.eras[era].members
+    place = found.polygon
+    if len(members) != len(system.codes):
+        place = np.append(members, np.int32(-1))[place]
+    return place, found.status, found.candidates
 
 
-def _meetings(there: _Points, cells: _Cells) -> _Pairs:
-    # Space first, time after: one pass over all editions, however many there are
-    usable = there.usable
-    i, j = _pairs(there.geoms[usable], cells.geoms)
-    i = usable[i]
-    now = _valid(there, cells, i, j)
-    return _Pairs(i[now], j[now], np.zeros(int(now.sum())))
-
-
-def _interior(there: _Points, cells: _Cells, met: _Pairs) -> Mask:
-    """Return for each meeting whether the point lies inside, not on the boundary."""
-    inside: Mask = shapely.contains_xy(cells.geoms[met.cells], there.xy[met.points])
-    return inside
-
-
-def _slots(cells: _Cells, pairs: _Pairs) -> Indices:
-    return pairs.points * len(cells.names) + cells.systems[pairs.cells]
-
-
-def _lowest(cells: _Cells, pairs: _Pairs) -> tuple[Indices, Indices]:
-    """Return the slots that have pairs, and of each the pair nearest first, then lowest code."""
-    slots = _slots(cells, pairs)
-    metres = np.round(pairs.metres, _TIE_DECIMALS)
-    order = np.lexsort((cells.ranks[pairs.cells], metres, slots))
-    taken, first = np.unique(slots[order], return_index=True)
-    return taken, order[first]
-
-
-def _place(there: _Points, cells: _Cells, met: _Pairs) -> pd.DataFrame:
-    """Make the table of all slots, with those filled in whose point meets a polygon."""
-    size = len(there.geoms) * len(cells.names)
-    slots, interior = _slots(cells, met), _interior(there, cells, met)
-    candidates = np.bincount(slots, minlength=size)
-    taken, chosen = _lowest(cells, met)
-    within = np.bincount(slots[interior], minlength=size)[taken]
-    status = np.where(interior[chosen], "inside", "boundary").astype(object)
-    status[interior[chosen] & (candidates[taken] > 1)] = "several"
-    status[within > 1] = "several"
-    table = pd.DataFrame({"cell": np.full(size, -1), "status": "unassigned", "distance_m": np.nan})
-    table["status"] = table["status"].astype(object)
-    table["candidates"] = candidates
-    table.loc[taken, "cell"] = met.cells[chosen]
-    table.loc[taken, "status"] = status
-    table.loc[taken, "distance_m"] = 0.0
-    return table
+def _meet_timed(
+    system: System, era: int, there: _Points, _threads: int
+) -> tuple[NDArray[Any], ...]:
+    """Look points up in an era of several editions, and leave out what is not valid then."""
+    pairs = system.index(era).pairs(there.x, there.y)
+    places = system.eras[era].members[pairs.polygon]
+    now = system.valid(places, there.instants[pairs.point])
+    points, places, interior = pairs.point[now], places[now], pairs.interior[now]
+    size = len(there.x)
+    candidates = np.bincount(points, minlength=size).astype(np.int32)
+    within = np.bincount(points[interior], minlength=size)
+    # pairs are ordered by point, then by place, which is by code
+    taken, first = np.unique(points, return_index=True)
+    place = np.full(size, -1, dtype=np.int32)
+    place[taken] = places[first]
+    inside = np.zeros(size, dtype=bool)
+    inside[taken] = interior[first]
+    status = np.where(inside, INSIDE, BOUNDARY).astype(np.uint8)
+    status[(within > 1) | (inside & (candidates > 1))] = SEVERAL
+    status[candidates == 0] = 0
+    return place, status, candidates
 
 
 def _place_nearest(
-    table: pd.DataFrame, there: _Points, cells: _Cells, tolerance_m: float, crs: Any
+    answers: _Answers,
+    system: System,
+    there: _Points,
+    lost: Indices,
+    grids: GridIndex,
+    tolerance_m: float,
 ) -> None:
-    usable = np.zeros(len(there.geoms), dtype=bool)
-    usable[there.usable] = True
-    vacant = (table["cell"].to_numpy() < 0) & np.repeat(usable, len(cells.names))
-    lost = np.unique(np.flatnonzero(vacant) // len(cells.names))
-    if not lost.size or np.isnan(shapely.bounds(cells.geoms)).all():
-        return
-    near = _within_reach(there, cells, lost, tolerance_m, crs)
-    open_ = vacant[_slots(cells, near)]
-    near = _Pairs(near.points[open_], near.cells[open_], near.metres[open_])
-    taken, chosen = _lowest(cells, near)
-    table.loc[taken, "cell"] = near.cells[chosen]
-    table.loc[taken, "status"] = "nearest"
-    table.loc[taken, "distance_m"] = near.metres[chosen]
-    table["candidates"] += np.bincount(_slots(cells, near), minlength=len(table))
-
-
-def _within_reach(
-    there: _Points, cells: _Cells, lost: Indices, tolerance_m: float, crs: Any
-) -> _Pairs:
-    """Return the pairs of lost points and valid cells that are at most the tolerance apart."""
-    # centred on the grids, so that a stray point at (0, 0) moves nothing
-    metric = local_metric_crs(tuple(shapely.total_bounds(cells.geoms)), crs)
-    points = transform(shapely.force_2d(there.geoms[lost]), crs, metric, strict=False)
-    polygons = transform(cells.geoms, crs, metric)
-    i, j = shapely.STRtree(polygons).query(points, predicate="dwithin", distance=tolerance_m)
+    """Give lost points the nearest valid polygon within reach; of several the lowest code."""
+    polygons, tree = system.nearby(grids.crs, grids.metric)
+    points = shapely.points(there.x[lost], there.y[lost])
+    points = transform(points, grids.crs, grids.metric, strict=False)
+    i, j = tree.query(points, predicate="dwithin", distance=tolerance_m)
+    now = system.valid(j, there.instants[lost[i]])
+    i, j = i[now], j[now]
     metres = shapely.distance(points[i], polygons[j])
-    i = lost[i]
-    now = _valid(there, cells, i, j)
-    return _Pairs(i[now], j[now], metres[now])
+    order = np.lexsort((j, np.round(metres, _TIE_DECIMALS), i))
+    taken, first = np.unique(i[order], return_index=True)
+    chosen = order[first]
+    rows = lost[taken]
+    answers.place[rows] = j[chosen]
+    answers.status[rows] = _NEAREST
+    answers.metres[rows] = metres[chosen]
+    answers.candidates[rows] = np.bincount(i, minlength=len(lost))[taken]
 
 
-def _explain(table: pd.DataFrame, there: _Points, cells: _Cells, tolerance_m: float) -> Objects:
-    """Say of each unassigned slot why it is so."""
-    count = len(cells.names)
+def _reasons(tolerance_m: float) -> list[str | None]:
     away = f"more than {tolerance_m:g} m from" if tolerance_m else "outside"
-    reasons = np.full(len(table), f"{away} every polygon", dtype=object)
-    for place in range(count):
-        mine = cells.systems == place
-        started = np.searchsorted(np.sort(cells.starts[mine]), there.instants, side="right")
-        ended = np.searchsorted(np.sort(cells.ends[mine]), there.instants, side="right")
-        reasons[place::count][started == ended] = "no polygon is valid then"
-    lost = np.repeat(there.reasons, count)
-    reasons = np.where(lost == None, reasons, lost)  # noqa: E711 - elementwise
-    reasons[table["cell"].to_numpy() >= 0] = None
-    return reasons
+    return [
+        None,
+        "no point",
+        "empty point",
+        "coordinates not finite",
+        "no instant",
+        "no polygon is valid then",
+        f"{away} every polygon",
+    ]
 
 
-def _frame(table: pd.DataFrame, index: pd.Index[Any], cells: _Cells) -> pd.DataFrame:
-    cell = table["cell"].to_numpy()
-    grid = np.full(len(table), None, dtype=object)
-    grid[cell >= 0] = cells.codes[cell[cell >= 0]]
-    times = len(table) // max(len(index), 1)
+def _frame(
+    index: pd.Index[Any],
+    systems: tuple[System, ...],
+    answers: list[_Answers],
+    tolerance_m: float,
+) -> pd.DataFrame:
+    """Make the table, in which a point's rows of all systems follow each other."""
+    nothing = np.array([None], dtype=object)
+    codes = [
+        np.concatenate([system.codes, nothing])[answer.place]
+        for system, answer in zip(systems, answers, strict=True)
+    ]
+    reasons = np.array(_reasons(tolerance_m), dtype=object)
+    names = np.array([None, *(system.name for system in systems)], dtype=object)[1:]
+
+    def woven(columns: list[NDArray[Any]]) -> NDArray[Any]:
+        return columns[0] if len(columns) == 1 else np.column_stack(columns).ravel()
+
+    def objects(values: NDArray[np.object_]) -> pd.Series[Any]:
+        return pd.Series(values, dtype=object)  # else pandas makes NaN of None
+
     return pd.DataFrame(
         {
-            "point": index.to_flat_index().repeat(times),
-            "system": pd.Series(cells.names * len(index), dtype=object),
-            "grid": pd.Series(grid, dtype=object),  # else pandas makes NaN of None
-            "status": table["status"],
-            "distance_m": table["distance_m"],
-            "candidates": table["candidates"],
-            "reason": table["reason"],
+            "point": index.to_flat_index().repeat(len(systems)),
+            "system": objects(np.tile(names, len(index))),
+            "grid": objects(woven(codes)),
+            "status": objects(_STATUSES[woven([a.status for a in answers])]),
+            "distance_m": woven([a.metres for a in answers]),
+            "candidates": woven([a.candidates for a in answers]),
+            "reason": objects(reasons[woven([a.reasons for a in answers])]),
         }
     )

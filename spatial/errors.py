@@ -19,7 +19,8 @@
     ├── BadTime                     when
     │   ├── BadInstant              text, or a value, that is no instant
     │   └── BadPeriod               a period that ends before it starts
-    └── BadDistance                 a distance that is negative or not finite
+    ├── BadDistance                 a distance that is negative or not finite
+    └── UnreadableIndex             a file that holds no index, or not a whole one
 """
 
 
@@ -93,3 +94,7 @@ class BadPeriod(BadTime):
 
 class BadDistance(SpatialError):
     """A distance that is negative or not finite."""
+
+
+class UnreadableIndex(SpatialError):
+    """A file that holds no index, or not a whole one, or another than was meant."""

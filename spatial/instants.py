@@ -78,6 +78,35 @@ def clean_instants(values: AnySeries, zone: tzinfo, format: str | None = None) -
     return _clean_objects(values, zone, format)
 
 
+def as_microseconds(instants: AnySeries) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return instants as microseconds since 1970 in UTC, and which of them are missing.
+
+    Raises
+    ------
+    BadInstant
+        If they are not aware timestamps, or one lies outside the years 1 to 9999.
+
+    Examples
+    --------
+    >>> as_microseconds(clean_instants(pd.Series(["1970-01-02"]), UTC))[0].tolist()
+    [86400000000]
+    """
+    missing = instants.isna().to_numpy(dtype=bool)
+    if missing.all():
+        return np.zeros(len(instants), dtype=np.int64), missing
+    if not isinstance(instants.dtype, pd.DatetimeTZDtype):
+        raise BadInstant(
+            f"column {instants.name!r} holds {instants.dtype}, not aware timestamps; "
+            "clean it with spatial.instants.clean_instants"
+        )
+    utc = instants.dt.tz_convert("UTC").dt.tz_localize(None)
+    found = utc.to_numpy(dtype="datetime64[us]").view(np.int64)
+    far = np.flatnonzero(~missing & ((found < _FIRST_MS * 1000) | (found >= (_LAST_MS + 1) * 1000)))
+    if far.size:
+        _refuse(instants, int(far[0]), "lies outside the years 1 to 9999; mend or empty it")
+    return found, missing
+
+
 def _is_number(values: AnySeries) -> bool:
     kind = values.dtype
     return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
@@ -85,7 +114,11 @@ def _is_number(values: AnySeries) -> bool:
 
 def _refuse(values: AnySeries, position: int, why: str) -> NoReturn:
     label, value = values.index[position], values.iloc[position]
-    raise BadInstant(f"row {label!r} of {values.name or 'the column'}: {value!r} {why}")
+    try:
+        shown = repr(value)
+    except (NotImplementedError, ValueError):  # pandas can't write the years that Python has not
+        shown = str(value.asm8)
+    raise BadInstant(f"row {label!r} of {values.name or 'the column'}: {shown} {why}")
 
 
 def _series(microseconds: NDArray[np.int64], like: AnySeries) -> InstantSeries:

@@ -155,8 +155,11 @@ def _put(xy: Any, e: int, bit: Any, start: int, end: int, floats: Any, bits: Any
     """Add an edge, or the polygon alone where a neighbour has brought the same edge."""
     x1, y1, x2, y2 = xy[e, 0], xy[e, 1], xy[e, 2], xy[e, 3]
     for m in range(start, end):
-        if floats[m, 0] == x1 and floats[m, 1] == y1 and floats[m, 2] == x2 and (
-            floats[m, 3] == y2 and bits[m, BOUNDS] & bit == NONE
+        if (
+            floats[m, 0] == x1
+            and floats[m, 1] == y1
+            and floats[m, 2] == x2
+            and (floats[m, 3] == y2 and bits[m, BOUNDS] & bit == NONE)
         ):
             bits[m, BOUNDS] |= bit
             return end

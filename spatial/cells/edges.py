@@ -70,8 +70,9 @@ def _rings(polygons: NDArray[np.object_]) -> tuple[Int64s, Int64s]:
         shapely.get_num_interior_rings(polygons) == 0
     )
     several = np.flatnonzero(~single)
-    rings, owner = shapely.get_rings(polygons[several], return_index=True)
-    owners = np.concatenate([owners[single], several[owner]])
+    parts, whose = shapely.get_parts(polygons[several], return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    owners = np.concatenate([owners[single], several[whose[part]]])
     counts = np.concatenate([counts[single], shapely.get_num_coordinates(rings)])
     order = np.argsort(owners, kind="stable")
     return counts[order], owners[order]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from spatial.cells.blocks import bind_pages, no_table
-from spatial.cells.covering import cover_pages
+from spatial.cells.building import fill, frozen
 from spatial.cells.edges import edges_of
+from spatial.cells.files import map_arrays, write_arrays
 from spatial.cells.looking import Cells, locate, pair
-from spatial.cells.marks import group, mark
-from spatial.cells.pages import lay_borders, lay_page
-from spatial.cells.sets import Sets, no_sets
-from spatial.cells.splitting import split
+from spatial.cells.splitting import Fineness
+from spatial.errors import UnreadableIndex
 
-CELLS_PER_EDGE: Final = 4.0
+Floats = NDArray[np.float64]
+
+CELLS_PER_EDGE: Final = 3.0
 CROWD: Final = 24
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 
 
 class Located(NamedTuple):
@@ -42,15 +43,41 @@ class Located(NamedTuple):
     candidates: NDArray[np.int32]
 
 
-class _Full(Exception):
-    """There was no room for another set of polygons."""
+class Pairs(NamedTuple):
+    """Which points meet which polygons.
+
+    Attributes
+    ----------
+    point : ndarray of int64, shape (m,)
+        Places of points.
+    polygon : ndarray of int32, shape (m,)
+        Places of polygons.
+    interior : ndarray of bool, shape (m,)
+        Whether the point lies inside, and not on the boundary.
+    """
+
+    point: NDArray[np.int64]
+    polygon: NDArray[np.int32]
+    interior: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellIndex:
-    """Which polygons points and lines meet, for one array of polygons."""
+    """Which polygons points meet, for one array of polygons.
+
+    It can be pickled, and written to a file that processes share; an index of a file is pickled
+    as its name.
+
+    Attributes
+    ----------
+    cells : Cells
+        Its arrays, read-only.
+    path : str, optional
+        The file that they are mapped from.
+    """
 
     cells: Cells
+    path: str | None = None
 
     @classmethod
     def build(
@@ -60,91 +87,155 @@ class CellIndex:
         cells_per_edge: float = CELLS_PER_EDGE,
         crowd: int = CROWD,
     ) -> CellIndex:
-        """Index polygons."""
-        edges = edges_of(polygons)
+        """Index polygons.
+
+        The plane is cut into cells. One that no edge passes has one answer for all its points;
+        any other holds its few edges, and in which polygons its upper right corner lies, from
+        where the sides of a point are counted. A point is compared with an edge exactly, so that
+        neither the size of cells nor their borders change an answer.
+
+        Parameters
+        ----------
+        polygons : ndarray of Polygon or MultiPolygon, shape (n,)
+            Missing and empty ones meet nothing. What lies inside of one that is not valid is
+            said by the even-odd rule.
+        cells_per_edge : float
+            How fine the cells are. More of them take longer to build, and less to look up.
+        crowd : int
+            A cell with more edges is cut into cells once more.
+
+        Raises
+        ------
+        NotFinite
+            If a coordinate is not finite, or beyond 1e100.
+
+        Examples
+        --------
+        >>> import shapely
+        >>> index = CellIndex.build(np.array([shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)]))
+        >>> index.locate([0.5, 1.5, 2.5, 9], [0.5, 1.5, 2.5, 9]).polygon.tolist()
+        [0, 0, 1, -1]
+        """
+        edges = edges_of(np.asarray(polygons, dtype=object))
         room = 1024
         while True:
-            try:
-                return cls(_build(edges.xy, edges.polygon, len(polygons), cells_per_edge, crowd, room))
-            except _Full:
-                room *= 8
+            found = fill(edges, len(polygons), Fineness(cells_per_edge, crowd), room)
+            if found is not None:
+                return cls(found)
+            room *= 8
 
     def locate(self, x: Any, y: Any, *, threads: int = 1) -> Located:
-        x, y = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
+        """Look points up: the polygon with the least place of those that each meets.
+
+        Parameters
+        ----------
+        x, y : array_like of float64, shape (n,)
+            NaN and infinite ones meet nothing.
+        threads : int
+            How many work at once; the answer is the same.
+
+        Returns
+        -------
+        Located
+        """
+        x, y = _points(x, y)
         found = Located(
             np.empty(len(x), dtype=np.int32),
             np.empty(len(x), dtype=np.uint8),
             np.empty(len(x), dtype=np.int32),
         )
-        if threads == 1:
+
+        def some(start: int) -> None:
+            part = slice(start, start + _CHUNK)
+            locate(
+                self.cells, x[part], y[part],
+                found.polygon[part], found.status[part], found.candidates[part],
+            )  # fmt: skip
+
+        starts = range(0, len(x), _CHUNK)
+        if threads == 1 or len(starts) < 2:
             locate(self.cells, x, y, *found)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(some, starts))
         return found
 
-    def pairs(self, x: Any, y: Any) -> Any:
-        x, y = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
-        located = self.locate(x, y)
-        starts = np.concatenate([[0], np.cumsum(located.candidates, dtype=np.int64)])
-        polygons = np.empty(starts[-1], dtype=np.int32)
+    def pairs(self, x: Any, y: Any) -> Pairs:
+        """Find every polygon that each point meets: all that ``intersects`` is true of.
+
+        Parameters
+        ----------
+        x, y : array_like of float64, shape (n,)
+
+        Returns
+        -------
+        Pairs
+            Ordered by point, then by polygon.
+
+        Examples
+        --------
+        >>> import shapely
+        >>> index = CellIndex.build(np.array([shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]))
+        >>> pairs = index.pairs([1.0, 0.5], [0.5, 0.5])
+        >>> pairs.point.tolist(), pairs.polygon.tolist(), pairs.interior.tolist()
+        ([0, 0, 1], [0, 1, 0], [False, False, True])
+        """
+        x, y = _points(x, y)
+        counts = self.locate(x, y).candidates
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        polygon = np.empty(starts[-1], dtype=np.int32)
         interior = np.empty(starts[-1], dtype=np.bool_)
-        pair(self.cells, x, y, starts, polygons, interior)
-        return np.repeat(np.arange(len(x)), located.candidates), polygons, interior
+        pair(self.cells, x, y, starts, polygon, interior)
+        return Pairs(np.repeat(np.arange(len(x)), counts), polygon, interior)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of its arrays in bytes."""
+        return sum(array.nbytes for array in _kept(self.cells).values())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that it is made of, to be written with `spatial.cells.files`."""
+        return {**_kept(self.cells), "polygons": np.array([self.cells.polygons])}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: str | None = None) -> CellIndex:
+        """Return the index that `arrays` were taken from."""
+        return cls(_cells({**arrays, "polygons": int(arrays["polygons"][0])}), path)
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file."""
+        write_arrays(path, self.arrays(), {"kind": "CellIndex"})
+
+    @classmethod
+    def open(cls, path: str | Path) -> CellIndex:
+        """Map an index that `save` wrote into memory.
+
+        Raises
+        ------
+        UnreadableIndex
+            If there is none.
+        """
+        arrays, told = map_arrays(path)
+        if told.get("kind") != "CellIndex":
+            raise UnreadableIndex(f"{path} holds something else; build the index anew")
+        return cls.of_arrays(arrays, str(path))
+
+    def __reduce__(self) -> Any:
+        if self.path is not None:
+            return CellIndex.open, (self.path,)
+        return CellIndex.of_arrays, (self.arrays(),)
 
 
-def _build(xy, polygon, polygons, cells_per_edge, crowd, room) -> Cells:
-    bounds = np.full(4, np.nan)
-    if len(xy):
-        bounds = np.array([
-            min(xy[:, 0].min(), xy[:, 2].min()), xy[:, 1].min(),
-            max(xy[:, 0].max(), xy[:, 2].max()), xy[:, 3].max()])
-    pages = lay_page(bounds, len(xy), cells_per_edge)
-    borders = np.empty(int(pages["columns"][0] + pages["rows"][0]))
-    lay_borders(pages[0], borders)
-    sets = no_sets(polygons, room)
-    everything = np.arange(len(xy), dtype=np.int32)
-    values = np.zeros(int(pages["columns"][0] * pages["rows"][0]), dtype=np.int32)
-    first = _fill(pages, 0, borders, xy, polygon, np.array([0, len(xy)]), everything, np.zeros(1, dtype=np.int32), values, 0, sets)
-    second = split(pages, borders, values, *first, crowd, cells_per_edge)
-    all_pages = np.concatenate([pages, second.pages])
-    total = int((second.pages["columns"] * second.pages["rows"]).sum())
-    more = np.zeros(total, dtype=np.int32)
-    deeper = _fill(all_pages, 1, second.borders, xy, polygon, second.starts, second.listed, second.corners, more, len(values), sets)
-    made = no_table(len(first[0]) + len(deeper[0]), len(first[1]) + len(deeper[1]))
-    if not bind_pages(pages, 0, borders, xy, polygon, *first, values, 0, made, sets):
-        raise _Full
-    if not bind_pages(all_pages, 1, second.borders, xy, polygon, *deeper, more, len(values), made, sets):
-        raise _Full
-    used = int(sets.used[0])
-    floats = made.floats[: int(made.used[0])]
-    count, least = _measure(sets)
-    return Cells(all_pages, np.concatenate([values, more]), floats, floats.view(np.uint64), floats.view(np.int32),
-        sets.parent[:used], sets.last[:used], count, least, polygons)
+def _points(x: Any, y: Any) -> tuple[Floats, Floats]:
+    return np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
 
 
-def _measure(sets):
-    used = int(sets.used[0])
-    count, least = np.zeros(used, dtype=np.int32), np.zeros(used, dtype=np.int32)
-    for k in range(used):
-        p = sets.parent[k]
-        if p <= sets.polygons:
-            count[k], least[k] = 2, p - 1
-        else:
-            count[k], least[k] = count[p - sets.polygons - 1] + 1, least[p - sets.polygons - 1]
-    return count, least
+def _kept(cells: Cells) -> dict[str, NDArray[Any]]:
+    """Return the arrays, each once: two of them are other readings of a third."""
+    left_out = ("bits", "ints", "polygons")
+    return {k: v for k, v in cells._asdict().items() if k not in left_out}
 
 
-def _fill(pages, first, borders, xy, polygon, starts, listed, page_corners, values, offset, sets):
-    room = 3 * len(listed) + 16
-    while True:
-        cells, edges = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
-        marks = mark(pages, first, starts, listed, xy, cells, edges)
-        if marks <= room:
-            break
-        room = marks
-    cell_starts, cell_edges = group(cells[:marks], edges[:marks], values, offset)
-    corners = np.zeros(len(cell_starts) - 1, dtype=np.int32)
-    most_rows = int(pages["rows"][first:].max(initial=1))
-    biggest = int(np.diff(starts).max(initial=0))
-    scratch = np.empty(most_rows + 1 + marks + (biggest * most_rows if first else 0), dtype=np.int32)
-    if not cover_pages(pages, first, borders, xy, polygon, starts, listed, page_corners, values, offset, corners, sets, scratch):
-        raise _Full
-    return cell_starts, cell_edges, corners
+def _cells(arrays: Mapping[str, Any]) -> Cells:
+    floats = arrays["floats"]
+    return frozen(Cells(**arrays, bits=floats.view(np.uint64), ints=floats.view(np.int32)))

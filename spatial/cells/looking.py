@@ -35,7 +35,7 @@ class Cells(NamedTuple):
         ``-1 - PAGED - page``.
     floats, bits, ints : ndarray of float64, uint64 and int32
         Three readings of the blocks' rows, as in `spatial.cells.blocks`.
-    parent, last, count, first : ndarray of int32
+    parent, last, sizes, leasts : ndarray of int32
         Of each set of several polygons: as in `spatial.cells.sets`; how many; the least.
     polygons : int
         How many there are.
@@ -48,8 +48,8 @@ class Cells(NamedTuple):
     ints: Int32s
     parent: Int32s
     last: Int32s
-    count: Int32s
-    first: Int32s
+    sizes: Int32s
+    leasts: Int32s
     polygons: int
 
 
@@ -59,7 +59,7 @@ def value_at(pages: Any, values: Int32s, x: float, y: float) -> int:
     page = pages[0]
     if not (page.x0 <= x and x <= page.x1 and page.y0 <= y and y <= page.y1):
         return 0
-    value = np.int64(values[row(page, y) * page.columns + column(page, x)])
+    value = int(values[row(page, y) * page.columns + column(page, x)])
     return value if value >= -PAGED else paged_value(pages, values, value, x, y)
 
 
@@ -67,7 +67,7 @@ def value_at(pages: Any, values: Int32s, x: float, y: float) -> int:
 def paged_value(pages: Any, values: Int32s, value: int, x: float, y: float) -> int:
     """Return the value of a point's cell in the page that another value names."""
     page = pages[-1 - PAGED - value]
-    return np.int64(values[page.start + row(page, y) * page.columns + column(page, x)])
+    return int(values[page.start + row(page, y) * page.columns + column(page, x)])
 
 
 @compiled
@@ -85,7 +85,7 @@ def locate(
     pages, values, floats, bits, ints = (
         cells.pages, cells.values, cells.floats, cells.bits, cells.ints
     )  # fmt: skip
-    count, first, polygons = cells.count, cells.first, cells.polygons
+    sizes, leasts, polygons = cells.sizes, cells.leasts, cells.polygons
     page = pages[0]
     x0, y0, x1, y1 = page.x0, page.y0, page.x1, page.y1
     across, up, columns, rows = page.across, page.up, page.columns, page.rows
@@ -98,8 +98,8 @@ def locate(
             px, py = x[start + k], y[start + k]
             found[k] = 0
             if x0 <= px and px <= x1 and y0 <= py and py <= y1:
-                i = min(np.int64((px - x0) * across), columns - 1)
-                j = min(np.int64((py - y0) * up), rows - 1)
+                i = min(int((px - x0) * across), columns - 1)
+                j = min(int((py - y0) * up), rows - 1)
                 found[k] = values[j * columns + i]
         left = 0
         for k in range(size):
@@ -120,22 +120,22 @@ def locate(
         for m in range(left):
             k = hard[m]
             polygon[start + k], status[start + k], candidates[start + k] = _place(
-                floats, bits, ints, count, first, polygons, found[k], x[start + k], y[start + k]
+                floats, bits, ints, sizes, leasts, polygons, found[k], x[start + k], y[start + k]
             )
 
 
 @compiled
 def _place(
-    floats: Any, bits: Any, ints: Any, count: Any, first: Any, polygons: int, value: int,
+    floats: Any, bits: Any, ints: Any, sizes: Any, leasts: Any, polygons: int, value: int,
     x: float, y: float,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Return the least polygon of a point whose cell holds more than one answer, and the rest."""
     place = -1 - value
-    cover = value if value >= 0 else np.int64(ints[place, COVER])
+    cover = value if value >= 0 else int(ints[place, COVER])
     within, candidates, least, boundary = 0, 0, polygons, False
     if cover > polygons:
-        within = np.int64(count[cover - polygons - 1])
-        least = np.int64(first[cover - polygons - 1])
+        within = int(sizes[cover - polygons - 1])
+        least = int(leasts[cover - polygons - 1])
     elif cover > 0:
         within, least = 1, cover - 1
     more = value < 0
@@ -164,7 +164,7 @@ def _place(
 def _polygon(ints: Any, place: int, bit: int) -> int:
     """Return the polygon that a bit of a block stands for."""
     start = place + 1 + ints[place, EDGES]
-    return np.int64(ints[start + bit // A_ROW, bit % A_ROW])
+    return int(ints[start + bit // A_ROW, bit % A_ROW])
 
 
 @compiled
@@ -197,10 +197,10 @@ def meet(cells: Any, x: float, y: float, polygons: Int32s, interior: Any) -> int
     floats, bits, ints, singles = cells.floats, cells.bits, cells.ints, cells.polygons
     value, count = value_at(cells.pages, cells.values, x, y), 0
     place, more = -1 - value, value < 0
-    found = np.int64(ints[place, COVER]) if more else value
+    found = int(ints[place, COVER]) if more else value
     while found > singles:
         polygons[count], interior[count] = cells.last[found - singles - 1], True
-        found = np.int64(cells.parent[found - singles - 1])
+        found = int(cells.parent[found - singles - 1])
         count += 1
     if found > 0:
         polygons[count], interior[count] = found - 1, True

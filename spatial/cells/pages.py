@@ -24,13 +24,15 @@ PAGE: Final = np.dtype(
     ],
     align=True,
 )  # fmt: skip
-MOST_COLUMNS: Final = 32_768
+MOST_COLUMNS: Final = 32_768.0
+MOST_PASSED: Final = 3.0
 SMALLEST: Final = 1e-200  # a box less wide or high is not cut
+Floats = NDArray[np.float64]
 _ROUNDING: Final = 8.0 * np.finfo(np.float64).eps
 
 
-def lay_page(bounds: NDArray[np.float64], edges: int, cells_per_edge: float) -> NDArray[Any]:
-    """Return the one page, shape (1,), that covers `bounds` with square cells.
+def lay_page(bounds: Floats, xy: Floats, cells_per_edge: float) -> NDArray[Any]:
+    """Return the one page, shape (1,), that covers `bounds`, cut to suit edges `xy`.
 
     Parameters
     ----------
@@ -40,27 +42,43 @@ def lay_page(bounds: NDArray[np.float64], edges: int, cells_per_edge: float) -> 
     page = np.zeros(1, dtype=PAGE)
     if np.isnan(bounds).any():
         bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
-        page[["columns", "rows"]] = (1, 1)
+        page["columns"], page["rows"] = 1, 1
     else:
         width, height = float(bounds[2] - bounds[0]), float(bounds[3] - bounds[1])
-        page["columns"], page["rows"] = shape_page(width, height, edges * cells_per_edge)
-        page["across"] = scale(width, int(page["columns"][0]))
-        page["up"] = scale(height, int(page["rows"][0]))
+        across, up = stretch(xy, np.arange(len(xy)), width, height)
+        columns, rows = shape_page(width, height, len(xy) * cells_per_edge, across, up)
+        page["columns"], page["rows"] = columns, rows
+        page["across"], page["up"] = scale(width, columns), scale(height, rows)
     for name, value in zip(("x0", "y0", "x1", "y1"), bounds, strict=True):
         page[name] = value
     return page
 
 
 @compiled
-def shape_page(width: float, height: float, cells: float) -> tuple[int, int]:
-    """Return how many columns and rows make about so many cells, as square as can be."""
-    cells, most = max(cells, 1.0), float(MOST_COLUMNS)
+def stretch(xy: Floats, listed: Any, width: float, height: float) -> tuple[float, float]:
+    """Return how far edges go across and up in the mean, at most as far as their page."""
+    across, up = 0.0, 0.0
+    for e in listed:
+        across += min(abs(xy[e, 2] - xy[e, 0]), width)
+        up += min(xy[e, 3] - xy[e, 1], height)
+    return across / len(listed), up / len(listed)
+
+
+@compiled
+def shape_page(
+    width: float, height: float, cells: float, across: float, up: float
+) -> tuple[int, int]:
+    """Return how many columns and rows make about so many cells, of the shape of the mean edge.
+
+    An edge shall pass few columns and rows, `MOST_PASSED` of each in the mean, or long needles
+    would fill all the cells there are.
+    """
     wide, high = width > SMALLEST, height > SMALLEST
-    columns = 1.0
-    if wide:
-        columns = np.sqrt(cells) * np.sqrt(width / height) if high else cells
-    columns = min(max(np.ceil(columns), 1.0), most)
-    rows = min(max(np.ceil(cells / columns), 1.0), most) if high else 1.0
+    edge_columns = width / max(across, width / MOST_COLUMNS) if wide else 1.0
+    edge_rows = height / max(up, height / MOST_COLUMNS) if high else 1.0
+    passed = min(np.sqrt(cells / (edge_columns * edge_rows)), MOST_PASSED)
+    columns = min(max(np.ceil(passed * edge_columns), 1.0), MOST_COLUMNS) if wide else 1.0
+    rows = min(max(np.ceil(passed * edge_rows), 1.0), MOST_COLUMNS) if high else 1.0
     return int(columns), int(rows)
 
 
@@ -73,13 +91,13 @@ def scale(length: float, parts: int) -> float:
 @compiled
 def column(page: Any, x: float) -> int:
     """Return the column of an x that lies within the page."""
-    return min(np.int64((x - page.x0) * page.across), page.columns - 1)
+    return int(min(np.int64((x - page.x0) * page.across), page.columns - 1))
 
 
 @compiled
 def row(page: Any, y: float) -> int:
     """Return the row of a y that lies within the page."""
-    return min(np.int64((y - page.y0) * page.up), page.rows - 1)
+    return int(min(np.int64((y - page.y0) * page.up), page.rows - 1))
 
 
 @compiled
@@ -122,9 +140,7 @@ def rows_of(page: Any, y1: float, y2: float) -> tuple[int, int]:
 
 
 @compiled
-def columns_of(
-    page: Any, j: int, x1: float, y1: float, x2: float, y2: float
-) -> tuple[int, int]:
+def columns_of(page: Any, j: int, x1: float, y1: float, x2: float, y2: float) -> tuple[int, int]:
     """Return the first and the last column that an edge meets in row j: these, and seldom more.
 
     More does no harm: every edge of a cell is tested exactly. One too few would be wrong, so the
@@ -147,7 +163,7 @@ def columns_of(
     top = u1 + (min(v2, j + 1.0) - v1) * slope
     low, high = min(bottom, top) - margin, max(bottom, top) + margin
     if low > first:
-        first = min(np.int64(low), last)
+        first = min(int(low), last)
     if high < last:
-        last = max(np.int64(high), first)
+        last = max(int(high), first)
     return first, last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def add(sets: Any, found: int, polygon: int) -> int:
         if other < 0:
             break
         if sets.parent[other] == found and sets.last[other] == polygon:
-            return other + sets.polygons + 1
+            return int(other + sets.polygons + 1)
         slot = (slot + 1) & mask
     made = sets.used[0]
     if 2 * made >= len(sets.hashed) or made >= len(sets.parent):
@@ -69,7 +69,7 @@ def add(sets: Any, found: int, polygon: int) -> int:
     sets.hashed[slot] = made
     sets.parent[made] = found
     sets.last[made] = polygon
-    return made + sets.polygons + 1
+    return int(made + sets.polygons + 1)
 
 
 @compiled

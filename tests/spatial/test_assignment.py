@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
@@ -14,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import translate
 
-from spatial.assignment import _pairs, assign, summarise
+from spatial import systems
+from spatial.assignment import assign, assign_one, summarise
+from spatial.cells.index import CellIndex
 from spatial.crs import CRS84, local_metric_crs, transform
 from spatial.errors import (
     BadDistance,
@@ -26,8 +32,10 @@ from spatial.errors import (
     MissingCRS,
     MissingIds,
     MixedCRS,
+    UnreadableIndex,
     WrongGeometryType,
 )
+from spatial.grids import GridIndex
 from spatial.instants import clean_instants
 
 METRES = 4549
@@ -172,35 +180,25 @@ def cases(draw: st.DrawFn) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     st.sampled_from([None, "system"]),
     st.sampled_from([None, "at"]),
     st.sampled_from([0, 0.5, 2]),
+    st.sampled_from([0, 16]),
 )
 def test_equals_the_naive_model(
     case: tuple[gpd.GeoDataFrame, gpd.GeoDataFrame],
     system: str | None,
     at: str | None,
     tolerance_m: float,
+    spare: int,
 ) -> None:
     points, polygons = case
-    result = assign(points, polygons, system=system, at=at, tolerance_m=tolerance_m)
+    # without spare polygons each edition has an index of its own, with them all share one
+    with mock.patch.object(systems, "_SPARE", spare):
+        result = assign(points, polygons, system=system, at=at, tolerance_m=tolerance_m)
     expected = naive(points, polygons, system=system, at=at, tolerance_m=tolerance_m)
     assert told(result) == expected
     count = polygons["system"].nunique() if system else 1
     assert len(result) == len(points) * count
     assert summarise(result)["count"].sum() == len(result)
     assert ((result["reason"].notna()) == (result["status"] == "unassigned")).all()
-
-
-@settings(deadline=None)
-@given(cases())
-def test_the_kernel_gives_the_pairs_of_sjoin(
-    case: tuple[gpd.GeoDataFrame, gpd.GeoDataFrame],
-) -> None:
-    points, polygons = case
-    points = points[np.isfinite(points.geometry.x + points.geometry.y).to_numpy()].reset_index()
-    i, j = _pairs(points.geometry.to_numpy(), polygons.geometry.to_numpy())
-    joined = points.sjoin(polygons, predicate="intersects")
-    assert sorted(zip(i, j, strict=True)) == sorted(
-        zip(joined.index, joined.index_right, strict=True)
-    )
 
 
 @settings(deadline=None)
@@ -212,6 +210,101 @@ def test_neither_the_order_of_polygons_nor_z_matters(
     first = assign(points, polygons, system="system", at="at")
     turned = polygons.iloc[::-1].set_geometry(shapely.force_3d(polygons.geometry[::-1], 9.0))
     pd.testing.assert_frame_equal(first, assign(points, turned, system="system", at="at"))
+
+
+@settings(max_examples=30)
+@given(cases(), st.sampled_from([0, 0.5]), st.sampled_from([0, 16]))
+def test_grids_made_ready_once_answer_the_same(
+    case: tuple[gpd.GeoDataFrame, gpd.GeoDataFrame], tolerance_m: float, spare: int
+) -> None:
+    points, polygons = case
+    whole = assign(points, polygons, system="system", at="at", tolerance_m=tolerance_m)
+    with mock.patch.object(systems, "_SPARE", spare), TemporaryDirectory() as folder:
+        ready = GridIndex.build(polygons, system="system", periods=("valid_from", "valid_to"))
+        ready.save(Path(folder) / "grids")
+        mapped = GridIndex.open(Path(folder) / "grids")
+        for grids_ in (ready, pickle.loads(pickle.dumps(ready)), mapped):
+            again = assign(points, grids_, at="at", tolerance_m=tolerance_m)
+            pd.testing.assert_frame_equal(again, whole)
+        for label, row in points.iterrows():
+            if row["at"] is pd.NaT or not isinstance(row.geometry, shapely.Point):
+                continue
+            if row.geometry.is_empty:
+                continue
+            where = row.geometry.x, row.geometry.y
+            placed = assign_one(*where, mapped, at=row["at"], tolerance_m=tolerance_m)
+            rows = whole[whole["point"] == label].drop(columns="point")
+            alone = pd.DataFrame([asdict(one) for one in placed]).astype(rows.dtypes)
+            pd.testing.assert_frame_equal(alone, rows.reset_index(drop=True))
+
+
+def test_many_editions_share_indexes() -> None:
+    # a hundred cells, one of which changes its shape each day for a year
+    days = 365
+    plots = [shapely.box(k % 10, k // 10, k % 10 + 1, k // 10 + 1) for k in range(100)]
+    rows = [(f"{k:03}", plot, None if k else 0, None if k else 1) for k, plot in enumerate(plots)]
+    rows += [("000", shapely.box(0, 0, 1 - day / 1000, 1), day, day + 1) for day in range(1, days)]
+    cells = gpd.GeoDataFrame(
+        {
+            "id": [row[0] for row in rows],
+            "valid_from": stamps(*(row[2] for row in rows)),
+            "valid_to": stamps(*(row[3] for row in rows)),
+        },
+        geometry=[row[1] for row in rows],
+        crs=METRES,
+    )
+    ready = GridIndex.build(cells, periods=("valid_from", "valid_to"))
+    assert 2 < len(ready.systems[0].eras) < 20
+    at = [*range(days), days + 1]
+    points = dots(*[(0.9, 0.5)] * len(at), at=stamps(*at))
+    result = assign(points, ready, at="at")
+    assert result["status"].tolist() == [
+        "unassigned" if day > days else "inside" if day < 100 else "boundary" if day == 100
+        else "unassigned" for day in at
+    ]  # fmt: skip
+    assert assign(dots((9.5, 9.5), at=stamps(-9999)), ready, at="at")["grid"].tolist() == ["099"]
+
+
+def test_versions_of_one_shape_are_one_polygon() -> None:
+    cells = grids(*[(0, 0, 1, 1)] * 3, (1, 0, 2, 1), id=["a", "a", "a", "b"])
+    cells["valid_from"], cells["valid_to"] = stamps(0, 1, 3, 0), stamps(1, 2, 4, None)
+    ready = GridIndex.build(cells, periods=("valid_from", "valid_to"))
+    assert len(ready.systems[0].codes) == 3  # the gap on day 2 stays
+    at = stamps(0, 1, 2, 3, 4)
+    result = assign(dots(*[(0.5, 0.5)] * 5, at=at), ready, at="at")
+    assert result["grid"].tolist() == ["a", "a", None, "a", None]
+
+
+def test_grids_made_ready_still_refuse_what_does_not_fit(tmp_path: Path) -> None:
+    cells = grids((0, 0, 1, 1), valid_from=stamps(0), valid_to=stamps(None))
+    ready = GridIndex.build(cells, periods=("valid_from", "valid_to"))
+    with pytest.raises(BadInstant, match="at="):
+        assign(dots((0, 0)), ready)
+    with pytest.raises(BadInstant, match="aware"):
+        assign_one(0, 0, ready, at=pd.Timestamp("2024-01-01"))
+    with pytest.raises(BadInstant, match="aware"):
+        assign_one(0, 0, ready)
+    with pytest.raises(MixedCRS):
+        assign(dots((0, 0), crs=4490, at=stamps(0)), ready, at="at")
+    with pytest.raises(BadDistance):
+        assign_one(0, 0, ready, at=DAY, tolerance_m=-1)
+    with pytest.raises(MissingIds, match="no code that a file can hold"):
+        GridIndex.build(cells.assign(id=[1.5])).save(tmp_path / "grids")
+    CellIndex.build(cells.geometry.to_numpy()).save(tmp_path / "cells")
+    with pytest.raises(UnreadableIndex, match="something else"):
+        GridIndex.open(tmp_path / "cells")
+
+
+@pytest.mark.parametrize("year", ["0000-01-01", "-0044-03-15", "10000-01-01"])
+def test_a_year_that_is_none_is_refused(year: str) -> None:
+    far = pd.Series(np.array([year], dtype="datetime64[us]")).dt.tz_localize("UTC")
+    cells = grids((0, 0, 1, 1), valid_from=stamps(None), valid_to=stamps(None))
+    with pytest.raises(BadInstant, match=r"row 0 of at: .* lies outside the years 1 to 9999"):
+        assign(dots((0, 0), at=far), cells, at="at")
+    with pytest.raises(BadInstant, match="row 0 of valid_to"):
+        assign(dots((0, 0), at=stamps(0)), cells.assign(valid_to=far), at="at")
+    with pytest.raises(BadInstant, match="can't be read"):
+        clean_instants(pd.Series([year]), UTC)
 
 
 def test_a_shared_edge_or_vertex_goes_to_the_lowest_code_and_is_flagged() -> None:
