@@ -16,7 +16,7 @@ pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo serve test test-long interop qgis cite cql2 fuzz-api ogc-schemas \
-    peers bench-features check audit format web lock bundle test-bare clean
+    peers bench-features bench-assign check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -99,11 +99,14 @@ bundle: setup-test  ## one archive in dist/ from which demo and test work withou
 test-bare:  ## the README's commands in a bare Debian 12, online and from the bundle (as root; slow)
 	@bash deploy/test-bare.sh
 
-peers: setup  ## install the servers that ours is compared with, into .cache/peers
+peers: setup  ## install the servers and engines that ours are compared with, into .cache/peers
 	@sh deploy/peers.sh
 
 bench-features: peers  ## features over HTTP beside tipg, pygeoapi and pg_featureserv; takes hours
 	@$(bin)/python benchmarks/features.py $(OPTIONS)
+
+bench-assign: peers  ## points to polygons beside GeoPandas, DuckDB, SedonaDB, PostGIS; takes hours
+	@$(bin)/python benchmarks/assignment.py $(OPTIONS)
 
 clean:  ## remove what was built or fetched, never the data
 	rm -rf .venv .venv-old-* .cache build dist services/web/vendor \

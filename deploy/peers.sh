@@ -1,5 +1,6 @@
 #!/bin/sh
-# The servers that benchmarks/features.py compares: sh deploy/peers.sh
+# The servers that benchmarks/features.py compares, and the engines of benchmarks/assignment.py:
+# sh deploy/peers.sh
 # Each goes into an environment of its own in .cache/peers; nothing that is released, and no test,
 # needs any of them. What can't be had is said and left out of the tables.
 set -eu
@@ -25,6 +26,9 @@ install() {
 
 install tipg tipg==1.6.1 "$serving"
 install pygeoapi pygeoapi==0.21.0 psycopg2-binary geoalchemy2 starlette "$serving"
+# Beside what the platform has itself; DuckDB's extension is a file of its package.
+install assignment duckdb==1.5.5 duckdb-extension-spatial==1.5.5 sedonadb==0.5.0 \
+    geopandas pyarrow shapely --constraint deploy/constraints.txt
 install adbc adbc-driver-postgresql==1.13.0 pyarrow==26.0.1 pyogrio==0.13.0
 
 # pg_featureserv has no releases for all machines: it is built, from a checked-out folder where

@@ -1,0 +1,1 @@
+"""Points to polygons by this project's kernel, and by others."""
