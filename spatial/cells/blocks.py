@@ -85,7 +85,7 @@ def bind_pages(
     floats, bits, ints, used = table.floats, table.bits, table.ints, table.used
     scratch = np.empty(sets.polygons + 1, dtype=np.int32)
     local = np.empty(sets.polygons + 1, dtype=np.int32)
-    end = used[0]
+    end, singles = used[0], sets.polygons
     for i in range(first, len(pages)):
         page = pages[i]
         tops = page.borders + page.columns
@@ -104,11 +104,17 @@ def bind_pages(
                     floats, bits, ints, start, local,
                 )  # fmt: skip
                 corner = corners[number]
-                if corner > 0:
+                if corner > 0 and (corner > singles or count > MOST):
                     found = _corner(corner, local[:count], start, bits, ints, sets, scratch)
                     if found < 0:
                         return False
                     ints[start, COVER] = found
+                elif corner > 0:
+                    place = _place_of(local, count, corner - 1)
+                    if place >= 0:
+                        bits[start, INSIDE] = ONE << np.uint64(place)
+                    else:
+                        ints[start, COVER] = corner
     used[0] = end
     return True
 
@@ -175,7 +181,7 @@ def _corner(
     """Mark the polygons that the corner lies inside of; return the set of those without edges."""
     rest = 0
     for m in range(members(sets, corner, scratch)):
-        place = _place_of(local, scratch[m])
+        place = _place_of(local, len(local), scratch[m])
         if place >= 0:
             block = start
             for _ in range(place // MOST):
@@ -193,15 +199,15 @@ def _corner(
 
 
 @compiled
-def _place_of(local: Int32s, polygon: int) -> int:
-    low, high = 0, len(local)
+def _place_of(local: Int32s, count: int, polygon: int) -> int:
+    low, high = 0, count
     while low < high:
         middle = (low + high) // 2
         if local[middle] < polygon:
             low = middle + 1
         else:
             high = middle
-    return low if low < len(local) and local[low] == polygon else -1
+    return low if low < count and local[low] == polygon else -1
 
 
 @compiled

@@ -94,8 +94,7 @@ def _top(edges: Edges, cells_per_edge: float) -> Level:
     xy = edges.xy
     bounds = np.full(4, np.nan)
     if len(xy):
-        least, most = xy.min(axis=0), xy.max(axis=0)
-        bounds[:] = min(least[0], least[2]), least[1], max(most[0], most[2]), most[3]
+        bounds[:] = bounds_of(xy)
     pages = lay_page(bounds, xy, cells_per_edge)
     borders = np.empty(int(pages["columns"][0] + pages["rows"][0]))
     lay_borders(pages[0], borders)
@@ -141,6 +140,16 @@ def _finish(pages: Any, values: Int32s, table: Any, sets: Sets) -> Cells:
             parent, last, count, first, sets.polygons,
         )
     )  # fmt: skip
+
+
+@compiled
+def bounds_of(xy: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return the least x and y of edges, and the largest."""
+    x0, y0, x1, y1 = xy[0, 0], xy[0, 1], xy[0, 0], xy[0, 1]
+    for e in range(len(xy)):
+        x0, x1 = min(x0, xy[e, 0], xy[e, 2]), max(x1, xy[e, 0], xy[e, 2])
+        y0, y1 = min(y0, xy[e, 1]), max(y1, xy[e, 3])
+    return x0, y0, x1, y1
 
 
 @compiled

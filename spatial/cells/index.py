@@ -21,7 +21,7 @@ from spatial.errors import UnreadableIndex
 
 Floats = NDArray[np.float64]
 
-CELLS_PER_EDGE: Final = 3.0
+CELLS_PER_EDGE: Final = 2.0
 CROWD: Final = 24
 _CHUNK: Final = 1 << 16
 
@@ -200,11 +200,12 @@ class CellIndex:
         ([0, 0, 1], [0, 1, 0], [False, False, True])
         """
         x, y = _points(x, y)
-        counts = self.locate(x, y).candidates
+        located = self.locate(x, y)
+        counts = located.candidates
         starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         polygon = np.empty(starts[-1], dtype=np.int32)
         interior = np.empty(starts[-1], dtype=np.bool_)
-        pair(self.cells, x, y, starts, polygon, interior)
+        pair(self.cells, x, y, located.polygon, located.status, starts, polygon, interior)
         return Pairs(np.repeat(np.arange(len(x)), counts), polygon, interior)
 
     def lengths(self, xy: Any, starts: Any, owners: Any) -> Lengths:

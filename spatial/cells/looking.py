@@ -224,8 +224,14 @@ def meet(
 
 
 @compiled
-def pair(cells: Any, x: Floats, y: Floats, starts: Int64s, polygons: Int32s, interior: Any) -> None:
-    """Write the polygons that each point meets, point k's from ``starts[k]`` on, ascending."""
+def pair(
+    cells: Any, x: Floats, y: Floats, least: Int32s, status: Bytes, starts: Int64s,
+    polygons: Int32s, interior: Any,
+) -> None:  # fmt: skip
+    """Write the polygons that each point meets, point k's from ``starts[k]`` on, ascending.
+
+    `least` and `status` are what `locate` found: who meets one polygon is not looked up again.
+    """
     pages, values, floats, bits, ints = (
         cells.pages, cells.values, cells.floats, cells.bits, cells.ints
     )  # fmt: skip
@@ -233,7 +239,9 @@ def pair(cells: Any, x: Floats, y: Floats, starts: Int64s, polygons: Int32s, int
     own = np.empty(singles, dtype=np.int32)
     inside = np.empty(singles, dtype=np.bool_)
     for k in range(len(x)):
-        if starts[k] == starts[k + 1]:
+        if starts[k + 1] - starts[k] < 2:
+            if starts[k + 1] > starts[k]:
+                polygons[starts[k]], interior[starts[k]] = least[k], status[k] == INSIDE
             continue
         count = meet(
             pages, values, floats, bits, ints, parent, last, singles, x[k], y[k], own, inside

@@ -115,7 +115,7 @@ def _last(start: float, end: float, per_unit: float, parts: int, part: int) -> f
     if part >= parts - 1:
         return end
     guess = start + (part + 1) / per_unit
-    spread = (end - start) * _ROUNDING
+    spread = (end - start + max(abs(start), abs(end))) * _ROUNDING
     low, high = max(start, guess - spread), min(end, guess + spread)
     if np.int64((low - start) * per_unit) > part:
         low = start
