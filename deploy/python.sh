@@ -65,5 +65,6 @@ if [ "$level" = test ]; then
 else
     .venv/bin/python -m pip install "$@" --editable .
 fi
+.venv/bin/python -m spatial.warming
 echo "$made_from $level" >.venv/ready.new
 mv .venv/ready.new .venv/ready

@@ -8,6 +8,8 @@ import gc
 import hashlib
 import itertools
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,6 +38,7 @@ from services.progress import progress_bar
 from services.settings import Settings, read_settings
 from spatial.crs import parse_crs
 from spatial.errors import SpatialError
+from spatial.machine_code import is_warm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,6 +283,7 @@ def _run_server(store: Store, options: Options) -> None:
     from services.wire import Wire
 
     refuse_open_door(options.host, [key.id for key in store.register.demo_keys()])
+    _compile_kernels()
     store.follow()
     app = create_app(store, settings_of(options))
     config = uvicorn.Config(
@@ -304,6 +308,18 @@ def _run_server(store: Store, options: Options) -> None:
         raise BadParameter(
             f"port {options.port} of {options.host} is taken; choose another with --port"
         ) from None
+
+
+def _compile_kernels() -> None:
+    """Have the kernels compiled before the first request, which would wait for them."""
+    if is_warm():
+        return
+    # In a process of its own: numba takes memory that a server which only answers can do without.
+    subprocess.run([sys.executable, "-m", "spatial.warming"], check=False)
+    if not is_warm():
+        from spatial.warming import warm
+
+        warm()
 
 
 def _schema_of(store: Store, layer_id: str) -> Schema | None:

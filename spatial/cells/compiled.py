@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import caching
+
+from spatial.machine_code import sources_fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,24 +29,24 @@ def compiled(function: F) -> F:
     return cast(F, dispatcher)
 
 
-@cache
-def kernel_fingerprint() -> str:
-    """Return the hash of every source in this room.
+def is_kept() -> bool:
+    """Return whether machine code can be kept on disk."""
+    try:
+        _Kept(is_kept)
+    except RuntimeError:
+        return False
+    return True
+
+
+class _OfTheWholeRoom:
+    """A place for machine code, valid while no kernel's source has changed.
 
     numba looks at the file of a function only, not at those of what it calls, and at times and
     sizes, which a reproducible wheel has all alike: after an upgrade it would run old code.
     """
-    found = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()[:16]
-
-
-class _OfTheWholeRoom:
-    """A place for machine code, valid while no kernel's source has changed."""
 
     def get_source_stamp(self) -> str:
-        return kernel_fingerprint()
+        return sources_fingerprint()
 
 
 class _BesideTheSource(_OfTheWholeRoom, caching.InTreeCacheLocator):  # type: ignore[misc]
