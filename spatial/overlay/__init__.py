@@ -1,0 +1,1 @@
+"""What polygons, lines and grids share: areas, lengths, and crosswalks that conserve totals."""

@@ -1,0 +1,277 @@
+"""The area that two polygons share, by the trapezoids below their edges, without an overlay.
+
+A polygon is the sum of the trapezoids between its edges and a level line below it, those of edges
+that run to the left counted as positive, of others as negative. So what two polygons share is the
+sum, over each edge of the one and each of the other, of what the two trapezoids share. No point is
+tested and no ring is built: nothing depends on a sign near zero, shared edges, slivers and touching
+corners included, and the error is of the size of rounding, in proportion to the polygons' common
+box. The formula is old; K. Kunkle and others use it for convex parts, W. R. Franklin for maps (*Area
+of intersection of two polygons by local sums*). The sum is cut to the common box first, and where
+both still have many edges, the box is halved again and again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial.cells.compiled import compiled
+
+Floats = NDArray[np.float64]
+Int64s = NDArray[np.int64]
+
+_MANY: Final = 4096  # pairs of edges that are quicker looked at than avoided
+_DEEPEST: Final = 24
+_ROUNDING: Final = 1e-14
+# Words of a piece: its left and right end, the heights there, and its sign
+LEFT, RIGHT, AT_LEFT, AT_RIGHT, SIGN, WORDS = 0, 1, 2, 3, 4, 5
+
+
+@compiled
+def share_areas(first: Any, second: Any, i: Int64s, j: Int64s, areas: Floats) -> None:
+    """Write the area that each pair of polygons shares, ``first[i[k]]`` with ``second[j[k]]``.
+
+    What is less than the rounding of the common box is written as 0. First and second are
+    `Outlines`.
+    """
+    # apart: numba counts the references of a tuple's arrays at each call that takes them out
+    corners1, chains1, boxes1, starts1 = first.corners, first.chains, first.boxes, first.starts
+    corners2, chains2, boxes2, starts2 = second.corners, second.chains, second.boxes, second.starts
+    groups1, wide1, turns1, bounds1 = first.groups, first.group_boxes, first.turns, first.bounds
+    groups2, wide2, turns2, bounds2 = second.groups, second.group_boxes, second.turns, second.bounds
+    pieces1 = np.empty((2 * first.most + 2, WORDS))
+    pieces2 = np.empty((2 * second.most + 2, WORDS))
+    for k in range(len(i)):
+        p, q = i[k], j[k]
+        x0, x1 = max(bounds1[p, 0], bounds2[q, 0]), min(bounds1[p, 2], bounds2[q, 2])
+        y0, y1 = max(bounds1[p, 1], bounds2[q, 1]), min(bounds1[p, 3], bounds2[q, 3])
+        areas[k] = 0.0
+        if not (x0 < x1 and y0 < y1):
+            continue
+        box = (x0, y0, x1, y1)
+        used1 = _clip(
+            corners1, chains1, boxes1, groups1, wide1, turns1,
+            starts1[p], starts1[p + 1], box, pieces1,
+        )  # fmt: skip
+        if used1 == 0:
+            continue
+        used2 = _clip(
+            corners2, chains2, boxes2, groups2, wide2, turns2,
+            starts2[q], starts2[q + 1], box, pieces2,
+        )  # fmt: skip
+        if used1 * used2 <= _MANY:
+            found = _sum(pieces1, used1, pieces2, used2, 0.0)
+        else:
+            found = _halve(pieces1[:used1], pieces2[:used2], x1 - x0, y1 - y0)
+        if found > _ROUNDING * (x1 - x0) * (y1 - y0):
+            areas[k] = found
+
+
+@compiled
+def _clip(
+    corners: Any, chains: Any, boxes: Any, groups: Any, group_boxes: Any, turns: Any,
+    start: int, end: int, box: tuple[float, float, float, float], pieces: Any,
+) -> int:  # fmt: skip
+    """Cut a polygon's edges to a box, from whose lower left corner pieces count; return how many.
+
+    What lies above the box becomes part of its upper side; what lies elsewhere goes.
+    """
+    used = 0
+    x0, y0, x1, y1 = box
+    width, height = x1 - x0, y1 - y0
+    for group in range(start, end):
+        if (
+            group_boxes[group, 0] >= x1 or group_boxes[group, 2] <= x0 or group_boxes[group, 3] <= y0
+        ):
+            continue
+        first, last, turn = groups[group, 0], groups[group, 1], turns[group]
+        if group_boxes[group, 1] >= y1:
+            a, b = chains[first, 0], chains[last - 1, 1]
+            used = _lift(pieces, used, corners[a, 0] - x0, corners[b, 0] - x0, width, height, turn)
+            continue
+        for chain in range(first, last):
+            if boxes[chain, 0] >= x1 or boxes[chain, 2] <= x0 or boxes[chain, 3] <= y0:
+                continue
+            a, b = chains[chain, 0], chains[chain, 1]
+            xa, ya = corners[a, 0] - x0, corners[a, 1] - y0
+            if boxes[chain, 1] >= y1:
+                used = _lift(pieces, used, xa, corners[b, 0] - x0, width, height, turn)
+                continue
+            for c in range(a + 1, b + 1):
+                xb, yb = corners[c, 0] - x0, corners[c, 1] - y0
+                if xa < xb:
+                    used = _cut(pieces, used, xa, ya, xb, yb, -turn, 0.0, 0.0, width, height)
+                elif xb < xa:
+                    used = _cut(pieces, used, xb, yb, xa, ya, turn, 0.0, 0.0, width, height)
+                xa, ya = xb, yb
+    return used
+
+
+@compiled
+def _lift(
+    pieces: Any, used: int, xa: float, xb: float, width: float, height: float, turn: float
+) -> int:
+    """Add a chain that lies above the box: all of it is one stretch of the upper side."""
+    left, right = max(min(xa, xb), 0.0), min(max(xa, xb), width)
+    if not left < right:
+        return used
+    return _raise(pieces, used, left, right, height, turn if xa > xb else -turn)
+
+
+@compiled
+def _cut(
+    pieces: Any,
+    used: int,
+    xl: float,
+    yl: float,
+    xr: float,
+    yr: float,
+    sign: float,
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+) -> int:
+    """Add what is left of an edge, from its left to its right end, in a box."""
+    if xr <= x0 or xl >= x1 or (yl <= y0 and yr <= y0):
+        return used
+    left, right = max(xl, x0), min(xr, x1)
+    if yl >= y1 and yr >= y1:
+        return _raise(pieces, used, left, right, y1, sign)
+    slope = (yr - yl) / (xr - xl)
+    low, high = (yl + (left - xl) * slope, yr + (right - xr) * slope)
+    if low >= y1 and high >= y1:
+        return _raise(pieces, used, left, right, y1, sign)
+    if low <= y0 and high <= y0:
+        return used
+    if low < y0:
+        left, low = min(left + (y0 - low) / slope, right), y0
+    elif high < y0:
+        right, high = max(right + (y0 - high) / slope, left), y0
+    if low > y1:
+        middle = min(left + (y1 - low) / slope, right)
+        used = _raise(pieces, used, left, middle, y1, sign)
+        left, low = middle, y1
+    elif high > y1:
+        middle = max(right + (y1 - high) / slope, left)
+        used = _raise(pieces, used, middle, right, y1, sign)
+        right, high = middle, y1
+    return _add(pieces, used, left, right, low, high, sign)
+
+
+@compiled
+def _raise(pieces: Any, used: int, left: float, right: float, top: float, sign: float) -> int:
+    """Add a stretch of the box's upper side, to the last piece where that is such a one too."""
+    k = used - 1
+    if k < 0 or pieces[k, AT_LEFT] != top or pieces[k, AT_RIGHT] != top:
+        return _add(pieces, used, left, right, top, top, sign)
+    if pieces[k, SIGN] == sign:
+        if pieces[k, RIGHT] == left:
+            pieces[k, RIGHT] = right
+            return used
+        if pieces[k, LEFT] == right:
+            pieces[k, LEFT] = left
+            return used
+        return _add(pieces, used, left, right, top, top, sign)
+    # the same way back: what both pass is nothing
+    if pieces[k, LEFT] == left:
+        sign = pieces[k, SIGN] if pieces[k, RIGHT] > right else sign
+        left, right = min(pieces[k, RIGHT], right), max(pieces[k, RIGHT], right)
+    elif pieces[k, RIGHT] == right:
+        sign = pieces[k, SIGN] if pieces[k, LEFT] < left else sign
+        left, right = min(pieces[k, LEFT], left), max(pieces[k, LEFT], left)
+    else:
+        return _add(pieces, used, left, right, top, top, sign)
+    return _add(pieces, k, left, right, top, top, sign)
+
+
+@compiled
+def _add(
+    pieces: Any, used: int, left: float, right: float, low: float, high: float, sign: float
+) -> int:
+    if not left < right:
+        return used
+    pieces[used, LEFT], pieces[used, RIGHT] = left, right
+    pieces[used, AT_LEFT], pieces[used, AT_RIGHT], pieces[used, SIGN] = low, high, sign
+    return used + 1
+
+
+@compiled
+def _sum(ours: Any, many: int, theirs: Any, others: int, floor: float) -> float:
+    """Return the sum of what the trapezoids of both share, above a floor."""
+    found = 0.0
+    for a in range(many):
+        left, right = ours[a, LEFT], ours[a, RIGHT]
+        low, high, sign = ours[a, AT_LEFT] - floor, ours[a, AT_RIGHT] - floor, ours[a, SIGN]
+        slope = (high - low) / (right - left)
+        for b in range(others):
+            bl, br = theirs[b, LEFT], theirs[b, RIGHT]
+            if bl >= right or br <= left:
+                continue
+            q1, q2 = theirs[b, AT_LEFT] - floor, theirs[b, AT_RIGHT] - floor
+            p1, p2, u, v = low, high, left, right
+            steep = (q2 - q1) / (br - bl)
+            if bl < left:
+                q1 += (left - bl) * steep
+            elif bl > left:
+                u, p1 = bl, low + (bl - left) * slope
+            if br > right:
+                q2 += (right - br) * steep
+            elif br < right:
+                v, p2 = br, high + (br - right) * slope
+            found += sign * theirs[b, SIGN] * (v - u) * _lower(p1, p2, q1, q2)
+    return found
+
+
+@compiled
+def _lower(p1: float, p2: float, q1: float, q2: float) -> float:
+    """Return the mean height of what lies below both of two lines, given at two ends."""
+    d1, d2 = p1 - q1, p2 - q2
+    if d1 <= 0.0 and d2 <= 0.0:
+        return 0.5 * (p1 + p2)
+    if d1 >= 0.0 and d2 >= 0.0:
+        return 0.5 * (q1 + q2)
+    part = d1 / (d1 - d2)
+    crossing = p1 + part * (p2 - p1)
+    return 0.5 * (part * min(p1, q1) + crossing + (1.0 - part) * min(p2, q2))
+
+
+@compiled
+def _halve(ours: Any, theirs: Any, width: float, height: float) -> float:
+    """Return what `_sum` returns, by boxes that are halved while many edges meet in them."""
+    found = 0.0
+    room = np.empty((2 * max(len(ours), len(theirs)), WORDS))
+    waiting = [(ours, theirs, (0.0, 0.0, width, height), 0)]
+    while len(waiting) > 0:
+        mine, other, box, depth = waiting.pop()
+        if len(mine) * len(other) <= _MANY or depth == _DEEPEST:
+            found += _sum(mine, len(mine), other, len(other), box[1])
+            continue
+        if 2 * max(len(mine), len(other)) > len(room):
+            room = np.empty((2 * max(len(mine), len(other)), WORDS))
+        x0, y0, x1, y1 = box
+        x2, y2, x3, y3 = x1, y1, x0, y0
+        if x1 - x0 >= y1 - y0:
+            x2 = x3 = 0.5 * (x0 + x1)
+        else:
+            y2 = y3 = 0.5 * (y0 + y1)
+        for half in ((x0, y0, x2, y2), (x3, y3, x1, y1)):
+            part = _part(mine, half, room)
+            if len(part) > 0:
+                waiting.append((part, _part(other, half, room), half, depth + 1))
+    return found
+
+
+@compiled
+def _part(pieces: Any, box: tuple[float, float, float, float], room: Any) -> Floats:
+    """Return the pieces cut to a smaller box."""
+    used = 0
+    x0, y0, x1, y1 = box
+    for k in range(len(pieces)):
+        used = _cut(
+            room, used, pieces[k, LEFT], pieces[k, AT_LEFT], pieces[k, RIGHT], pieces[k, AT_RIGHT],
+            pieces[k, SIGN], x0, y0, x1, y1,
+        )  # fmt: skip
+    return room[:used].copy()
