@@ -87,8 +87,8 @@ def polygons_to_grids(
     check_frame(grids, types=POLYGONS, columns=[key])
     check_same_crs(polygons, grids)
     labels = polygons.index.to_flat_index()
-    _check_ids(pd.Series(labels, index=polygons.index), "index value")
-    _check_ids(grids[key], repr(key))
+    check_ids(pd.Series(labels, index=polygons.index), "index value")
+    check_ids(grids[key], repr(key))
     codes = grids[key].to_numpy(dtype=object)
     order = np.argsort(codes.astype(str), kind="stable")
     ours, theirs, unit_m2 = _plane(polygons, grids)
@@ -96,7 +96,7 @@ def polygons_to_grids(
     return pd.DataFrame(
         {
             "polygon": labels.take(i),
-            "grid": pd.Series(np.append(codes[order], None)[j], dtype=object),
+            "grid": pd.Series(_and_none(codes[order])[j], dtype=object),  # else NaN for None
             "area_m2": areas * unit_m2,
             "share": shares,
         }
@@ -143,7 +143,18 @@ def largest_shares(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order[first]].reset_index(drop=True)
 
 
-def _check_ids(ids: pd.Series[Any], name: str) -> None:
+def check_ids(ids: pd.Series[Any], name: str) -> None:
+    """Refuse codes that are missing, or repeated as text.
+
+    Raises
+    ------
+    MissingIds, DuplicateIds
+        They name the row, or the code, and what `name` calls it.
+
+    Examples
+    --------
+    >>> check_ids(pd.Series(["a", "b"]), "'id'")
+    """
     missing = np.flatnonzero(ids.isna())
     if missing.size:
         raise MissingIds(f"row {ids.index[missing[0]]!r} has no {name}; fill it in")
@@ -151,16 +162,21 @@ def _check_ids(ids: pd.Series[Any], name: str) -> None:
     repeated = np.flatnonzero(pd.Series(ids.to_numpy(dtype=object).astype(str)).duplicated())
     if repeated.size:
         raise DuplicateIds(
-            f"{ids.iloc[repeated[0]]!r} is the {name} of two polygons; merge their parts, or number "
-            "them"
+            f"{ids.iloc[repeated[0]]!r} is the {name} of two polygons; merge their parts, or "
+            "number them"
         )
 
 
-def _plane(
-    polygons: gpd.GeoDataFrame, grids: gpd.GeoDataFrame
-) -> tuple[Objects, Objects, float]:
+def _and_none(codes: Objects) -> Objects:
+    made = np.full(len(codes) + 1, None, dtype=object)
+    made[:-1] = codes
+    return made
+
+
+def _plane(polygons: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> tuple[Objects, Objects, float]:
     """Return both in one plane, and how many square metres its unit of area is."""
-    ours, theirs = (frame.geometry.to_numpy().astype(object) for frame in (polygons, grids))
+    ours: Objects = polygons.geometry.to_numpy().astype(object)
+    theirs: Objects = grids.geometry.to_numpy().astype(object)
     _check_shapes(ours, polygons.index, "polygons")
     _check_shapes(theirs, grids.index, "grids")
     crs = grids.crs
@@ -173,7 +189,8 @@ def _plane(
         return ours, theirs, 1.0
     metric = local_metric_crs(tuple(bounds), crs)
     # without Z, which would only be carried along
-    return (*(transform(shapely.force_2d(geoms), crs, metric) for geoms in (ours, theirs)), 1.0)
+    ours, theirs = (transform(shapely.force_2d(geoms), crs, metric) for geoms in (ours, theirs))
+    return ours, theirs, 1.0
 
 
 def _check_shapes(geoms: Objects, index: pd.Index[Any], name: str) -> None:

@@ -71,11 +71,11 @@ def measure_cover(
 
     `i`, `j` and `areas` are what `meet` returned.
     """
-    wide = np.int64(len(coverage.geoms))
+    wide = max(len(coverage.geoms), 1)
     slots, group, counts = np.unique(
         i * wide + coverage.heaps[j], return_inverse=True, return_counts=True
     )
-    owners, heaps = np.divmod(slots, max(wide, 1))
+    owners, heaps = slots // wide, slots % wide
     covered, largest = np.bincount(group, areas, minlength=len(slots)), np.zeros(len(slots))
     np.maximum.at(largest, group, areas)
     # several of one heap may cover the same ground twice, unless one of them covers it all
@@ -88,7 +88,8 @@ def measure_cover(
         places = np.searchsorted(labels, heaps[doubled])
         share_areas(outlines, unions, owners[doubled], places, together)
         covered[doubled] = together
-    return np.bincount(owners, covered, minlength=len(outlines.areas))
+    total: Floats = np.bincount(owners, covered, minlength=len(outlines.areas)).astype(np.float64)
+    return total
 
 
 def _heap(coverage: Coverage) -> Int64s:

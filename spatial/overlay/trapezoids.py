@@ -3,11 +3,14 @@
 A polygon is the sum of the trapezoids between its edges and a level line below it, those of edges
 that run to the left counted as positive, of others as negative. So what two polygons share is the
 sum, over each edge of the one and each of the other, of what the two trapezoids share. No point is
-tested and no ring is built: nothing depends on a sign near zero, shared edges, slivers and touching
-corners included, and the error is of the size of rounding, in proportion to the polygons' common
-box. The formula is old; K. Kunkle and others use it for convex parts, W. R. Franklin for maps (*Area
-of intersection of two polygons by local sums*). The sum is cut to the common box first, and where
-both still have many edges, the box is halved again and again.
+placed and no ring is built: what the sum is does not hang on any sign near zero, so shared edges,
+slivers and touching corners are nothing special, and the error is that of rounding, in proportion
+to the polygons' common box. Edges are cut to that box first; where both still have many, it is
+halved again and again.
+
+That the areas of an overlay need no overlay is W. R. Franklin's, *Calculating the area of overlaid
+polygons without constructing the overlay*, Cartography and Geographic Information Systems 21
+(1994), who sums over corners and crossings instead, for which both must be found exactly.
 """
 
 from __future__ import annotations
@@ -82,9 +85,8 @@ def _clip(
     x0, y0, x1, y1 = box
     width, height = x1 - x0, y1 - y0
     for group in range(start, end):
-        if (
-            group_boxes[group, 0] >= x1 or group_boxes[group, 2] <= x0 or group_boxes[group, 3] <= y0
-        ):
+        beside = group_boxes[group, 0] >= x1 or group_boxes[group, 2] <= x0
+        if beside or group_boxes[group, 3] <= y0:
             continue
         first, last, turn = groups[group, 0], groups[group, 1], turns[group]
         if group_boxes[group, 1] >= y1:
@@ -274,4 +276,5 @@ def _part(pieces: Any, box: tuple[float, float, float, float], room: Any) -> Flo
             room, used, pieces[k, LEFT], pieces[k, AT_LEFT], pieces[k, RIGHT], pieces[k, AT_RIGHT],
             pieces[k, SIGN], x0, y0, x1, y1,
         )  # fmt: skip
-    return room[:used].copy()
+    made: Floats = room[:used].copy()
+    return made
