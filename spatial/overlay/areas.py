@@ -162,7 +162,7 @@ def check_ids(ids: pd.Series[Any], name: str) -> None:
     repeated = np.flatnonzero(pd.Series(ids.to_numpy(dtype=object).astype(str)).duplicated())
     if repeated.size:
         raise DuplicateIds(
-            f"{ids.iloc[repeated[0]]!r} is the {name} of two polygons; merge their parts, or "
+            f"{ids.astype(object).iloc[repeated[0]]!r} is the {name} of two polygons; merge their parts, or "
             "number them"
         )
 
@@ -182,9 +182,9 @@ def _plane(polygons: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> tuple[Objects
     crs = grids.crs
     if not crs.is_geographic:
         return ours, theirs, float(crs.axis_info[0].unit_conversion_factor) ** 2
-    bounds = shapely.total_bounds(theirs)
+    bounds = grids.total_bounds
     if np.isnan(bounds).any():
-        bounds = shapely.total_bounds(ours)
+        bounds = polygons.total_bounds
     if np.isnan(bounds).any():
         return ours, theirs, 1.0
     metric = local_metric_crs(tuple(bounds), crs)
