@@ -161,9 +161,9 @@ def check_ids(ids: pd.Series[Any], name: str) -> None:
     # as text, in whose order they are told apart
     repeated = np.flatnonzero(pd.Series(ids.to_numpy(dtype=object).astype(str)).duplicated())
     if repeated.size:
+        code = ids.astype(object).iloc[repeated[0]]
         raise DuplicateIds(
-            f"{ids.astype(object).iloc[repeated[0]]!r} is the {name} of two polygons; merge their parts, or "
-            "number them"
+            f"{code!r} is the {name} of two polygons; merge their parts, or number them"
         )
 
 

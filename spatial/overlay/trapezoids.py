@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 Int64s = NDArray[np.int64]
 
 _MANY: Final = 4096  # pairs of edges that are quicker looked at than avoided
+_ABOVE: Final = 64  # edges above each other, on the average, that a sweep may meet
 _DEEPEST: Final = 24
 _ROUNDING: Final = 1e-14
 # Words of a piece: its left and right end, the heights there, and its sign
@@ -206,25 +207,54 @@ def _sum(ours: Any, many: int, theirs: Any, others: int, floor: float) -> float:
     found = 0.0
     for a in range(many):
         left, right = ours[a, LEFT], ours[a, RIGHT]
-        low, high, sign = ours[a, AT_LEFT] - floor, ours[a, AT_RIGHT] - floor, ours[a, SIGN]
-        slope = (high - low) / (right - left)
         for b in range(others):
-            bl, br = theirs[b, LEFT], theirs[b, RIGHT]
-            if bl >= right or br <= left:
-                continue
-            q1, q2 = theirs[b, AT_LEFT] - floor, theirs[b, AT_RIGHT] - floor
-            p1, p2, u, v = low, high, left, right
-            steep = (q2 - q1) / (br - bl)
-            if bl < left:
-                q1 += (left - bl) * steep
-            elif bl > left:
-                u, p1 = bl, low + (bl - left) * slope
-            if br > right:
-                q2 += (right - br) * steep
-            elif br < right:
-                v, p2 = br, high + (br - right) * slope
-            found += sign * theirs[b, SIGN] * (v - u) * _lower(p1, p2, q1, q2)
+            if theirs[b, LEFT] < right and theirs[b, RIGHT] > left:
+                found += _share(ours, a, theirs, b, floor)
     return found
+
+
+@compiled
+def _sweep(ours: Any, theirs: Any, floor: float) -> float:
+    """Return what `_sum` returns, from left to right; NaN where too much lies above each other."""
+    first, second = ours[np.argsort(ours[:, LEFT])], theirs[np.argsort(theirs[:, LEFT])]
+    found, a, b = 0.0, 0, 0
+    left = _ABOVE * (len(first) + len(second))
+    while a < len(first) and b < len(second) and left > 0:
+        # the one that begins first, with all of the other's that begin before it ends
+        if first[a, LEFT] <= second[b, LEFT]:
+            k = b
+            while k < len(second) and second[k, LEFT] < first[a, RIGHT]:
+                found += _share(first, a, second, k, floor)
+                k += 1
+            left -= k - b
+            a += 1
+        else:
+            k = a
+            while k < len(first) and first[k, LEFT] < second[b, RIGHT]:
+                found += _share(first, k, second, b, floor)
+                k += 1
+            left -= k - a
+            b += 1
+    return found if left > 0 else np.nan
+
+
+@compiled
+def _share(ours: Any, a: int, theirs: Any, b: int, floor: float) -> float:
+    """Return what two trapezoids share, one above the other in part, with its sign."""
+    al, ar, p1, p2 = ours[a, LEFT], ours[a, RIGHT], ours[a, AT_LEFT], ours[a, AT_RIGHT]
+    bl, br, q1, q2 = theirs[b, LEFT], theirs[b, RIGHT], theirs[b, AT_LEFT], theirs[b, AT_RIGHT]
+    rise, steep = (p2 - p1) / (ar - al), (q2 - q1) / (br - bl)
+    left, right = al, ar
+    if al < bl:
+        left, p1 = bl, p1 + (bl - al) * rise
+    else:
+        q1 += (al - bl) * steep
+    if ar > br:
+        right, p2 = br, p2 + (br - ar) * rise
+    else:
+        q2 += (ar - br) * steep
+    sign = ours[a, SIGN] * theirs[b, SIGN]
+    return sign * (right - left) * (_lower(p1, p2, q1, q2) - floor)
 
 
 @compiled
@@ -242,7 +272,7 @@ def _lower(p1: float, p2: float, q1: float, q2: float) -> float:
 
 @compiled
 def _halve(ours: Any, theirs: Any, width: float, height: float) -> float:
-    """Return what `_sum` returns, by boxes that are halved while many edges meet in them."""
+    """Return what `_sum` returns, by sweeps, in boxes that are halved while those take long."""
     found = 0.0
     room = np.empty((2 * max(len(ours), len(theirs)), WORDS))
     waiting = [(ours, theirs, (0.0, 0.0, width, height), 0)]
@@ -250,6 +280,10 @@ def _halve(ours: Any, theirs: Any, width: float, height: float) -> float:
         mine, other, box, depth = waiting.pop()
         if len(mine) * len(other) <= _MANY or depth == _DEEPEST:
             found += _sum(mine, len(mine), other, len(other), box[1])
+            continue
+        swept = _sweep(mine, other, box[1])
+        if not np.isnan(swept):
+            found += swept
             continue
         if 2 * max(len(mine), len(other)) > len(room):
             room = np.empty((2 * max(len(mine), len(other)), WORDS))

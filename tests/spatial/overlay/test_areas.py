@@ -145,7 +145,9 @@ def coverage(points: list[tuple[int, int]], turn: float = 0.0) -> list[Any]:
     """Return polygons that fill a square of 40 m, neighbours sharing their corners."""
     square = shapely.box(0, 0, 40, 40)
     cells = shapely.voronoi_polygons(shapely.MultiPoint(points), extend_to=square)
-    cells = [cell.intersection(square) for cell in cells.geoms] if len(set(points)) > 1 else [square]
+    cells = (
+        [cell.intersection(square) for cell in cells.geoms] if len(set(points)) > 1 else [square]
+    )
     return [translate(rotate(cell, turn, origin=(0, 0)), EAST, NORTH) for cell in cells]
 
 

@@ -97,7 +97,9 @@ def test_weights_are_shares_of_area_where_targets_do_not_overlap(
         if own is None:
             assert got == {None: 1.0}
             continue
-        expected = {k: own.intersection(cell).area / own.area for k, cell in enumerate(apart) if cell}
+        expected = {
+            k: own.intersection(cell).area / own.area for k, cell in enumerate(apart) if cell
+        }
         expected[None] = own.difference(shapely.union_all([cell for cell in apart if cell])).area
         expected[None] /= own.area
         for key, share in expected.items():
@@ -150,7 +152,9 @@ def test_a_source_without_area_is_outside() -> None:
 
 
 def test_carries_to_targets_in_the_order_of_text_with_outside_last() -> None:
-    walk = crosswalk(grids((0, 0, 4, 1), (4, 0, 8, 1)), grids((0, 0, 1, 1), (1, 0, 6, 1), id=[9, 10]))
+    walk = crosswalk(
+        grids((0, 0, 4, 1), (4, 0, 8, 1)), grids((0, 0, 1, 1), (1, 0, 6, 1), id=[9, 10])
+    )
     carried = carry(pd.Series({"a": 8.0, "b": 10.0}, name="people"), walk)
     assert list(carried.items()) == [(10, 11.0), (9, 2.0), (None, 5.0)]
     assert (carried.name, carried.index.name) == ("people", "target")
