@@ -235,7 +235,8 @@ def _sweep(ours: Any, theirs: Any, floor: float) -> float:
                 k += 1
             left -= k - a
             b += 1
-    return found if left > 0 else np.nan
+    swept: float = found if left > 0 else np.nan
+    return swept
 
 
 @compiled
