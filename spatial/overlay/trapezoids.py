@@ -21,6 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial.cells.compiled import compiled
+from spatial.overlay.clipping import (
+    AT_LEFT,
+    AT_RIGHT,
+    LEFT,
+    RIGHT,
+    SIGN,
+    WORDS,
+    clip,
+    cut,
+)
 
 Floats = NDArray[np.float64]
 Int64s = NDArray[np.int64]
@@ -29,8 +39,6 @@ _MANY: Final = 4096  # pairs of edges that are quicker looked at than avoided
 _ABOVE: Final = 64  # edges above each other, on the average, that a sweep may meet
 _DEEPEST: Final = 24
 _ROUNDING: Final = 1e-14
-# Words of a piece: its left and right end, the heights there, and its sign
-LEFT, RIGHT, AT_LEFT, AT_RIGHT, SIGN, WORDS = 0, 1, 2, 3, 4, 5
 
 
 @compiled
@@ -55,13 +63,13 @@ def share_areas(first: Any, second: Any, i: Int64s, j: Int64s, areas: Floats) ->
         if not (x0 < x1 and y0 < y1):
             continue
         box = (x0, y0, x1, y1)
-        used1 = _clip(
+        used1 = clip(
             corners1, chains1, boxes1, groups1, wide1, turns1,
             starts1[p], starts1[p + 1], box, pieces1,
         )  # fmt: skip
         if used1 == 0:
             continue
-        used2 = _clip(
+        used2 = clip(
             corners2, chains2, boxes2, groups2, wide2, turns2,
             starts2[q], starts2[q + 1], box, pieces2,
         )  # fmt: skip
@@ -71,134 +79,6 @@ def share_areas(first: Any, second: Any, i: Int64s, j: Int64s, areas: Floats) ->
             found = _halve(pieces1[:used1], pieces2[:used2], x1 - x0, y1 - y0)
         if found > _ROUNDING * (x1 - x0) * (y1 - y0):
             areas[k] = found
-
-
-@compiled
-def _clip(
-    corners: Any, chains: Any, boxes: Any, groups: Any, group_boxes: Any, turns: Any,
-    start: int, end: int, box: tuple[float, float, float, float], pieces: Any,
-) -> int:  # fmt: skip
-    """Cut a polygon's edges to a box, from whose lower left corner pieces count; return how many.
-
-    What lies above the box becomes part of its upper side; what lies elsewhere goes.
-    """
-    used = 0
-    x0, y0, x1, y1 = box
-    width, height = x1 - x0, y1 - y0
-    for group in range(start, end):
-        beside = group_boxes[group, 0] >= x1 or group_boxes[group, 2] <= x0
-        if beside or group_boxes[group, 3] <= y0:
-            continue
-        first, last, turn = groups[group, 0], groups[group, 1], turns[group]
-        if group_boxes[group, 1] >= y1:
-            a, b = chains[first, 0], chains[last - 1, 1]
-            used = _lift(pieces, used, corners[a, 0] - x0, corners[b, 0] - x0, width, height, turn)
-            continue
-        for chain in range(first, last):
-            if boxes[chain, 0] >= x1 or boxes[chain, 2] <= x0 or boxes[chain, 3] <= y0:
-                continue
-            a, b = chains[chain, 0], chains[chain, 1]
-            xa, ya = corners[a, 0] - x0, corners[a, 1] - y0
-            if boxes[chain, 1] >= y1:
-                used = _lift(pieces, used, xa, corners[b, 0] - x0, width, height, turn)
-                continue
-            for c in range(a + 1, b + 1):
-                xb, yb = corners[c, 0] - x0, corners[c, 1] - y0
-                if xa < xb:
-                    used = _cut(pieces, used, xa, ya, xb, yb, -turn, 0.0, 0.0, width, height)
-                elif xb < xa:
-                    used = _cut(pieces, used, xb, yb, xa, ya, turn, 0.0, 0.0, width, height)
-                xa, ya = xb, yb
-    return used
-
-
-@compiled
-def _lift(
-    pieces: Any, used: int, xa: float, xb: float, width: float, height: float, turn: float
-) -> int:
-    """Add a chain that lies above the box: all of it is one stretch of the upper side."""
-    left, right = max(min(xa, xb), 0.0), min(max(xa, xb), width)
-    if not left < right:
-        return used
-    return _raise(pieces, used, left, right, height, turn if xa > xb else -turn)
-
-
-@compiled
-def _cut(
-    pieces: Any,
-    used: int,
-    xl: float,
-    yl: float,
-    xr: float,
-    yr: float,
-    sign: float,
-    x0: float,
-    y0: float,
-    x1: float,
-    y1: float,
-) -> int:
-    """Add what is left of an edge, from its left to its right end, in a box."""
-    if xr <= x0 or xl >= x1 or (yl <= y0 and yr <= y0):
-        return used
-    left, right = max(xl, x0), min(xr, x1)
-    if yl >= y1 and yr >= y1:
-        return _raise(pieces, used, left, right, y1, sign)
-    slope = (yr - yl) / (xr - xl)
-    low, high = (yl + (left - xl) * slope, yr + (right - xr) * slope)
-    if low >= y1 and high >= y1:
-        return _raise(pieces, used, left, right, y1, sign)
-    if low <= y0 and high <= y0:
-        return used
-    if low < y0:
-        left, low = min(left + (y0 - low) / slope, right), y0
-    elif high < y0:
-        right, high = max(right + (y0 - high) / slope, left), y0
-    if low > y1:
-        middle = min(left + (y1 - low) / slope, right)
-        used = _raise(pieces, used, left, middle, y1, sign)
-        left, low = middle, y1
-    elif high > y1:
-        middle = max(right + (y1 - high) / slope, left)
-        used = _raise(pieces, used, middle, right, y1, sign)
-        right, high = middle, y1
-    return _add(pieces, used, left, right, low, high, sign)
-
-
-@compiled
-def _raise(pieces: Any, used: int, left: float, right: float, top: float, sign: float) -> int:
-    """Add a stretch of the box's upper side, to the last piece where that is such a one too."""
-    k = used - 1
-    if k < 0 or pieces[k, AT_LEFT] != top or pieces[k, AT_RIGHT] != top:
-        return _add(pieces, used, left, right, top, top, sign)
-    if pieces[k, SIGN] == sign:
-        if pieces[k, RIGHT] == left:
-            pieces[k, RIGHT] = right
-            return used
-        if pieces[k, LEFT] == right:
-            pieces[k, LEFT] = left
-            return used
-        return _add(pieces, used, left, right, top, top, sign)
-    # the same way back: what both pass is nothing
-    if pieces[k, LEFT] == left:
-        sign = pieces[k, SIGN] if pieces[k, RIGHT] > right else sign
-        left, right = min(pieces[k, RIGHT], right), max(pieces[k, RIGHT], right)
-    elif pieces[k, RIGHT] == right:
-        sign = pieces[k, SIGN] if pieces[k, LEFT] < left else sign
-        left, right = min(pieces[k, LEFT], left), max(pieces[k, LEFT], left)
-    else:
-        return _add(pieces, used, left, right, top, top, sign)
-    return _add(pieces, k, left, right, top, top, sign)
-
-
-@compiled
-def _add(
-    pieces: Any, used: int, left: float, right: float, low: float, high: float, sign: float
-) -> int:
-    if not left < right:
-        return used
-    pieces[used, LEFT], pieces[used, RIGHT] = left, right
-    pieces[used, AT_LEFT], pieces[used, AT_RIGHT], pieces[used, SIGN] = low, high, sign
-    return used + 1
 
 
 @compiled
@@ -217,7 +97,8 @@ def _sum(ours: Any, many: int, theirs: Any, others: int, floor: float) -> float:
 def _sweep(ours: Any, theirs: Any, floor: float) -> float:
     """Return what `_sum` returns, from left to right; NaN where too much lies above each other."""
     first, second = ours[np.argsort(ours[:, LEFT])], theirs[np.argsort(theirs[:, LEFT])]
-    found, a, b = 0.0, 0, 0
+    found: float = 0.0
+    a, b = 0, 0
     left = _ABOVE * (len(first) + len(second))
     while a < len(first) and b < len(second) and left > 0:
         # the one that begins first, with all of the other's that begin before it ends
@@ -235,8 +116,9 @@ def _sweep(ours: Any, theirs: Any, floor: float) -> float:
                 k += 1
             left -= k - a
             b += 1
-    swept: float = found if left > 0 else np.nan
-    return swept
+    if left <= 0:
+        found = np.nan
+    return found
 
 
 @compiled
@@ -254,8 +136,8 @@ def _share(ours: Any, a: int, theirs: Any, b: int, floor: float) -> float:
         right, p2 = br, p2 + (br - ar) * rise
     else:
         q2 += (ar - br) * steep
-    sign = ours[a, SIGN] * theirs[b, SIGN]
-    return sign * (right - left) * (_lower(p1, p2, q1, q2) - floor)
+    width: float = ours[a, SIGN] * theirs[b, SIGN] * (right - left)
+    return width * (_lower(p1, p2, q1, q2) - floor)
 
 
 @compiled
@@ -307,7 +189,7 @@ def _part(pieces: Any, box: tuple[float, float, float, float], room: Any) -> Flo
     used = 0
     x0, y0, x1, y1 = box
     for k in range(len(pieces)):
-        used = _cut(
+        used = cut(
             room, used, pieces[k, LEFT], pieces[k, AT_LEFT], pieces[k, RIGHT], pieces[k, AT_RIGHT],
             pieces[k, SIGN], x0, y0, x1, y1,
         )  # fmt: skip
