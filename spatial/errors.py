@@ -14,7 +14,10 @@
     │   ├── WrongGeometryType       lines where points belong
     │   ├── MissingIds              a key that is not filled in
     │   ├── DuplicateIds            a key that is not unique
+    │   ├── UnknownIds              a key that stands for nothing
     │   ├── NotFinite               coordinates that are infinite, NaN or beyond use
+    │   ├── InvalidPolygon          rings that cross themselves or each other
+    │   ├── BadValues               values that are missing, not finite or not whole
     │   └── EmptyInput              nothing to work on
     ├── BadTime                     when
     │   ├── BadInstant              text, or a value, that is no instant
@@ -72,8 +75,20 @@ class DuplicateIds(BadFrame):
     """A key that is not unique where it must be."""
 
 
+class UnknownIds(BadFrame):
+    """A key that stands for nothing there is."""
+
+
 class NotFinite(BadFrame):
     """A polygon with coordinates that are infinite, NaN or beyond use."""
+
+
+class InvalidPolygon(BadFrame):
+    """A polygon that bounds no clear area: its rings cross themselves or each other."""
+
+
+class BadValues(BadFrame):
+    """Values that are missing, not finite, no numbers, or not whole where they must be."""
 
 
 class EmptyInput(BadFrame):
