@@ -114,8 +114,8 @@ def _check_field(layer: PublishedLayer, field: str) -> None:
 
 
 def _edits(layer: PublishedLayer, found: CaseGrids, field: str, *, again: bool) -> list[Update]:
-    snapshot = layer.at(found.datetime, revision=found.cases_revision)
-    there = snapshot.read(restricted=False)[field]
+    # as they are now, not as they were at the end of the time whose cases were asked for
+    there = layer.at(revision=found.cases_revision).read(restricted=False)[field]
     once = found.assignments.drop_duplicates("case")
     reported = dict(zip(once["case"], once["reported_at"], strict=True))
     edits = []

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 
-from spatial.errors import MissingColumn, MissingCRS, MixedCRS, WrongGeometryType
+from spatial.errors import (
+    DuplicateIds,
+    MissingColumn,
+    MissingCRS,
+    MissingIds,
+    MixedCRS,
+    WrongGeometryType,
+)
 
 POINTS: Final = ("Point",)
 LINES: Final = ("LineString", "MultiLineString")
@@ -71,6 +79,30 @@ def check_same_crs(first: gpd.GeoDataFrame, second: gpd.GeoDataFrame) -> None:
     if not first.crs.equals(second.crs, ignore_axis_order=True):
         raise MixedCRS(
             f"{first.crs.name!r} and {second.crs.name!r} differ; transform one of the two first"
+        )
+
+
+def check_ids(ids: pd.Series[Any], name: str) -> None:
+    """Refuse codes that are missing, or repeated as text.
+
+    Raises
+    ------
+    MissingIds, DuplicateIds
+        They name the row, or the code, and what `name` calls it.
+
+    Examples
+    --------
+    >>> check_ids(pd.Series(["a", "b"]), "'id'")
+    """
+    missing = np.flatnonzero(ids.isna())
+    if missing.size:
+        raise MissingIds(f"row {ids.index[missing[0]]!r} has no {name}; fill it in")
+    # as text, in whose order they are told apart
+    repeated = np.flatnonzero(pd.Series(ids.to_numpy(dtype=object).astype(str)).duplicated())
+    if repeated.size:
+        code = ids.astype(object).iloc[repeated[0]]
+        raise DuplicateIds(
+            f"{code!r} is the {name} of two polygons; merge their parts, or number them"
         )
 
 

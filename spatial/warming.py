@@ -27,6 +27,7 @@ def warm() -> bool:
     from spatial.assignment import assign
     from spatial.cells.compiled import is_kept
     from spatial.cells.index import CellIndex
+    from spatial.overlay.areas import polygons_to_grids
     from spatial.overlay.lengths import lines_to_grids
 
     boxes = np.array([shapely.box(k, 0, k + 2.5, 3) for k in range(4)], dtype=object)
@@ -36,6 +37,7 @@ def warm() -> bool:
     assign(gpd.GeoDataFrame(geometry=[shapely.Point(1, 1)], crs=4549), grids)
     line = gpd.GeoDataFrame(geometry=[shapely.LineString([(0, 0), (9, 1)])], crs=4549)
     lines_to_grids(line, grids)
+    polygons_to_grids(grids, grids)
     return is_kept() and note_warm()
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from spatial.crs import local_metric_crs, transform
-from spatial.errors import DuplicateIds, InvalidPolygon, MissingColumn, MissingIds, NotFinite
-from spatial.frames import POLYGONS, check_frame, check_same_crs
+from spatial.errors import InvalidPolygon, MissingColumn, NotFinite
+from spatial.frames import POLYGONS, check_frame, check_ids, check_same_crs
 from spatial.overlay.outlines import take_outlines
 from spatial.overlay.overlaps import Coverage, measure_cover, meet
+from spatial.overlay.planes import in_one_plane
 
 Objects = NDArray[np.object_]
 Floats = NDArray[np.float64]
@@ -91,13 +91,15 @@ def polygons_to_grids(
     check_ids(grids[key], repr(key))
     codes = grids[key].to_numpy(dtype=object)
     order = np.argsort(codes.astype(str), kind="stable")
-    ours, theirs, unit_m2 = _plane(polygons, grids)
+    for frame, name in ((polygons, "polygons"), (grids, "grids")):
+        _check_shapes(frame.geometry.to_numpy(), frame.index, name)
+    ours, theirs, unit_m = in_one_plane(polygons, grids)
     i, j, areas, shares = _measure(ours, Coverage(theirs[order]))
     return pd.DataFrame(
         {
             "polygon": labels.take(i),
             "grid": pd.Series(_and_none(codes[order])[j], dtype=object),  # else NaN for None
-            "area_m2": areas * unit_m2,
+            "area_m2": areas * unit_m**2,
             "share": shares,
         }
     )
@@ -143,54 +145,10 @@ def largest_shares(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order[first]].reset_index(drop=True)
 
 
-def check_ids(ids: pd.Series[Any], name: str) -> None:
-    """Refuse codes that are missing, or repeated as text.
-
-    Raises
-    ------
-    MissingIds, DuplicateIds
-        They name the row, or the code, and what `name` calls it.
-
-    Examples
-    --------
-    >>> check_ids(pd.Series(["a", "b"]), "'id'")
-    """
-    missing = np.flatnonzero(ids.isna())
-    if missing.size:
-        raise MissingIds(f"row {ids.index[missing[0]]!r} has no {name}; fill it in")
-    # as text, in whose order they are told apart
-    repeated = np.flatnonzero(pd.Series(ids.to_numpy(dtype=object).astype(str)).duplicated())
-    if repeated.size:
-        code = ids.astype(object).iloc[repeated[0]]
-        raise DuplicateIds(
-            f"{code!r} is the {name} of two polygons; merge their parts, or number them"
-        )
-
-
 def _and_none(codes: Objects) -> Objects:
     made = np.full(len(codes) + 1, None, dtype=object)
     made[:-1] = codes
     return made
-
-
-def _plane(polygons: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> tuple[Objects, Objects, float]:
-    """Return both in one plane, and how many square metres its unit of area is."""
-    ours: Objects = polygons.geometry.to_numpy().astype(object)
-    theirs: Objects = grids.geometry.to_numpy().astype(object)
-    _check_shapes(ours, polygons.index, "polygons")
-    _check_shapes(theirs, grids.index, "grids")
-    crs = grids.crs
-    if not crs.is_geographic:
-        return ours, theirs, float(crs.axis_info[0].unit_conversion_factor) ** 2
-    bounds = grids.total_bounds
-    if np.isnan(bounds).any():
-        bounds = polygons.total_bounds
-    if np.isnan(bounds).any():
-        return ours, theirs, 1.0
-    metric = local_metric_crs(tuple(bounds), crs)
-    # without Z, which would only be carried along
-    ours, theirs = (transform(shapely.force_2d(geoms), crs, metric) for geoms in (ours, theirs))
-    return ours, theirs, 1.0
 
 
 def _check_shapes(geoms: Objects, index: pd.Index[Any], name: str) -> None:

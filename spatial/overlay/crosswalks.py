@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from spatial.assignment import assign
 from spatial.errors import BadValues, DuplicateIds, MissingColumn, UnknownIds
-from spatial.frames import POLYGONS, check_frame
-from spatial.overlay.areas import check_ids, polygons_to_grids
+from spatial.frames import POLYGONS, check_frame, check_ids
+from spatial.overlay.areas import polygons_to_grids
 
 Floats = NDArray[np.float64]
 Int64s = NDArray[np.int64]

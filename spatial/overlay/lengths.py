@@ -8,14 +8,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from numpy.typing import NDArray
 
 from spatial.cells.index import CellIndex, Lengths
-from spatial.errors import DuplicateIds, MissingIds, NotFinite
-from spatial.frames import LINES, POLYGONS, check_frame, check_same_crs
+from spatial.errors import NotFinite
+from spatial.frames import LINES, POLYGONS, check_frame, check_ids, check_same_crs
 from spatial.overlay.planes import in_one_plane
-
-Objects = NDArray[np.object_]
 
 _ROUNDING: Final = 1e-12
 
@@ -75,7 +72,8 @@ def lines_to_grids(
     check_frame(lines, types=LINES)
     check_frame(grids, types=POLYGONS, columns=[key])
     check_same_crs(lines, grids)
-    codes = _codes(grids, key)
+    check_ids(grids[key], repr(key))
+    codes = grids[key].to_numpy(dtype=object)
     order = np.argsort(codes.astype(str), kind="stable")
     _check_finite(lines)
     ours, theirs, metres = in_one_plane(lines, grids)
@@ -93,20 +91,6 @@ def lines_to_grids(
             "length_m": found.length * metres,
         }
     )
-
-
-def _codes(grids: gpd.GeoDataFrame, key: str) -> Objects:
-    missing = np.flatnonzero(grids[key].isna())
-    if missing.size:
-        raise MissingIds(f"row {grids.index[missing[0]]!r} has no {key!r}; fill it in")
-    codes: Objects = grids[key].to_numpy(dtype=object)
-    repeated = np.flatnonzero(pd.Series(codes.astype(str)).duplicated())
-    if repeated.size:
-        raise DuplicateIds(
-            f"{codes[repeated[0]]!r} is the code of two polygons; merge their parts, or ask for "
-            "one edition"
-        )
-    return codes
 
 
 def _check_finite(lines: gpd.GeoDataFrame) -> None:

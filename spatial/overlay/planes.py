@@ -31,10 +31,9 @@ def in_one_plane(
     crs: Any = grids.crs
     if not crs.is_geographic:
         return ours, theirs, float(crs.axis_info[0].unit_conversion_factor)
-    bounds = next(
-        (b for b in map(shapely.total_bounds, (theirs, ours)) if np.isfinite(b).all()), None
-    )
-    if bounds is None:
+    bounds = [frame.total_bounds for frame in (grids, things)]
+    known = [found for found in bounds if np.isfinite(found).all()]
+    if not known:
         return ours, theirs, 1.0
-    metric = local_metric_crs(tuple(bounds), crs)
+    metric = local_metric_crs(tuple(known[0]), crs)
     return transform(ours, crs, metric), transform(theirs, crs, metric), 1.0

@@ -346,6 +346,30 @@ def test_assign(run: Run, demo: None, tmp_path: Path) -> None:
     assert (frame.groupby("grid_type").size() == cases).all()
 
 
+def test_assign_writes_the_codes_back(run: Run, own_city: str, tmp_path: Path) -> None:
+    with closing(open_store(own_city)) as store:
+        schema = store.layer("incidents").record.schema
+    wider = tmp_path / "incidents.toml"
+    added = '[[fields]]\nid = "grid_codes"\ntype = "text"\ntitle = { en = "Grids", zh = "网格" }\n'
+    wider.write_text(f"{write_schema(schema)}\n{added}", "utf-8")
+    asked = ("assign", "incidents", "--grids", "grids", "--datetime", "2020-01-01/2020-02-01")
+    code, _, err = run(*asked, "--write")
+    assert (code, "no field 'grid_codes'" in err) == (1, True)
+    code, _, err = run("layer", "schema", "incidents", "--schema", wider)
+    assert code == 0, err
+    code, said, err = run(*asked, "--write", "--dry-run")
+    assert code == 0, err
+    assert "would make a revision" in said
+    code, said, err = run(*asked, "--write", "--message", "frozen")
+    assert code == 0, err
+    changed = int(re.search(r"revision \d+: 0 created, (\d+) changed", said)[1])  # type: ignore[index]
+    assert changed > 50
+    assert "frozen" in run("log", "incidents", "--limit", "1")[1]
+    assert "every case has its grids" in run(*asked, "--write")[1]
+    code, _, err = run(*asked, "--write", "--revision", "1")
+    assert (code, "--revision" in err) == (1, True)
+
+
 def test_what_reading_refuses(run: Run, demo: None, tmp_path: Path) -> None:
     out = tmp_path / "x.geojson"
     for arguments, word in (

@@ -34,7 +34,7 @@ def cases_city(demo_template: str, make_database: Callable[..., str]) -> Iterato
     """The demo city, whose cases have a field for grid codes."""
     with closing(open_store(make_database(demo_template))) as store:
         schema = store.layer("incidents", EVERYTHING).record.schema
-        codes = Field("grid_codes", Title("Grids", "网格"), FieldType.TEXT)
+        codes = Field("grid_codes", FieldType.TEXT, Title("Grids", "网格"))
         wider = dataclasses.replace(schema, fields=(*schema.fields, codes))
         store.commit({"incidents": SchemaChange(wider)}, CLERK, "a field for grids")
         yield store
@@ -88,7 +88,7 @@ def test_codes_are_written_frozen_reported_and_reverted(cases_city: Store) -> No
     assert write(cases_city)[1] is None
     assert write(cases_city, again=True)[1].reports["incidents"].changed == 1
 
-    cases_city.revert(done.id, CLERK, force=True)
+    cases_city.revert(done.commit, CLERK, force=True)
     assert written(cases_city).drop(case).isna().all()
     assert written(cases_city, revision=head)[case] == expected[case]
 
@@ -101,7 +101,7 @@ def rows_of(found) -> set[bool]:
 def test_cases_that_changed_meanwhile_are_not_overwritten(cases_city: Store) -> None:
     found = assign_cases(cases_city, EVERYTHING, cases="incidents", grids="grids", datetime=QUARTER)
     cases_city.commit(
-        {"incidents": [Update(found.assignments["case"][0], {"urgency": "urgent"})]}, CLERK, "news"
+        {"incidents": [Update(found.assignments["case"][0], {"rework_count": 99})]}, CLERK, "news"
     )
     with pytest.raises(FeatureChanged):
         write_grid_codes(cases_city, EVERYTHING, CLERK, found, again=True)

@@ -1,4 +1,4 @@
-"""Machine code is made once, and anew for other sources; a process that finds it compiles nothing."""
+"""Machine code is made once, and anew for other sources; who finds it compiles nothing."""
 
 from __future__ import annotations
 
