@@ -16,7 +16,7 @@ pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo serve test test-long interop qgis cite cql2 fuzz-api ogc-schemas \
-    peers bench-features bench-assign check audit format web lock bundle test-bare clean
+    peers bench-features bench-assign bench-overlay check audit format web lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -107,6 +107,9 @@ bench-features: peers  ## features over HTTP beside tipg, pygeoapi and pg_featur
 
 bench-assign: peers  ## points to polygons beside GeoPandas, DuckDB, SedonaDB, PostGIS; takes hours
 	@$(bin)/python benchmarks/assignment.py $(OPTIONS)
+
+bench-overlay: setup  ## lines and polygons to grids beside geopandas.overlay; about 20 minutes
+	@$(bin)/python benchmarks/overlay.py $(OPTIONS)
 
 clean:  ## remove what was built or fetched, never the data
 	rm -rf .venv .venv-old-* .cache build dist services/web/vendor \

@@ -1,6 +1,6 @@
-"""What polygons share with grids, beside `geopandas.overlay`.
+"""What polygons and lines share with grids, beside `geopandas.overlay`.
 
-``.venv/bin/python benchmarks/overlay.py [--sections polygons] [--runs N]`` prints tables of
+``.venv/bin/python benchmarks/overlay.py [--sections lines polygons] [--runs N]`` prints tables of
 docs/benchmarks.md. Each run is a process of its own, and those that are compared take turns. The
 frames lie in memory before the clock starts, and the machine code is loaded; all else is counted:
 validity is checked by both. Peak memory is what the process has more, at its highest, than when the
@@ -28,6 +28,7 @@ from assigning.coverages import coverage
 from measuring import Cost, peak_mb, spread
 
 from spatial.overlay.areas import polygons_to_grids
+from spatial.overlay.lengths import lines_to_grids
 
 ROOT = Path(__file__).resolve().parent.parent
 METRES = 4549
@@ -83,8 +84,54 @@ def overlay_areas(polygons: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> tuple[
     return len(over), float(over.area.sum())
 
 
+def walks(
+    count: int, step_m: float, grids: int
+) -> Callable[[], tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]]:
+    """Return how to make lines of five random steps each, and a coverage of 100 corners."""
+
+    def make() -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+        random = np.random.default_rng(5)
+        steps = random.normal(0, step_m, (count, 6, 2))
+        steps[:, 0] = random.uniform(0, 50_000, (count, 2))
+        lines = shapely.linestrings(np.cumsum(steps, axis=1))
+        return framed(lines, "line"), framed(coverage(grids, 100, 4), "grid")
+
+    return make
+
+
+def lengths(lines: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> tuple[int, float]:
+    """Measure how much of lines lies in grids, by the kernel; the index is made anew."""
+    table = lines_to_grids(lines, grids, key="grid")
+    inside = table["grid"].notna()
+    return int(inside.sum()), float(table["length_m"][inside].sum())
+
+
+def overlay_lengths(lines: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> tuple[int, float]:
+    """Measure it by GeoPandas; what lies outside the grids it doesn't tell."""
+    over = gpd.overlay(lines, grids, how="intersection", keep_geom_type=True)
+    return len(over), float(over.length.sum())
+
+
+LENGTHS = {"geopandas.overlay": overlay_lengths, OURS: lengths}
 AREAS = {"geopandas.overlay": overlay_areas, OURS: areas}
 SECTIONS: dict[str, dict[str, Job]] = {
+    "lines": {
+        "pipes": Job(
+            "50,000 lines of 5 x 150 m x 2,000 grids of 100",
+            walks(50_000, 150, 2_000),
+            LENGTHS,
+        ),
+        "short": Job(
+            "50,000 lines of 5 x 150 m x 20,000 grids of 100",
+            walks(50_000, 150, 20_000),
+            LENGTHS,
+        ),
+        "long": Job(
+            "5,000 lines of 5 x 3 km x 20,000 grids of 100",
+            walks(5_000, 3_000, 20_000),
+            LENGTHS,
+        ),
+    },
     "polygons": {
         name: Job(title, make, AREAS)
         for name, title, make in (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spatial.cells.blocks import A_ROW, BOUNDS, EDGES, MORE, NONE, ONE, PAGED, POLYGONS
 from spatial.cells.compiled import compiled
-from spatial.cells.looking import meet
+from spatial.cells.looking import meet, value_at
 from spatial.cells.orientation import side
 from spatial.cells.pages import columns_of, rows_of
 
@@ -52,12 +52,28 @@ def walk(
     blocks, deeper = np.empty(64, dtype=np.int64), np.empty(64, dtype=np.int64)
     cuts = np.empty(64)
     along, along_of = np.empty((64, 2)), np.empty(64, dtype=np.int32)
+    page = pages[0]
+    x0, y0, x1, y1 = page.x0, page.y0, page.x1, page.y1
+    across, up, columns, rows = page.across, page.up, page.columns, page.rows
     count = 0
     for k in range(len(starts) - 1):
-        for c in range(starts[k], starts[k + 1] - 1):
-            ax, ay, bx, by = xy[c, 0], xy[c, 1], xy[c + 1, 0], xy[c + 1, 1]
-            whole = np.hypot(bx - ax, by - ay)
+        before = -1
+        for c in range(starts[k], starts[k + 1]):
+            bx, by = xy[c, 0], xy[c, 1]
+            cell = -1
+            if x0 <= bx and bx <= x1 and y0 <= by and by <= y1:
+                i = min(np.int64((bx - x0) * across), columns - 1)
+                cell = min(np.int64((by - y0) * up), rows - 1) * columns + i
+            start, before = before, cell
+            if c == starts[k]:
+                continue
+            ax, ay = xy[c - 1, 0], xy[c - 1, 1]
+            whole = np.sqrt((bx - ax) * (bx - ax) + (by - ay) * (by - ay))
             if whole == 0.0:
+                continue
+            # most segments are short, and stay within one cell that one polygon holds
+            if start == cell and cell >= 0 and values[cell] >= 0 and values[cell] <= singles:
+                count = _put(line, polygon, length, count, owners[k], values[cell] - 1, whole)
                 continue
             while True:
                 found, edges, same = _pass(pages, values, ints, ax, ay, bx, by, blocks, deeper)
@@ -79,10 +95,17 @@ def walk(
                 if part <= 0.0:
                     continue
                 middle = cuts[m] + 0.5 * part
+                mx, my = ax + middle * (bx - ax), ay + middle * (by - ay)
+                if lying == 0:
+                    held = value_at(pages, values, mx, my)
+                    if held >= 0 and held <= singles:
+                        count = _put(
+                            line, polygon, length, count, owners[k], held - 1, part * whole
+                        )
+                        continue
                 met = meet(
-                    pages, values, floats, bits, ints, parent, last, singles,
-                    ax + middle * (bx - ax), ay + middle * (by - ay), own, inside,
-                )  # fmt: skip
+                    pages, values, floats, bits, ints, parent, last, singles, mx, my, own, inside
+                )
                 met = _lie(along, along_of, lying, middle, own, inside, met)
                 count = _share(
                     line, polygon, length, count, owners[k], own, inside, met, part * whole
@@ -154,19 +177,19 @@ def _cut(
     """
     dx, dy = bx - ax, by - ay
     square = dx * dx + dy * dy
+    whole = 1.0 / square
     count, lying = 1, 0
     cuts[0] = 0.0
     for place in blocks:
         for k in range(place + 1, place + 1 + ints[place, EDGES]):
             px, py, qx, qy = floats[k, 0], floats[k, 1], floats[k, 2], floats[k, 3]
             ex, ey = qx - px, qy - py
-            first = ((px - ax) * dx + (py - ay) * dy) / square
-            second = ((qx - ax) * dx + (qy - ay) * dy) / square
+            first = ((px - ax) * dx + (py - ay) * dy) * whole
+            second = ((qx - ax) * dx + (qy - ay) * dy) * whole
             if min(first, second) > 1.0 + _NEAR or max(first, second) < -_NEAR:
                 continue
             turn = dx * ey - dy * ex
-            flat = abs(turn) <= _NEAR * np.sqrt(square * (ex * ex + ey * ey))
-            if flat:
+            if turn * turn <= _NEAR * _NEAR * square * (ex * ex + ey * ey):
                 count = _add(cuts, _add(cuts, count, first), second)
                 if side(px, py, qx, qy, ax, ay) == 0 and side(px, py, qx, qy, bx, by) == 0:
                     lying = _lay(bits, ints, place, k, first, second, along, along_of, lying)
@@ -175,9 +198,21 @@ def _cut(
                 if there >= -_NEAR and there <= 1.0 + _NEAR:
                     count = _add(cuts, count, ((px - ax) * ey - (py - ay) * ex) / turn)
     cuts[count] = 1.0
-    own = cuts[: count + 1]
-    own.sort()
+    _sort(cuts, count + 1)
     return count, lying
+
+
+@compiled
+def _sort(cuts: Floats, count: int) -> None:
+    if count > 32:
+        cuts[:count].sort()
+        return
+    for k in range(1, count):
+        value, place = cuts[k], k
+        while place > 0 and cuts[place - 1] > value:
+            cuts[place] = cuts[place - 1]
+            place -= 1
+        cuts[place] = value
 
 
 @compiled

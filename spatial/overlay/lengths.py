@@ -8,6 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from spatial.cells.index import CellIndex, Lengths
 from spatial.errors import NotFinite
@@ -77,7 +78,7 @@ def lines_to_grids(
     order = np.argsort(codes.astype(str), kind="stable")
     _check_finite(lines)
     ours, theirs, metres = in_one_plane(lines, grids)
-    parts, owners = shapely.get_parts(ours, return_index=True)
+    parts, owners = _parts(ours)
     starts = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(parts))])
     index = CellIndex.build(theirs[order])
     found = index.lengths(shapely.get_coordinates(parts), starts, owners)
@@ -91,6 +92,14 @@ def lines_to_grids(
             "length_m": found.length * metres,
         }
     )
+
+
+def _parts(lines: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return single lines, and whose part each is; none is taken apart where all are single."""
+    if not (shapely.get_type_id(lines) == shapely.GeometryType.MULTILINESTRING).any():
+        return lines, np.arange(len(lines))
+    parts, owners = shapely.get_parts(lines, return_index=True)
+    return parts, owners
 
 
 def _check_finite(lines: gpd.GeoDataFrame) -> None:

@@ -27,7 +27,7 @@ def in_one_plane(
     TransformationFailed
         If degrees can't be moved to the plane.
     """
-    ours, theirs = (shapely.force_2d(f.geometry.to_numpy().astype(object)) for f in (things, grids))
+    ours, theirs = (frame.geometry.to_numpy().astype(object) for frame in (things, grids))
     crs: Any = grids.crs
     if not crs.is_geographic:
         return ours, theirs, float(crs.axis_info[0].unit_conversion_factor)
@@ -36,4 +36,6 @@ def in_one_plane(
     if not known:
         return ours, theirs, 1.0
     metric = local_metric_crs(tuple(known[0]), crs)
-    return transform(ours, crs, metric), transform(theirs, crs, metric), 1.0
+    # without Z, which would only be carried along
+    ours, theirs = (transform(shapely.force_2d(geoms), crs, metric) for geoms in (ours, theirs))
+    return ours, theirs, 1.0
