@@ -145,5 +145,7 @@ def _read_slowly(column: pa.Array, rows: NDArray[np.intp], first: int) -> Floats
     if bad.size:
         found = points[bad[0]].geom_type
         raise WrongGeometryType(f"row {first + rows[bad[0]]} is a {found}, where Point belongs")
-    xy: Floats = np.column_stack([shapely.get_x(points), shapely.get_y(points)])
+    xy = np.full((len(points), 2), np.nan)
+    full = ~shapely.is_empty(points)
+    xy[full] = shapely.get_coordinates(points[full])
     return xy

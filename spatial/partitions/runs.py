@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -33,6 +33,8 @@ from spatial.partitions.partition import (
 from spatial.partitions.sources import open_source
 
 Say = Callable[[str, int, int | None], None]
+
+_HERE: Final = "127.0.0.1:0"  # where Dask is to tell of its health; it does so to all else
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
@@ -159,8 +161,6 @@ def _made_whole(folder: Path, places: Any) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        for left in partial.rglob(f"{PARTIAL}*"):  # by workers that died
-            left.unlink()
         partial.replace(folder)
     except BaseException:
         # renamed first, so that a worker that is still at it can't add to what is being removed
@@ -168,6 +168,8 @@ def _made_whole(folder: Path, places: Any) -> Iterator[Path]:
         partial.replace(gone)
         shutil.rmtree(gone, ignore_errors=True)
         raise
+    for left in folder.rglob(f"{PARTIAL}*"):  # by workers that died
+        left.unlink()
 
 
 @contextmanager
@@ -175,10 +177,11 @@ def _working(engine: ModuleType, client: Any, workers: int | None) -> Iterator[A
     if client is not None:
         yield client
         return
+    # Workers run what they are sent, so they take it from none but this process: by certificates
+    # that are made for the while.
+    closed = {"dashboard_address": _HERE, "security": True}
     with (
-        engine.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
+        engine.LocalCluster(workers, threads_per_worker=1, processes=True, **closed) as cluster,
         engine.Client(cluster) as own,
     ):
         yield own
@@ -201,9 +204,11 @@ def _do(
         for future in engine.as_completed(futures):
             file = files[future]
             done[file] = _result(engine, future, file)
+            # else it would be done anew, should the worker that has the result die
+            future.release()
             say("assign", len(done), len(tasks))
     finally:
-        client.cancel(futures)
+        client.cancel([future for future, file in files.items() if file not in done])
     return done
 
 
