@@ -25,10 +25,9 @@ Floats = NDArray[np.float64]
 
 _TIE_DECIMALS: Final = 6  # distances that agree to the micrometre are equal
 _NEAREST: Final = 4
-_STATUSES: Final = np.array(
-    ["unassigned", "inside", "boundary", "several", "nearest"], dtype=object
-)
-_PLACED, _NO_POINT, _EMPTY, _NOT_FINITE, _NO_INSTANT, _NONE_VALID, _AWAY = range(7)
+# What the codes in `Answers` stand for; those of reasons: `reason_texts`.
+STATUSES: Final = np.array(["unassigned", "inside", "boundary", "several", "nearest"], dtype=object)
+PLACED, NO_POINT, EMPTY, NOT_FINITE, NO_INSTANT, NONE_VALID, AWAY = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,20 @@ class _Points(NamedTuple):
     reasons: NDArray[np.uint8]
 
 
-class _Answers(NamedTuple):
-    """What the points of one system were given, an entry each."""
+class Answers(NamedTuple):
+    """What points were given in one system, an entry each.
+
+    Attributes
+    ----------
+    place : ndarray of int32, shape (n,)
+        Place of the polygon, and of its code, in the system; -1 for none.
+    status : ndarray of uint8, shape (n,)
+        Place in `STATUSES`.
+    candidates : ndarray of int32, shape (n,)
+    metres : ndarray of float64, shape (n,)
+    reasons : ndarray of uint8, shape (n,)
+        Place in what `reason_texts` returns.
+    """
 
     place: NDArray[np.int32]
     status: NDArray[np.uint8]
@@ -135,7 +146,7 @@ def assign(
     >>> assign(calls, grid)["status"].tolist()
     ['inside', 'boundary', 'unassigned']
     """
-    _check_distance(tolerance_m)
+    check_distance(tolerance_m)
     check_frame(points, types=POINTS, columns=[at] if at else [])
     if isinstance(polygons, GridIndex):
         grids = polygons
@@ -148,6 +159,44 @@ def assign(
     there = _read_points(points, at)
     answers = [_answer(system, there, grids, tolerance_m, threads) for system in grids.systems]
     return _frame(points.index, grids.systems, answers, tolerance_m)
+
+
+def assign_arrays(
+    x: Floats,
+    y: Floats,
+    instants: Microseconds,
+    reasons: NDArray[np.uint8],
+    grids: GridIndex,
+    *,
+    tolerance_m: float = 0.0,
+) -> list[Answers]:
+    """Do what `assign` does, arrays in and arrays out: answers for each system of the grids.
+
+    Parameters
+    ----------
+    x, y : ndarray of float64, shape (n,)
+        In the reference system of the grids; NaN where there is a reason.
+    instants : ndarray of int64, shape (n,)
+        In microseconds since 1970 in UTC; of no matter where the grids have no periods.
+    reasons : ndarray of uint8, shape (n,)
+        `PLACED`, or why a point can't be: `NO_POINT`, `EMPTY`, `NOT_FINITE`, `NO_INSTANT`.
+
+    Raises
+    ------
+    BadDistance
+        If the tolerance is negative or not finite.
+
+    Examples
+    --------
+    >>> grid = gpd.GeoDataFrame({"id": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=4326)
+    >>> one, none = np.array([0.5]), np.zeros(1, dtype=np.int64)
+    >>> found = assign_arrays(one, one, none, none.astype(np.uint8), GridIndex.build(grid))
+    >>> STATUSES[found[0].status].tolist()
+    ['inside']
+    """
+    check_distance(tolerance_m)
+    there = _Points(x, y, instants, reasons)
+    return [_answer(system, there, grids, tolerance_m, 1) for system in grids.systems]
 
 
 def assign_one(
@@ -183,7 +232,7 @@ def assign_one(
     >>> assign_one(0.5, 0.5, GridIndex.build(grid))[0].grid
     'a'
     """
-    _check_distance(tolerance_m)
+    check_distance(tolerance_m)
     if grids.timed and (at is None or at.tzinfo is None):
         raise BadInstant(f"the grids are of several editions, and at={at}; give an aware instant")
     instant = 0 if at is None else as_microsecond(at)
@@ -192,9 +241,9 @@ def assign_one(
         np.array([x if finite else np.nan]),
         np.array([y if finite else np.nan]),
         np.array([instant], dtype=np.int64),
-        np.array([_PLACED if finite else _NOT_FINITE], dtype=np.uint8),
+        np.array([PLACED if finite else NOT_FINITE], dtype=np.uint8),
     )
-    reasons = _reasons(tolerance_m)
+    reasons = reason_texts(tolerance_m)
     placed = []
     for system in grids.systems:
         answer = _answer(system, there, grids, tolerance_m, 1)
@@ -203,7 +252,7 @@ def assign_one(
             Placement(
                 system.name,
                 system.codes[place] if place >= 0 else None,
-                _STATUSES[answer.status[0]],
+                STATUSES[answer.status[0]],
                 float(answer.metres[0]),
                 int(answer.candidates[0]),
                 reasons[answer.reasons[0]],
@@ -240,7 +289,8 @@ def summarise(assignment: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(grid=grid.where(grid.notna(), None)).reset_index(drop=True)
 
 
-def _check_distance(tolerance_m: float) -> None:
+def check_distance(tolerance_m: float) -> None:
+    """Refuse a tolerance that is negative or not finite."""
     if not (math.isfinite(tolerance_m) and tolerance_m >= 0):
         raise BadDistance(f"tolerance_m={tolerance_m}; give metres, 0 or more")
 
@@ -255,13 +305,13 @@ def _read_points(points: gpd.GeoDataFrame, at: str | None) -> _Points:
     x, y = np.ascontiguousarray(xy.T)
     reasons = np.zeros(len(geoms), dtype=np.uint8)
     lost = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
-    reasons[lost] = _NOT_FINITE
-    reasons[lost[shapely.is_empty(geoms[lost])]] = _EMPTY
-    reasons[lost[shapely.is_missing(geoms[lost])]] = _NO_POINT
+    reasons[lost] = NOT_FINITE
+    reasons[lost[shapely.is_empty(geoms[lost])]] = EMPTY
+    reasons[lost[shapely.is_missing(geoms[lost])]] = NO_POINT
     instants = np.zeros(len(geoms), dtype=np.int64)
     if at is not None:
         instants, missing = as_microseconds(points[at])
-        reasons[missing & (reasons == _PLACED)] = _NO_INSTANT
+        reasons[missing & (reasons == PLACED)] = NO_INSTANT
         lost = np.flatnonzero(reasons)
     x[lost] = np.nan
     return _Points(x, y, instants, reasons)
@@ -269,23 +319,23 @@ def _read_points(points: gpd.GeoDataFrame, at: str | None) -> _Points:
 
 def _answer(
     system: System, there: _Points, grids: GridIndex, tolerance_m: float, threads: int
-) -> _Answers:
+) -> Answers:
     """Place all points in one system: what they meet, else what is near, else why not."""
     found = _meet(system, there, threads)
     metres = np.where(found.place >= 0, 0.0, np.nan)
     answers = found._replace(metres=metres)
-    lost = np.flatnonzero((found.place < 0) & (there.reasons == _PLACED))
+    lost = np.flatnonzero((found.place < 0) & (there.reasons == PLACED))
     if tolerance_m > 0 and len(lost) and grids.metric is not None:
         _place_nearest(answers, system, there, lost, grids, tolerance_m)
         lost = lost[answers.place[lost] < 0]
-    answers.reasons[lost] = _AWAY
-    answers.reasons[lost[~system.any_valid(there.instants[lost])]] = _NONE_VALID
+    answers.reasons[lost] = AWAY
+    answers.reasons[lost[~system.any_valid(there.instants[lost])]] = NONE_VALID
     return answers
 
 
-def _meet(system: System, there: _Points, threads: int) -> _Answers:
+def _meet(system: System, there: _Points, threads: int) -> Answers:
     size = len(there.x)
-    answers = _Answers(
+    answers = Answers(
         np.full(size, -1, dtype=np.int32),
         np.zeros(size, dtype=np.uint8),
         np.zeros(size, dtype=np.int32),
@@ -293,7 +343,7 @@ def _meet(system: System, there: _Points, threads: int) -> _Answers:
         there.reasons.copy(),
     )
     eras = np.searchsorted(system.firsts, there.instants, side="right") - 1
-    for k in np.unique(eras[there.reasons == _PLACED]):
+    for k in np.unique(eras[there.reasons == PLACED]):
         alone = len(system.eras) == 1
         rows = slice(None) if alone else np.flatnonzero(eras == k)
         own = _Points(there.x[rows], there.y[rows], there.instants[rows], there.reasons[rows])
@@ -340,7 +390,7 @@ def _meet_timed(
 
 
 def _place_nearest(
-    answers: _Answers,
+    answers: Answers,
     system: System,
     there: _Points,
     lost: Indices,
@@ -365,7 +415,8 @@ def _place_nearest(
     answers.candidates[rows] = np.bincount(i, minlength=len(lost))[taken]
 
 
-def _reasons(tolerance_m: float) -> list[str | None]:
+def reason_texts(tolerance_m: float) -> list[str | None]:
+    """Return why points are unassigned, in the order of codes; None for those that are not."""
     away = f"more than {tolerance_m:g} m from" if tolerance_m else "outside"
     return [
         None,
@@ -381,7 +432,7 @@ def _reasons(tolerance_m: float) -> list[str | None]:
 def _frame(
     index: pd.Index[Any],
     systems: tuple[System, ...],
-    answers: list[_Answers],
+    answers: list[Answers],
     tolerance_m: float,
 ) -> pd.DataFrame:
     """Make the table, in which a point's rows of all systems follow each other."""
@@ -390,7 +441,7 @@ def _frame(
         np.concatenate([system.codes, nothing])[answer.place]
         for system, answer in zip(systems, answers, strict=True)
     ]
-    reasons = np.array(_reasons(tolerance_m), dtype=object)
+    reasons = np.array(reason_texts(tolerance_m), dtype=object)
     names = np.array([None, *(system.name for system in systems)], dtype=object)[1:]
 
     def woven(columns: list[NDArray[Any]]) -> NDArray[Any]:
@@ -404,7 +455,7 @@ def _frame(
             "point": index.to_flat_index().repeat(len(systems)),
             "system": objects(np.tile(names, len(index))),
             "grid": objects(woven(codes)),
-            "status": objects(_STATUSES[woven([a.status for a in answers])]),
+            "status": objects(STATUSES[woven([a.status for a in answers])]),
             "distance_m": woven([a.metres for a in answers]),
             "candidates": woven([a.candidates for a in answers]),
             "reason": objects(reasons[woven([a.reasons for a in answers])]),

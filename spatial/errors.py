@@ -23,7 +23,12 @@
     │   ├── BadInstant              text, or a value, that is no instant
     │   └── BadPeriod               a period that ends before it starts
     ├── BadDistance                 a distance that is negative or not finite
-    └── UnreadableIndex             a file that holds no index, or not a whole one
+    ├── UnreadableIndex             a file that holds no index, or not a whole one
+    └── BadRun                      work over many files
+        ├── UnreadablePoints        a file that is no GeoParquet, or not a whole one
+        ├── BadTarget               a place for results that holds something already
+        ├── MissingEngine           Dask, which is not installed
+        └── IncompleteRun           files that were not answered whole
 """
 
 
@@ -113,3 +118,23 @@ class BadDistance(SpatialError):
 
 class UnreadableIndex(SpatialError):
     """A file that holds no index, or not a whole one, or another than was meant."""
+
+
+class BadRun(SpatialError):
+    """Work over many files can't be done."""
+
+
+class UnreadablePoints(BadRun):
+    """A file of points that is no GeoParquet, or not a whole one."""
+
+
+class BadTarget(BadRun):
+    """A place for results that holds something already."""
+
+
+class MissingEngine(BadRun):
+    """The engine that spreads work over processes is not installed."""
+
+
+class IncompleteRun(BadRun):
+    """Files of which not every row was answered, so that nothing may be used."""
