@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-import numpy as np
-import shapely
-
 from layers.readers import Reader
 from layers.store import Store
 from services.assignments import check_grids
 from services.grid_indexes import kept_grids
 from spatial.assignment import Placement, assign_one
-from spatial.crs import CRS84, transform
 
 
 def assign_arrival(
@@ -60,9 +56,5 @@ def assign_arrival(
     system = check_grids(layer, None)
     number = layer.at(reported_at, revision=revision).moment.revision
     kept = kept_grids(store, layer, number, system)
-    place = shapely.Point(longitude, latitude)
-    finite = bool(np.isfinite([longitude, latitude]).all())
-    if finite:
-        place = transform([place], CRS84, kept.index.crs, strict=False)[0]
-    x, y = (place.x, place.y) if finite and not place.is_empty else (np.nan, np.nan)
+    x, y = kept.from_degrees(longitude, latitude)
     return assign_one(x, y, kept.index, at=reported_at, tolerance_m=tolerance_m)

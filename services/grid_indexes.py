@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from layers.published import PublishedLayer
 from layers.reading.snapshots import Snapshot
 from layers.store import Store
+from spatial.crs import CRS84, Mover, mover
 from spatial.grids import GridIndex
 
 
@@ -35,6 +37,11 @@ class KeptGrids:
 
     index: GridIndex
     ids: Mapping[str, Mapping[str, str]]
+
+    @cached_property
+    def from_degrees(self) -> Mover:
+        """Return what moves longitude and latitude into the system of the grids."""
+        return mover(CRS84, self.index.crs)
 
     @property
     def nbytes(self) -> int:

@@ -14,7 +14,6 @@ import shapely
 from numpy.typing import NDArray
 
 from spatial.cells.looking import BOUNDARY, INSIDE, SEVERAL
-from spatial.crs import transform
 from spatial.errors import BadDistance, BadInstant
 from spatial.frames import POINTS, check_frame, check_same_crs
 from spatial.grids import GridIndex
@@ -325,7 +324,9 @@ def _answer(
     metres = np.where(found.place >= 0, 0.0, np.nan)
     answers = found._replace(metres=metres)
     lost = np.flatnonzero((found.place < 0) & (there.reasons == PLACED))
-    if tolerance_m > 0 and len(lost) and grids.metric is not None:
+    if not len(lost):
+        return answers
+    if tolerance_m > 0 and grids.metric is not None:
         _place_nearest(answers, system, there, lost, grids, tolerance_m)
         lost = lost[answers.place[lost] < 0]
     answers.reasons[lost] = AWAY
@@ -399,8 +400,9 @@ def _place_nearest(
 ) -> None:
     """Give lost points the nearest valid polygon within reach; of several the lowest code."""
     polygons, tree = system.nearby(grids.crs, grids.metric)
-    points = shapely.points(there.x[lost], there.y[lost])
-    points = transform(points, grids.crs, grids.metric, strict=False)
+    x, y = grids.to_metric(there.x[lost], there.y[lost])
+    known = np.isfinite(x) & np.isfinite(y)
+    lost, points = lost[known], shapely.points(x[known], y[known])
     i, j = tree.query(points, predicate="dwithin", distance=tolerance_m)
     now = system.valid(j, there.instants[lost[i]])
     i, j = i[now], j[now]

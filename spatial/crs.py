@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ CRS84: Final = "OGC:CRS84"
 """WGS 84 with longitude first, the system of GeoJSON; `parse_crs` and GeoPandas read it."""
 
 Geometries = NDArray[np.object_]
+Mover = Callable[[Any, Any], tuple[Any, Any]]
 
 _NAME: Final = re.compile(r"(?P<authority>[A-Za-z][A-Za-z0-9_]*):(?P<code>[A-Za-z0-9_]+)")
 _URI: Final = re.compile(
@@ -189,6 +191,37 @@ def transform(
         raise _failure(array[lost], start, end)
     moved[lost] = shapely.Point()
     return moved
+
+
+def mover(source: str | int | CRS, target: str | int | CRS) -> Mover:
+    """Return what moves plain coordinates from one system to another, to be kept and used often.
+
+    Parameters
+    ----------
+    source, target : str, int or CRS
+        What `parse_crs` reads.
+
+    Returns
+    -------
+    callable
+        Of x and y, arrays or numbers; returns both moved, infinite where they can't be.
+
+    Raises
+    ------
+    UnknownCRS, BallparkTransformation
+        As `transform` does.
+
+    Examples
+    --------
+    >>> x, y = mover("EPSG:4490", "EPSG:4549")(120.0, 30.0)
+    >>> round(x)
+    500000
+    """
+    start, end = _plane(parse_crs(source)), _plane(parse_crs(target))
+    if start == end:
+        return lambda x, y: (x, y)
+    transformer = _transformer(start, end)
+    return lambda x, y: transformer.transform(x, y)
 
 
 def _move(transformer: Transformer, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:

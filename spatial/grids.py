@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from spatial.cells.files import map_arrays, write_arrays
-from spatial.crs import local_metric_crs, parse_crs
+from spatial.crs import Mover, local_metric_crs, mover, parse_crs
 from spatial.errors import BadPeriod, EmptyInput, MissingIds, UnreadableIndex
 from spatial.frames import POLYGONS, check_frame
 from spatial.instants import as_microseconds
@@ -113,6 +113,11 @@ class GridIndex:
             return None
         return local_metric_crs(tuple(shapely.total_bounds(every)), self.crs)
 
+    @cached_property
+    def to_metric(self) -> Mover:
+        """Return what moves coordinates into the metric system."""
+        return mover(self.crs, self.metric)
+
     def during(self, first: int, last: int, names: Collection[Any] | None = None) -> GridIndex:
         """Return the systems that have a polygon valid between two instants, of these names.
 
@@ -138,6 +143,8 @@ class GridIndex:
             raise EmptyInput("no grid is valid then; choose another time, or other systems")
         found = GridIndex(self.crs, tuple(kept), self.timed)
         found.__dict__["metric"] = self.metric
+        if self.metric is not None:
+            found.__dict__["to_metric"] = self.to_metric
         return found
 
     def build_all(self) -> GridIndex:
@@ -149,8 +156,14 @@ class GridIndex:
 
     @property
     def nbytes(self) -> int:
-        """Return the size of the indexes that are built, in bytes."""
-        return sum(index.nbytes for system in self.systems for index in system.indexes.values())
+        """Return the size of the indexes that are built, and about that of the shapes."""
+        indexes = sum(i.nbytes for system in self.systems for i in system.indexes.values())
+        return indexes + self._shape_bytes
+
+    @cached_property
+    def _shape_bytes(self) -> int:
+        corners = sum(shapely.get_num_coordinates(system.shapes).sum() for system in self.systems)
+        return int(corners) * 16
 
     def save(self, path: str | Path) -> None:
         """Write it to a file, with the index of every edition.

@@ -91,10 +91,15 @@ class System:
 
     def any_valid(self, instants: Microseconds) -> NDArray[np.bool_]:
         """Return whether there is any valid polygon at each instant."""
-        started = np.searchsorted(np.sort(self.starts), instants, side="right")
-        ended = np.searchsorted(np.sort(self.ends), instants, side="right")
-        found: NDArray[np.bool_] = started != ended
+        starts, ends = self._sorted
+        found: NDArray[np.bool_] = np.searchsorted(starts, instants, side="right") != (
+            np.searchsorted(ends, instants, side="right")
+        )
         return found
+
+    @cached_property
+    def _sorted(self) -> tuple[Microseconds, Microseconds]:
+        return np.sort(self.starts), np.sort(self.ends)
 
     def nearby(self, crs: Any, metric: Any) -> tuple[Objects, shapely.STRtree]:
         """Return its polygons in a metric system, and a tree of them; made once."""

@@ -28,7 +28,7 @@ class Derived:
     True
     """
 
-    most_bytes: int = 1 << 30
+    most_bytes: int = 1 << 29
     _things: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False)
     _making: dict[Hashable, Lock] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)

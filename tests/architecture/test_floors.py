@@ -70,7 +70,8 @@ def test_routes_reach_the_store_through_who_asks_alone() -> None:
 
 def test_who_only_answers_loads_neither_pandas_nor_gdal() -> None:
     """Of 264 MB they were 70, on a server that may have few."""
-    script = "import sys, services.app; print(*{'pandas', 'geopandas', 'pyogrio'} & {*sys.modules})"
+    heavy = {"pandas", "geopandas", "pyogrio", "numba", "llvmlite", "distributed"}
+    script = f"import sys, services.app, services.commands; print(*{heavy} & {{*sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
