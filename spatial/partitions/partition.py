@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spatial.assignment import STATUSES, assign_arrays, check_distance
 from spatial.errors import BadInstant, BadTarget, SpatialError, UnreadableIndex
 from spatial.frames import check_same_crs
 from spatial.grids import GridIndex
 from spatial.partitions.sources import Source, open_source
 from spatial.partitions.tables import REPEATING, Texts
+from spatial.placing import STATUSES, assign_arrays, check_distance
 
 Stamp: TypeAlias = tuple[int, int]
 

@@ -17,7 +17,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spatial.assignment import check_distance
 from spatial.errors import BadTarget, DuplicateIds, EmptyInput, IncompleteRun, MissingEngine
 from spatial.grids import GridIndex
 from spatial.partitions.partition import (
@@ -31,6 +30,7 @@ from spatial.partitions.partition import (
     stamp,
 )
 from spatial.partitions.sources import open_source
+from spatial.placing import check_distance
 
 Say = Callable[[str, int, int | None], None]
 

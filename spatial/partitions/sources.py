@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from spatial.assignment import EMPTY, NO_INSTANT, NO_POINT, NOT_FINITE, PLACED
 from spatial.crs import CRS84, parse_crs
 from spatial.errors import (
     BadInstant,
@@ -32,6 +31,7 @@ from spatial.errors import (
 )
 from spatial.instants import as_microseconds
 from spatial.partitions.coordinates import Coordinates, Floats, read_pairs, read_wkb
+from spatial.placing import EMPTY, NO_INSTANT, NO_POINT, NOT_FINITE, PLACED
 
 _WKB: Final = "WKB"
 _NATIVE: Final = "point"

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from spatial.assignment import STATUSES, Answers, reason_texts
 from spatial.grids import GridIndex
+from spatial.placing import STATUSES, Answers, reason_texts
 
 # Columns of few different values, which Parquet is to write as such. Ids are all different, and
 # to look for those that are not would take longer than to write them.
