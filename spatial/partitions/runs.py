@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,12 @@ from spatial.placing import check_distance
 
 Say = Callable[[str, int, int | None], None]
 
+# What Dask does all the time, were there work or not, and nobody looks at here: it watches itself
+# 50 times a second, and what runs 100 times. That is 6 % of a processor for a client and a worker.
+QUIET: Final = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+}
 _HERE: Final = "127.0.0.1:0"  # where Dask is to tell of its health; it does so to all else
 
 
@@ -97,7 +103,8 @@ def assign_partitions(
     Notes
     -----
     A worker that dies is replaced by Dask, and its file done anew. A program that starts workers
-    needs ``if __name__ == "__main__":``, as with `multiprocessing`.
+    needs ``if __name__ == "__main__":``, as with `multiprocessing`. A cluster of one's own is best
+    started with ``dask.config.set(QUIET)``.
     """
     engine = _engine()
     check_distance(tolerance_m)
@@ -107,11 +114,39 @@ def assign_partitions(
     rows, systems = _check(list(places), open_grids(str(grids), seal), options, say)
     with _made_whole(folder, places.values()) as partial:
         tasks = [(file, str(partial / place)) for file, place in places.items()]
-        with _working(engine, client, workers) as workforce:
+        with start_workers(workers) if client is None else nullcontext(client) as workforce:
             done = _do(engine, workforce, tasks, (str(grids), seal, options), say)
         _count(done, rows, systems)
     found = pd.DataFrame([asdict(done[file]) for file in places])
     return found.assign(target=[str(folder / place) for place in places.values()])
+
+
+@contextmanager
+def start_workers(workers: int | None = None) -> Iterator[Any]:
+    """Give a client of worker processes on this machine, which end with it.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many; one for each processor where absent.
+
+    Raises
+    ------
+    MissingEngine
+        If Dask is not installed.
+    """
+    engine = _engine()
+    import dask
+
+    # Workers run what they are sent, so they take it from none but this process: by certificates
+    # that are made for the while.
+    closed = {"threads_per_worker": 1, "dashboard_address": _HERE, "security": True}
+    with (
+        dask.config.set(QUIET),
+        engine.LocalCluster(n_workers=workers, **closed) as cluster,
+        engine.Client(cluster) as client,
+    ):
+        yield client
 
 
 def _engine() -> ModuleType:
@@ -170,21 +205,6 @@ def _made_whole(folder: Path, places: Any) -> Iterator[Path]:
         raise
     for left in folder.rglob(f"{PARTIAL}*"):  # by workers that died
         left.unlink()
-
-
-@contextmanager
-def _working(engine: ModuleType, client: Any, workers: int | None) -> Iterator[Any]:
-    if client is not None:
-        yield client
-        return
-    # Workers run what they are sent, so they take it from none but this process: by certificates
-    # that are made for the while.
-    closed = {"dashboard_address": _HERE, "security": True}
-    with (
-        engine.LocalCluster(workers, threads_per_worker=1, processes=True, **closed) as cluster,
-        engine.Client(cluster) as own,
-    ):
-        yield own
 
 
 def _do(

@@ -152,7 +152,8 @@ def open_source(path: str | Path, *, key: str | None = None, at: str | None = No
         If a column is not there, or not of a type that can be used.
     """
     with _naming(path):
-        file = pq.ParquetFile(path, buffer_size=_BUFFER)
+        # pre_buffer would keep in memory all that was read, up to the end of the file
+        file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
     with file:
         with _naming(path):
             source = _source(str(path), file, key, at)

@@ -548,7 +548,12 @@ def test_without_a_client_processes_are_started_and_ended(tmp_path: Path, index:
     sources = write(tmp_path / "cases", frame)
     before = set(multiprocessing.active_children())
     (tmp_path / "answers").mkdir()  # an empty one is as good as none
-    table = assign_partitions(sources, index, tmp_path / "answers", at="at", workers=1)
+    started: set[Any] = set()
+    table = assign_partitions(
+        sources, index, tmp_path / "answers", at="at", workers=1,
+        say=lambda *_: started.update(set(multiprocessing.active_children()) - before),
+    )  # fmt: skip
+    assert len(started) == 1
     found = pd.read_parquet(table["target"][0])
     assert rows(found) == rows(assign(frame, GridIndex.open(index), at="at"))
     assert not set(multiprocessing.active_children()) - before
