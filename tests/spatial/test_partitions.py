@@ -521,11 +521,13 @@ def test_files_that_change_meanwhile_are_noticed(
             sources, index, tmp_path / "answers", at="at", client=client,
             say=lambda stage, done, _: change(sources[1], sources[0], stage, done),
         )  # fmt: skip
+    workers = client.run(os.getpid)
     with pytest.raises(UnreadableIndex, match="not the file that the work began with"):
         assign_partitions(
             sources, index, tmp_path / "answers", at="at", client=client,
             say=lambda stage, done, _: change(tmp_path / "other.cells", index, stage, done),
         )  # fmt: skip
+    assert client.run(os.getpid) == workers  # none died of what it had mapped
     assert not (tmp_path / "answers").exists()
     assert not list(tmp_path.glob(".partial-*"))
 
