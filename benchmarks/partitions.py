@@ -4,26 +4,30 @@
 docs/benchmarks.md: medians. All of it is synthetic: 20,000 polygons of about 100 vertices, and
 GeoParquet files of half a million points about them.
 
-Each run has a process of its own. Its clock starts when all is warm: modules and machine code are
-loaded, and each process has answered a small file, and so has mapped the index. CPU is user and
-system of all threads, for Dask of the workers and of the process with the client, the scheduler
-and the nannies. As processes that run side by side slow each other down, two workers are compared
-with two plain loops at once. ``its own settings``: Dask not told to watch itself less.
+Each row has a process of its own, in which plain loops and Dask take turns, five files at a time,
+so that whatever else the machine does slows down both. Their clocks start when all is warm: modules
+and machine code are loaded, and each process has answered a small file, and so has mapped the
+index. CPU is user and system of all threads, for Dask of the workers and of the process with the
+client, the scheduler and the nannies. Two workers are compared with two plain loops at once, as
+processes that run side by side slow each other down. ``its own settings``: Dask not told to watch
+itself less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,48 +47,55 @@ CACHE = HERE.parent.parent / ".cache" / "partitions"
 GRIDS, SMALL = CACHE / "grids.cells", CACHE / "small.parquet"
 POLYGONS, VERTICES, ROWS, LARGE = 20_000, 100, 500_000, 2_000_000
 CRS = 4549
-RUNS = ("loop 1", "dask 1", "usual 1", "loop 2", "dask 2", "usual 2")
 TITLES = {
-    "loop 1": "plain loop",
-    "dask 1": "Dask, 1 worker",
-    "usual 1": "Dask, 1 worker, its own settings",
-    "loop 2": "2 plain loops at once",
-    "dask 2": "Dask, 2 workers",
-    "usual 2": "Dask, 2 workers, its own settings",
+    "dask 1": "1 worker",
+    "dask 2": "2 workers",
+    "usual 1": "1 worker, Dask's own settings",
+    "usual 2": "2 workers, Dask's own settings",
 }
-_TICKS = os.sysconf("SC_CLK_TCK")
+COSTS = (
+    "| | CPU s, plain | Dask | more | inside tasks, plain | Dask | outside, to inside | "
+    "wall s, plain | Dask |\n|---|---|---|---|---|---|---|---|---|"
+)
+MEMORY = (
+    "| rows a file | memory of a worker, MB: idle | peak | peak less idle | of the index |\n"
+    "|---|---|---|---|---|"
+)
+_TURN = 5  # files
 _EVERY_S = 0.02
 
 
 def main() -> None:
-    """Measure all, or, as a process of this very program, one run."""
+    """Measure all, or, as a process of this very program, one row."""
     options = read_options()
     if options.run:
         kind, _, count = options.run.partition(" ")
-        print(json.dumps(PARTS[kind](int(count), options.files)))
+        print(json.dumps(PARTS[kind](int(count), options)))
         return
     make_files(options.files)
-    found: dict[str, list[dict[str, Any]]] = {run: [] for run in RUNS}
-    for turn in range(options.rounds):
-        for run, runs in found.items():
-            runs.append(run_process(words(run, options.files)))
-            print(f"round {turn}: {run}: {runs[-1]}", file=sys.stderr, flush=True)
-    show_costs(found, options.files)
-    show_memory({rows: run_process(words(f"memory {rows}", 1)) for rows in (ROWS, LARGE)})
+    print(f"\n{options.files * ROWS:,} points in {options.files} files x {POLYGONS:,} polygons")
+    print(f"(synthetic), medians of {options.rounds}; what is more, of the ratios in each round:\n")
+    print(COSTS)
+    for run, title in TITLES.items():
+        print(cost_row(title, run_process(words(run, options))), flush=True)
+    print(f"\n{MEMORY}")
+    for rows in (ROWS, LARGE):
+        print(memory_row(rows, run_process(words(f"memory {rows}", options))), flush=True)
 
 
 def read_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=20, help="of half a million points each")
-    parser.add_argument("--rounds", type=int, default=3, help="in which all take turns")
+    parser.add_argument("--rounds", type=int, default=3, help="in which all files are answered")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def words(run: str, files: int) -> Sequence[str | Path]:
-    """Return the command of one run."""
-    return [sys.executable, "-P", HERE, "--run", run, "--files", str(files)]
+def words(run: str, options: argparse.Namespace) -> Sequence[str | Path]:
+    """Return the command of one row."""
+    numbers = ["--files", str(options.files), "--rounds", str(options.rounds)]
+    return [sys.executable, "-P", HERE, "--run", run, *numbers]
 
 
 def make_files(files: int) -> None:
@@ -117,67 +128,73 @@ def make_points(path: Path, rows: int, seed: int) -> None:
         unfinished.replace(path)
 
 
-# Runs, each in a process of its own
+# Rows, each in a process of its own
 
 
-def run_loops(count: int, files: int) -> dict[str, float]:
-    """Do all files in so many plain loops at once; this process is one of them."""
-    sources = [points_file(ROWS, place) for place in range(files)]
-    others = [
-        subprocess.Popen(
-            words(f"part {offset}", files), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for offset in range(1, count)
+def run_costs(count: int, options: argparse.Namespace, usual: bool = False) -> dict[str, Any]:
+    """Do all files in so many plain loops, and by as many workers, in turns."""
+    with (
+        folder() as target,
+        warm_loops(count, target) as loops,
+        warm_cluster(count, target, usual) as (client, pids),
+    ):
+        rounds = []
+        for _ in range(options.rounds):
+            costs: Counter[str] = Counter()
+            for first in range(0, options.files, _TURN):
+                places = range(first, min(first + _TURN, options.files))
+                turns = [
+                    partial(do_plain, loops, places, target),
+                    partial(do_spread, client, pids, places, target),
+                ]
+                for turn in turns if first // _TURN % 2 else turns[::-1]:
+                    costs.update(turn())
+            rounds.append(costs)
+    return {"rounds": rounds}
+
+
+def do_plain(loops: Sequence[Executor], places: range, target: Path) -> dict[str, float]:
+    """Do files in plain loops."""
+    began = time.perf_counter()
+    parts = [places[offset :: len(loops)] for offset in range(len(loops))]
+    waiting = [
+        loop.submit(do_loop, [points_file(ROWS, place) for place in part], target)
+        for loop, part in zip(loops, parts, strict=True)
     ]
-    with folder() as target:
-        do_loop([SMALL], target)
-        for other in others:
-            assert other.stdout is not None
-            other.stdout.readline()  # it is warm
-        wall, cpu = time.perf_counter(), time.process_time()
-        started = cpu * count
-        for other in others:
-            assert other.stdin is not None
-            other.stdin.write("go\n")
-            other.stdin.flush()
-        do_loop(sources[::count], target)
-        cpu = time.process_time() - cpu
-        for other in others:
-            cpu += float(other.communicate()[0])
-    return {"cpu": cpu, "wall": time.perf_counter() - wall, "started": started}
+    cpu, tasks = (sum(each) for each in zip(*(one.result() for one in waiting), strict=True))
+    return {"plain": cpu, "plain tasks": tasks, "plain wall": time.perf_counter() - began}
 
 
-def run_part(offset: int, files: int) -> float:
-    """Do every other file, when told to; return CPU seconds."""
-    with folder() as target:
-        do_loop([SMALL], target)
-        print("warm", flush=True)
-        sys.stdin.readline()
-        cpu = time.process_time()
-        do_loop([points_file(ROWS, place) for place in range(offset, files, 2)], target)
-        return time.process_time() - cpu
-
-
-def do_loop(sources: Sequence[Path], target: Path) -> None:
-    """Answer files one after the other."""
+def do_loop(sources: Sequence[Path], target: Path) -> tuple[float, float]:
+    """Answer files one after the other; return CPU seconds, of the process and of the thread."""
+    cpu, tasks = time.process_time(), 0.0
     for source in sources:
-        assign_partition(source, GRIDS, target / source.name, key="no")
+        tasks += assign_partition(source, GRIDS, target / source.name, key="no").cpu_seconds
+    return time.process_time() - cpu, tasks
 
 
-def run_dask(count: int, files: int, usual: bool = False) -> dict[str, float]:
-    """Do all files by a cluster of so many workers, as `assign_partitions` starts them, or not."""
-    sources = [points_file(ROWS, place) for place in range(files)]
-    with folder() as target, warm_cluster(count, target, usual) as (client, pids):
-        start, began = busy(pids), time.perf_counter()
-        table = spread(client, sources, target / "all")
-        wall = time.perf_counter() - began
-        took = [now - then for now, then in zip(busy(pids), start, strict=True)]
-    tasks = float(table["cpu_seconds"].sum())
-    own = {"client": took[0], "workers": sum(took[1:]), "tasks": tasks}
-    return {"cpu": sum(took), "wall": wall, **own, "started": sum(start)}
+def do_spread(client: Any, pids: list[int], places: range, target: Path) -> dict[str, float]:
+    """Do files by a cluster."""
+    start, began = busy(pids), time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=target) as name:
+        table = spread(client, [points_file(ROWS, place) for place in places], Path(name))
+        wall, took = time.perf_counter() - began, busy(pids) - start
+    return {"dask": took, "dask tasks": float(table["cpu_seconds"].sum()), "dask wall": wall}
 
 
-def run_memory(rows: int, _files: int) -> dict[str, float]:
+@contextmanager
+def warm_loops(count: int, target: Path) -> Iterator[Sequence[Executor]]:
+    """Give processes that do plain loops."""
+    with ExitStack() as stack:
+        fresh = multiprocessing.get_context("spawn")
+        pools = [ProcessPoolExecutor(1, mp_context=fresh) for _ in range(count)]
+        loops: list[Executor] = [stack.enter_context(pool) for pool in pools]
+        for loop in loops:
+            loop.submit(do_loop, [SMALL], target).result()
+        yield loops
+
+
+def run_memory(rows: int, _: argparse.Namespace) -> dict[str, float]:
     """Do two files of so many points by one worker; watch its memory."""
     sources = [points_file(rows, place) for place in range(2)]
     with folder() as target, warm_cluster(1, target, False) as (client, pids):
@@ -189,11 +206,9 @@ def run_memory(rows: int, _files: int) -> dict[str, float]:
     return {"before": before, "peak": max(seen), "mapped": mapped}
 
 
-PARTS: dict[str, Callable[[int, int], Any]] = {
-    "loop": run_loops,
-    "part": run_part,
-    "dask": run_dask,
-    "usual": partial(run_dask, usual=True),
+PARTS: dict[str, Callable[[int, argparse.Namespace], Any]] = {
+    "dask": run_costs,
+    "usual": partial(run_costs, usual=True),
     "memory": run_memory,
 }
 
@@ -227,12 +242,10 @@ def spread(client: Any, sources: Sequence[Path], target: Path) -> Any:
     return assign_partitions(sources, GRIDS, target, key="no", client=client)
 
 
-def busy(pids: Sequence[int]) -> list[float]:
+def busy(pids: Sequence[int]) -> float:
     """Return the CPU seconds of processes so far, all their threads'."""
-    return [
-        sum(backend_seconds(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir())
-        for pid in pids
-    ]
+    tasks = (task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir())
+    return sum(backend_seconds(int(task.name)) for task in tasks)
 
 
 @contextmanager
@@ -268,43 +281,28 @@ def mapped_mb(pid: int, path: Path) -> float:
 # Tables
 
 
-def show_costs(found: dict[str, list[dict[str, Any]]], files: int) -> None:
-    """Print what each way took, beside plain loops of the same round."""
-    print(
-        f"\n{files * ROWS:,} points in {files} files x {POLYGONS:,} polygons (synthetic), medians"
-    )
-    print(f"of {len(found[RUNS[0]])}; what is more than plain, of the ratios in each round:\n")
-    print(
-        "| | CPU s | more than plain | CPU ms a file | of it in the task | wall s | "
-        "CPU s before the clock |\n|---|---|---|---|---|---|---|"
-    )
-    for run, runs in found.items():
-        spread_out = not run.startswith("loop")
-        ratios = [r["cpu"] / p["cpu"] for r, p in zip(runs, found[f"loop {run[-1]}"], strict=True)]
-        cells = [
-            TITLES[run],
-            f"{middle(runs, 'cpu'):.2f}",
-            f"{statistics.median(ratios) - 1:+.1%}" if spread_out else "",
-            f"{1000 * middle(runs, 'cpu') / files:.0f}",
-            f"{1000 * middle(runs, 'tasks') / files:.0f}" if spread_out else "",
-            f"{middle(runs, 'wall'):.2f}",
-            f"{middle(runs, 'started'):.1f}",
-        ]
-        print(f"| {' | '.join(cells)} |")
+def cost_row(title: str, run: dict[str, Any]) -> str:
+    """Return what Dask took, beside plain loops of the same round."""
+    rounds = run["rounds"]
+
+    def seconds(name: str) -> str:
+        return f"{statistics.median(costs[name] for costs in rounds):.2f}"
+
+    def more(name: str, base: str) -> str:
+        return f"{statistics.median(costs[name] / costs[base] for costs in rounds) - 1:+.1%}"
+
+    cells = [
+        title, seconds("plain"), seconds("dask"), more("dask", "plain"),
+        seconds("plain tasks"), seconds("dask tasks"), more("dask", "dask tasks"),
+        seconds("plain wall"), seconds("dask wall"),
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
-def show_memory(found: dict[int, dict[str, float]]) -> None:
-    """Print the memory of a worker."""
-    print("\n| rows a file | memory of a worker, MB: idle | peak | peak less idle | of the index |")
-    print("|---|---|---|---|---|")
-    for rows, run in found.items():
-        idle, peak = run["before"], run["peak"]
-        print(f"| {rows:,} | {idle:.0f} | {peak:.0f} | {peak - idle:.0f} | {run['mapped']:.0f} |")
-
-
-def middle(runs: Sequence[dict[str, Any]], name: str) -> float:
-    """Return a median."""
-    return float(statistics.median(run[name] for run in runs))
+def memory_row(rows: int, run: dict[str, float]) -> str:
+    """Return the memory of a worker."""
+    idle, peak = run["before"], run["peak"]
+    return f"| {rows:,} | {idle:.0f} | {peak:.0f} | {peak - idle:.0f} | {run['mapped']:.0f} |"
 
 
 if __name__ == "__main__":

@@ -166,7 +166,6 @@ def stamp(path: str | Path) -> Stamp:
     return found.st_size, found.st_mtime_ns
 
 
-@lru_cache(maxsize=2)
 def open_grids(path: str, expected: Stamp) -> GridIndex:
     """Map grids into the memory of this process, once for all partitions.
 
@@ -175,13 +174,18 @@ def open_grids(path: str, expected: Stamp) -> GridIndex:
     UnreadableIndex
         If the file is no longer, or not on this machine, the one that was meant.
     """
-    grids = GridIndex.open(path)
+    # Each time, for what is mapped changes with a file that is written over.
     if stamp(path) != expected:
         raise UnreadableIndex(
             f"{path} is not the file that the work began with; leave it as it is until the end, "
             "and where machines have copies, copy it with its time"
         )
-    return grids
+    return _mapped(path, expected)
+
+
+@lru_cache(maxsize=2)
+def _mapped(path: str, _: Stamp) -> GridIndex:
+    return GridIndex.open(path)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ from spatial.grids import GridIndex
 from spatial.partitions.coordinates import read_wkb
 from spatial.partitions.partition import assign_partition
 from spatial.partitions.runs import assign_partitions
+from spatial.partitions.sources import open_source
 
 METRES = 4549
 EAST, NORTH = 500000, 3300000
@@ -201,6 +202,18 @@ def test_a_file_that_states_no_system_is_in_degrees_as_the_standard_says(tmp_pat
     polygon = gpd.GeoDataFrame({"id": ["a"]}, geometry=[shapely.box(119, 29, 121, 31)], crs=4326)
     made = assign_partition(tmp_path / "cases", GridIndex.build(polygon), tmp_path / "answers")
     assert made.inside == 1
+
+
+def test_a_file_is_not_in_memory_as_a_whole(tmp_path: Path) -> None:
+    frame = cases(200_000, 6)
+    frame.to_parquet(tmp_path / "cases", row_group_size=10_000)
+    before, most, read = pa.total_allocated_bytes(), 0, 0
+    with open_source(tmp_path / "cases", key="no", at="at") as source:
+        for part in source.batches(10_000):
+            read += len(part.x)
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert read == len(frame)
+    assert most < (tmp_path / "cases").stat().st_size / 2
 
 
 # Coordinates out of WKB: Shapely is the model
@@ -508,11 +521,13 @@ def test_files_that_change_meanwhile_are_noticed(
             sources, index, tmp_path / "answers", at="at", client=client,
             say=lambda stage, done, _: change(sources[1], sources[0], stage, done),
         )  # fmt: skip
+    workers = client.run(os.getpid)
     with pytest.raises(UnreadableIndex, match="not the file that the work began with"):
         assign_partitions(
             sources, index, tmp_path / "answers", at="at", client=client,
             say=lambda stage, done, _: change(tmp_path / "other.cells", index, stage, done),
         )  # fmt: skip
+    assert client.run(os.getpid) == workers  # none died of what it had mapped
     assert not (tmp_path / "answers").exists()
     assert not list(tmp_path.glob(".partial-*"))
 
