@@ -36,9 +36,16 @@ Say = Callable[[str, int, int | None], None]
 
 # What Dask does all the time, were there work or not, and nobody looks at here: it watches itself
 # 50 times a second, and what runs 100 times. That is 6 % of a processor for a client and a worker.
+# And it has workers give memory back at once (MALLOC_TRIM_THRESHOLD_, left out of what it sets),
+# which they ask for again with the next batch, page by page.
 QUIET: Final = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
 }
 _HERE: Final = "127.0.0.1:0"  # where Dask is to tell of its health; it does so to all else
 
