@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import platform
 import sysconfig
 from functools import cache
@@ -15,33 +16,47 @@ _HERE = Path(__file__).parent
 
 
 def is_warm() -> bool:
-    """Return whether the machine code of this version is kept for this machine.
+    """Return whether the machine code of this version is kept where this user's processes look.
 
     It looks at one small file, and loads neither numba nor NumPy.
     """
-    return any(place.exists() for place in _stamps())
+    return _stamp().exists()
 
 
 def note_warm() -> bool:
     """Note that all machine code of this version is kept; return whether that could be noted."""
-    for place in _stamps():
-        with contextlib.suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.touch()
-            return True
-    return False
+    stamp = _stamp()
+    try:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+    except OSError:
+        return False
+    return True
 
 
-def _stamps() -> tuple[Path, Path]:
-    """Where it may be noted that the kernels are compiled: beside them, or in the user's cache."""
+def _stamp() -> Path:
+    """Return where it is noted: beside the kernels, or, where those are not ours, in our cache.
+
+    numba does alike: who may not write beside a source looks in a cache of one's own only, even
+    where somebody else has left machine code there.
+    """
     name = f"warm-{_machine()}-{sources_fingerprint()}"
-    return _HERE / "cells" / "__pycache__" / name, Path.home() / ".cache" / "shikong" / name
+    beside = _HERE / "cells" / "__pycache__"
+    if os.access(beside if beside.exists() else beside.parent, os.W_OK):
+        return beside / name
+    return Path(os.path.expanduser("~")) / ".cache" / "shikong" / name  # noqa: PTH111 - never fails
 
 
 @cache
 def _machine() -> str:
     """Return what machine code depends on, besides its source."""
-    told = [version("numba"), sysconfig.get_config_var("SOABI") or "", platform.machine()]
+    # and the path, by which a cache of one's own is ordered
+    told = [
+        str(_HERE),
+        version("numba"),
+        sysconfig.get_config_var("SOABI") or "",
+        platform.machine(),
+    ]
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         told += next(([line] for line in lines if line.startswith("flags")), [])

@@ -54,14 +54,18 @@ class Derived:
             found = self._things.get(key)
             if found is not None:
                 self._things.move_to_end(key)
+                self._trim()
             return found
 
     def _keep(self, key: Hashable, thing: Any) -> None:
         with self._lock:
             self._things[key] = thing
-            # some grow as they are used
-            while len(self._things) > 1 and self._size() > self.most_bytes:
-                self._things.popitem(last=False)
+            self._trim()
+
+    def _trim(self) -> None:
+        # at every look, as some grow when they are used; what was asked for last always stays
+        while len(self._things) > 1 and self._size() > self.most_bytes:
+            self._things.popitem(last=False)
 
     def _size(self) -> int:
         return sum(int(thing.nbytes) for thing in self._things.values())

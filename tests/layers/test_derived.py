@@ -27,6 +27,19 @@ def test_what_was_not_asked_for_the_longest_goes_first() -> None:
     assert made == ["a", "b", "c", "b", "large", "a"]
 
 
+def test_what_grows_makes_room_when_it_is_asked_for_again() -> None:
+    class Growing:
+        nbytes = 10
+
+    derived, growing = Derived(most_bytes=100), Growing()
+    first = derived.get("a", lambda: np.zeros(50, dtype=np.int8))
+    derived.get("b", lambda: growing)
+    assert derived.get("a", lambda: np.ones(1)) is first
+    growing.nbytes = 90
+    assert derived.get("b", Growing) is growing
+    assert derived.get("a", lambda: np.ones(1)) is not first
+
+
 def test_many_who_ask_at_once_wait_for_one_that_makes() -> None:
     derived, made, ready = Derived(), [], Barrier(8)
 

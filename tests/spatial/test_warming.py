@@ -41,6 +41,23 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def test_machine_code_that_is_not_ours_does_not_count(copy: Path) -> None:
+    """A server's user finds what root compiled, may not write beside it, and numba looks away."""
+    (copy / "spatial" / "cells" / "__pycache__").mkdir(exist_ok=True)
+    ask = """
+import os
+from unittest import mock
+from spatial import machine_code
+assert machine_code.note_warm() and machine_code.is_warm()
+beside = machine_code._stamp()
+with mock.patch.object(os, "access", lambda path, mode: False):
+    print(machine_code.is_warm(), beside == machine_code._stamp())
+beside.unlink()
+"""
+    told = run(copy, "-c", ask)
+    assert told.stdout == "False False\n", told.stderr
+
+
 def test_kernels_are_compiled_once_and_when_a_source_changes(copy: Path) -> None:
     cold = run(copy, "-c", "from spatial.machine_code import is_warm; print(is_warm())")
     assert cold.stdout == "False\n", cold.stderr
