@@ -102,6 +102,7 @@ class Field:
     missing: tuple[str, ...] = ()
     pattern: str | None = None
     indexed: bool = False
+    zoom: int | None = None
 
     @property
     def is_period(self) -> bool:
@@ -149,6 +150,7 @@ class Schema:
     license: str | None = None
     backdating: bool = False
     if_match: bool = False
+    default_datetime: str | None = None
 
     @cached_property
     def zone(self) -> ZoneInfo:

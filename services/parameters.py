@@ -28,16 +28,24 @@ _LONGEST = 2_000
 _LONG = {"filter": 16_000}
 FILTER = ("filter", "filter-lang", "filter-crs")
 LONGEST_BODY_S = 120.0
+CURRENT = "current"
 
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """The time of a read as the request states it; None where it does not."""
+    """The time of a read as the request states it; None where it does not.
+
+    Attributes
+    ----------
+    by_default : bool
+        Whether `when` is the layer's own default, which may be another tomorrow.
+    """
 
     when: datetime | Interval | None
     revision: int | None
     recorded: datetime | None
     commit: str | None = None
+    by_default: bool = False
 
     @property
     def known(self) -> dict[str, Any]:
@@ -55,7 +63,8 @@ class Pins:
         closed = isinstance(self.when, datetime) or (
             isinstance(self.when, Interval) and self.when.end is not None
         )
-        return (self.revision is not None or self.commit is not None) and closed
+        known = self.revision is not None or self.commit is not None
+        return known and closed and not self.by_default
 
 
 def check_text(request: Request) -> None:
@@ -98,7 +107,7 @@ def check_names(request: Request, known: Collection[str], zone: tzinfo | None = 
 
 def _is_same(name: str, one: str, other: str, zone: tzinfo | None) -> bool:
     """Whether two texts of a parameter say the same time."""
-    if zone is None or name not in ("datetime", "recorded"):
+    if zone is None or name not in ("datetime", "recorded") or CURRENT in (one, other):
         return False
     try:
         return parse_datetime(one, zone) == parse_datetime(other, zone)
@@ -137,13 +146,19 @@ async def _read_parts(request: Request, largest: int, remedy: str) -> bytes:
     return b"".join(parts)
 
 
-def read_pins(request: Request, layer: Layer, *, several: bool = False) -> Pins:
+def read_pins(
+    request: Request, layer: Layer, *, several: bool = False, default: bool = False
+) -> Pins:
     """Read ``datetime``, and ``revision``, ``recorded`` or ``commit``.
+
+    ``datetime=current`` is now, also where the layer's default is another instant.
 
     Parameters
     ----------
     several : bool
         Whether the last three may stand together.
+    default : bool
+        Whether the layer's own default instant stands for a ``datetime`` that is not there.
 
     Raises
     ------
@@ -152,9 +167,13 @@ def read_pins(request: Request, layer: Layer, *, several: bool = False) -> Pins:
     """
     query, zone = request.query_params, layer.schema.zone
     when = recorded = None
+    own = layer.schema.default_datetime if default else None
+    by_default = "datetime" not in query and own is not None
+    text = own if by_default else query.get("datetime")
     try:
-        if "datetime" in query:
-            when = parse_datetime(query["datetime"], zone)
+        # The way to now of a layer whose default is another time.
+        if text is not None and text != CURRENT:
+            when = parse_datetime(text, zone)
         if "recorded" in query:
             recorded = parse_instant(query["recorded"], zone)
     except SpatialError as error:
@@ -165,7 +184,7 @@ def read_pins(request: Request, layer: Layer, *, several: bool = False) -> Pins:
     pinning = [name for name in ("revision", "recorded", "commit") if name in query]
     if len(pinning) > 1 and not several:
         raise BadParameter(f"{' and '.join(pinning)} both pin what was known; give one of them")
-    return Pins(when, revision, recorded, query.get("commit"))
+    return Pins(when, revision, recorded, query.get("commit"), by_default)
 
 
 def read_limit(

@@ -141,7 +141,7 @@ def read_query(request: Request, layer: PublishedLayer) -> Asked:
         Naming the parameter and what it may be.
     """
     token = read_token(request)
-    pins = read_pins(request, layer.record, several=token is not None)
+    pins = read_pins(request, layer.record, several=token is not None, default=token is None)
     if token is not None:
         pins = _go_on(layer, pins, token)
     # A read of now is answered for the instant since when all is as it is.

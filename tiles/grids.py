@@ -33,6 +33,16 @@ class Place:
     bounds: tuple[float, float, float, float]
     crs: CRS
 
+    @property
+    def unit(self) -> float:
+        """Side of one of the tile's 4096 units, in the measure of the reference system."""
+        return (self.bounds[2] - self.bounds[0]) / 4096
+
+    @property
+    def scale(self) -> int:
+        """The zoom of the web's Mercator grid that comes nearest."""
+        return self.zoom
+
 
 @cache
 def matrix_set(name: str) -> TileMatrixSet:

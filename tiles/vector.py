@@ -1,26 +1,77 @@
-"""A snapshot as vector tiles: the select of its features inside ST_AsMVT."""
+"""A snapshot as vector tiles: the select of its features inside ST_AsMVT.
+
+What is drawn of a version is a function of that version, the tile and the content alone: its
+geometry is moved to the tile's own units and cut at its margin by ST_AsMVTGeom. So no commit to
+other features changes what a tile says of this one. Features stand in the order of their ids: the
+same features give the same bytes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from pyproj import CRS
 
 from layers.model import Layer
+from layers.reading.boxes import Box
+from layers.reading.inputs import given
+from layers.reading.kept import Rows
 from layers.reading.outputs import finite
-from layers.reading.sights import FLAG
 from layers.store import Snapshot
+from layers.tables import srid_of
+from spatial.crs import parse_crs
+from tiles.content import (
+    CELL,
+    COUNT,
+    COUNTED_BELOW,
+    EXTENT,
+    GOAL_BYTES,
+    ID,
+    NEVER,
+    VALID_FROM,
+    VALID_TO,
+    Content,
+    content_of,
+)
 from tiles.errors import NotAnInstant
 from tiles.grids import Place
+from tiles.lattices import UNIT, size_in_units
 
-EXTENT = 4096
 # Drawn beyond the tile's edge, in its units, so that outlines and symbols join.
 BUFFER = 64
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
+_ENVELOPE = ("in_tilewest", "in_tilesouth", "in_tileeast", "in_tilenorth")
+_MERCATOR = 3857
+# Degrees of latitude that the web's Mercator shows.
+_MERCATOR_BOX = (-180.0, -85.06, 180.0, 85.06)
+_TYPES = {ID: sa.Text(), VALID_FROM: sa.Text(), VALID_TO: sa.Text()}
+# So large must a thing be to be drawn in a tile that was thinned as far as it goes.
+_LARGEST_THINNED = 1024.0
 
 
-def tile(snapshot: Snapshot, where: Place) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A vector tile that was drawn.
+
+    Attributes
+    ----------
+    body : bytes
+        Empty where nothing lies in the tile.
+    thinned : float or None
+        The size in units under which features were counted because the tile would have been over
+        its goal; None where it was not.
+    """
+
+    body: bytes
+    thinned: float | None = None
+
+
+def tile(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None) -> bytes:
     """Return a vector tile of a snapshot at an instant.
 
     Parameters
@@ -29,13 +80,48 @@ def tile(snapshot: Snapshot, where: Place) -> bytes:
         At an instant, never an interval: a tile shows one state of the world.
     where : Place
         The tile.
+    names : tuple of str, optional
+        The attributes that every feature has; by the content rule where absent.
 
     Returns
     -------
     bytes
-        A Mapbox vector tile with one layer, named after the collection; its features carry
-        ``id``, ``valid_from``, ``valid_to`` and the fields that the reader may see. Empty where
-        nothing lies in the tile.
+        A Mapbox vector tile with one layer, named after the collection. Empty where nothing lies
+        in the tile.
+
+    Raises
+    ------
+    NotAnInstant
+        Where the snapshot is of an interval.
+    """
+    return draw(snapshot, where, names).body
+
+
+def draw(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None) -> Drawn:
+    """Return a vector tile and how it was thinned; see `tile`."""
+    content = check(snapshot, where, names)
+    drawn = draw_as(snapshot, where, content)
+    while (thinner := _thinner(drawn, content)) is not None:
+        content = thinner
+        drawn = Drawn(draw_as(snapshot, where, content).body, content.counted_below)
+    return drawn
+
+
+async def draw_soon(
+    snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None
+) -> Drawn | None:
+    """Return what `draw` does to whoever has an event loop; None where a thread must wait."""
+    content = check(snapshot, where, names)
+    asked = _question(snapshot, where, content)
+    found = await asked[0].told_soon(*asked[1:])
+    if found is None:
+        return None
+    drawn = Drawn(_body_of(found))
+    return drawn if _thinner(drawn, content) is None else None
+
+
+def check(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None) -> Content:
+    """Return what the features of a tile are to be drawn with.
 
     Raises
     ------
@@ -44,37 +130,216 @@ def tile(snapshot: Snapshot, where: Place) -> bytes:
     """
     if not isinstance(snapshot.moment.when, datetime):
         raise NotAnInstant("a tile shows one instant; give datetime=<instant>, not an interval")
+    return content_of(snapshot.schema, open_fields(snapshot), where.scale, names)
+
+
+def open_fields(snapshot: Snapshot) -> tuple[Any, ...]:
+    """Return the fields that a tile of a snapshot may show: open ones, that are seen."""
+    return snapshot.where(restricted=False).shown.fields
+
+
+def draw_as(snapshot: Snapshot, where: Place, content: Content) -> Drawn:
+    """Return a vector tile with a content that is not thinned any further."""
+    narrowed, name, build, values = _question(snapshot, where, content)
+    return Drawn(_body_of(narrowed.told(name, build, values)))
+
+
+def _question(
+    snapshot: Snapshot, where: Place, content: Content
+) -> tuple[Snapshot, Any, Callable[[sa.Select[Any], Layer], sa.Select[Any]], dict[str, Any]]:
+    """The snapshot of a tile's features; and what is to be made of their select, by name."""
+    narrowed = snapshot.where(bbox=margin_of(where), bbox_crs=where.crs, restricted=False)
+    name = ("mvt", where.matrix_set.id, content)
+    values: dict[str, Any] = dict(zip(_ENVELOPE, where.bounds, strict=True))
+    values[UNIT] = 1.0 / where.unit
+    return narrowed, name, lambda select, record: mvt(select, record, where, content), values
+
+
+def margin_of(where: Place) -> Box:
+    """Return the bounds of a tile with its margin, in its reference system."""
     west, south, east, north = where.bounds
-    margin = (east - west) * BUFFER / EXTENT
-    box = (west - margin, south - margin, east + margin, north + margin)
-    content = snapshot.where(bbox=box, bbox_crs=where.crs, restricted=False).scalar(
-        lambda select, record: _as_mvt(select, record, where)
-    )
-    return bytes(content or b"")
+    margin = where.unit * BUFFER
+    return (west - margin, south - margin, east + margin, north + margin)
 
 
-def _as_mvt(select: sa.Select[Any], record: Layer, where: Place) -> sa.Select[Any]:
+def _body_of(found: Rows) -> bytes:
+    return bytes(found.rows[0][0] or b"")
+
+
+def _thinner(drawn: Drawn, content: Content) -> Content | None:
+    """What to draw a tile with that is over its goal; None where it is not, or nothing helps."""
+    over = len(drawn.body) / GOAL_BYTES
+    if over <= 1 or not content.draws or content.counted_below >= _LARGEST_THINNED:
+        return None
+    # The number of things falls about with the square of the size from which on they are drawn.
+    factor = 2.0 if over < 4 else 4.0
+    return content.thinned(max(content.counted_below, COUNTED_BELOW / 2) * factor)
+
+
+def mvt(select: sa.Select[Any], record: Layer, where: Place, content: Content) -> sa.Select[Any]:
+    """Return the select of a tile's bytes around that of its features.
+
+    Parameters
+    ----------
+    select : Select
+        Of the features that meet the tile with its margin.
+    record : Layer
+        With the schema that it had at the revision.
+    """
     rows = select.subquery("rows")
-    srid = where.crs.to_epsg() or 3857
-    envelope = sa.func.ST_MakeEnvelope(*where.bounds, srid)
-    geom = sa.func.ST_AsMVTGeom(
-        sa.func.ST_Transform(rows.c._geom, srid), envelope, EXTENT, BUFFER, True
-    )
-    own = ("_fid", "_valid_from", "_valid_to", "_hash", "_geom")
-    shaped = sa.select(
-        rows.c._fid.label("id"),
-        _text(rows.c._valid_from).label("valid_from"),
-        _text(finite(rows.c._valid_to)).label("valid_to"),
-        *(c for c in rows.c if c.name not in own and not c.name.startswith(FLAG)),
-        geom.label("_geom"),
-    ).subquery("shaped")
+    sizes = {n: size for n, size in content.sizes if n in _TYPES or n in rows.c}
+    if content.counts:
+        sizes.pop(COUNT, None)
+    parts = []
+    if content.draws:
+        parts.append(_drawn(rows, record, where, content, sizes))
+    if content.counts:
+        parts.append(_counted(rows, record, where, content, sizes))
+    # By bytes: the order of letters is the database's, and takes longer.
+    shaped = (parts[0] if len(parts) == 1 else sa.union_all(*parts)).subquery("shaped")
+    order = sa.collate(shaped.c._order, "C")
+    whole = sa.select(*(c for c in shaped.c if c.name != "_order")).order_by(order)
+    ready = whole.subquery("ready")
     # The whole row goes in; ST_AsMVT takes every other column as an attribute.
-    whole: Any = sa.literal_column("shaped")
-    mvt = sa.func.ST_AsMVT(whole, record.id, EXTENT, "_geom", type_=sa.LargeBinary)
-    return sa.select(mvt).select_from(shaped).where(shaped.c._geom.is_not(None))
+    made: Any = sa.func.ST_AsMVT(
+        sa.literal_column("ready"), record.id, EXTENT, "_geom", type_=sa.LargeBinary
+    )
+    return sa.select(made.label("tile")).select_from(ready)
+
+
+def _drawn(
+    rows: sa.Subquery, record: Layer, where: Place, content: Content, sizes: dict[str, float]
+) -> sa.Select[Any]:
+    sized = any(size > 0 for size in sizes.values()) or content.counts
+    source: Any = rows
+    size: Any = None
+    if sized:
+        measured = size_in_units(rows.c._geom, record.schema, where, where.unit)
+        # Worked out once a row: without the fence each use of it would work it out again.
+        source = (
+            sa.select(*rows.c, measured.label("_size"))
+            .offset(sa.literal_column("0"))
+            .subquery("sized")
+        )
+        size = source.c._size
+    columns = [
+        _of_size(_value(source.c, name), size, least).label(name) for name, least in sizes.items()
+    ]
+    if content.counts:
+        columns.append(sa.cast(sa.null(), sa.Integer).label(COUNT))
+    inner = sa.select(
+        source.c._fid.label("_order"), *columns, _geometry(source.c._geom, record, where)
+    )
+    if content.counts:
+        inner = inner.where(size >= _number(content.counted_below))
+    # Fenced, or each geometry would be made once to be looked at and once more to be written.
+    drawn = inner.offset(sa.literal_column("0")).subquery("drawn")
+    return sa.select(*drawn.c).where(drawn.c._geom.is_not(None))
+
+
+def _counted(
+    rows: sa.Subquery, record: Layer, where: Place, content: Content, sizes: dict[str, float]
+) -> sa.Select[Any]:
+    geom = rows.c._geom
+    middle = sa.func.ST_SetSRID(
+        sa.func.ST_Point(
+            (sa.func.ST_XMin(geom) + sa.func.ST_XMax(geom)) / 2.0,
+            (sa.func.ST_YMin(geom) + sa.func.ST_YMax(geom)) / 2.0,
+        ),
+        _srid_number(srid_of(record.schema)),
+    )
+    placed = sa.select(_moved(middle, record, where).label("_at"))
+    placed = placed.where(geom.is_not(None))
+    if content.counted_below < NEVER:
+        measured = size_in_units(geom, record.schema, where, where.unit)
+        placed = placed.where(measured < _number(content.counted_below))
+    points = placed.offset(sa.literal_column("0")).subquery("points")
+    west, _, _, north = _envelope(where)
+    per_cell = given(UNIT, 1.0 / where.unit, sa.Double) / _number(float(CELL))
+    column = sa.func.floor((sa.func.ST_X(points.c._at) - west) * per_cell).label("i")
+    row = sa.func.floor((north - sa.func.ST_Y(points.c._at)) * per_cell).label("j")
+    cells = (
+        sa.select(column, row, sa.cast(sa.func.count(), sa.Integer).label(COUNT))
+        .group_by(sa.literal_column("1"), sa.literal_column("2"))
+        .subquery("cells")
+    )
+    last = EXTENT // CELL
+    i, j = cells.c.i, cells.c.j
+    at = sa.func.ST_Point((i + 0.5) * _number(float(CELL)), (j + 0.5) * _number(float(CELL)))
+    # After all ids: no id is as long as that.
+    order = sa.func.concat("\x7f", sa.func.to_char(j * last + i, "FM0000000"))
+    nothing = [sa.cast(sa.null(), _type(rows, name)).label(name) for name in sizes]
+    return sa.select(order.label("_order"), *nothing, cells.c[COUNT], at.label("_geom")).where(
+        i.between(0, last - 1), j.between(0, last - 1)
+    )
+
+
+def _geometry(geom: Any, record: Layer, where: Place) -> sa.ColumnElement[Any]:
+    envelope = sa.func.ST_MakeEnvelope(*_envelope(where), _srid_number(_srid(where)))
+    moved = _moved(_within_mercator(geom, record, where), record, where)
+    margin: tuple[Any, ...] = (EXTENT, BUFFER, True)
+    made: sa.ColumnElement[Any] = sa.func.ST_AsMVTGeom(moved, envelope, *margin)
+    return made.label("_geom")
+
+
+def _moved(geom: Any, record: Layer, where: Place) -> Any:
+    srid = _srid(where)
+    return geom if srid == srid_of(record.schema) else sa.func.ST_Transform(geom, srid)
+
+
+def _within_mercator(geom: Any, record: Layer, where: Place) -> Any:
+    """Cut off what the web's Mercator has no place for; a pole would be at infinity."""
+    if _srid(where) != _MERCATOR or not parse_crs(record.schema.crs).is_geographic:
+        return geom
+    corners = (sa.literal_column(repr(c)) for c in _MERCATOR_BOX)
+    box = sa.func.ST_MakeEnvelope(*corners, _srid_number(srid_of(record.schema)))
+    return sa.case((geom.op("@")(box), geom), else_=sa.func.ST_ClipByBox2D(geom, box))
+
+
+def _envelope(where: Place) -> list[sa.BindParameter[Any]]:
+    return [given(n, v, sa.Double) for n, v in zip(_ENVELOPE, where.bounds, strict=True)]
+
+
+def _value(columns: Any, name: str) -> Any:
+    if name == ID:
+        return columns._fid
+    if name == VALID_FROM:
+        return _text(columns._valid_from)
+    if name == VALID_TO:
+        return _text(finite(columns._valid_to))
+    return columns[name]
+
+
+def _type(rows: sa.Subquery, name: str) -> Any:
+    return _TYPES[name] if name in _TYPES else rows.c[name].type
+
+
+def _of_size(value: Any, size: Any, least: float) -> Any:
+    return value if least <= 0 else sa.case((size >= _number(least), value), else_=None)
+
+
+def _number(number: float) -> sa.ColumnElement[float]:
+    return sa.literal_column(repr(number), sa.Double)
+
+
+def _srid_number(srid: int) -> sa.ColumnElement[int]:
+    return sa.literal_column(str(srid), sa.Integer)
+
+
+def _srid(where: Place) -> int:
+    return _srid_of(where.crs)
+
+
+@lru_cache(maxsize=64)
+def _srid_of(crs: CRS) -> int:
+    # Longitude and latitude have a name of the OGC's, and no number.
+    return crs.to_epsg() or 4326
 
 
 def _text(instant: Any) -> sa.ColumnElement[str]:
     """An instant as RFC 3339 text, which a vector tile can hold."""
     utc = sa.func.timezone("UTC", instant)
     return sa.func.to_char(utc, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+
+
+__all__ = ["MEDIA_TYPE", "Drawn", "draw", "draw_as", "draw_soon", "mvt", "tile"]

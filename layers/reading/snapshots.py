@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _STREAMED = 5000
 _STATEMENTS = Statements()
+_NONE: Mapping[str, Any] = {}
 # Nobody stops what nobody was given.
 _ALL_THE_TIME = Patience()
 # Rows of a part: large enough that what is done once a part is nothing to what is done with it.
@@ -181,9 +182,43 @@ class Snapshot:
         """Return the periods of its versions alone, in order."""
         return self._asked("periods", lambda record: select_periods(self.select(record), record))
 
-    def _asked(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows:
+    def told(
+        self,
+        name: Any,
+        build: Callable[[sa.Select[Any], Layer], sa.Select[Any]],
+        values: Mapping[str, Any],
+    ) -> Rows:
+        """Return the rows of a select that is built around that of its features.
+
+        Parameters
+        ----------
+        name : hashable
+            All that the built select depends on but `values`: it is kept under that.
+        values : mapping of str to value
+            Inputs of it (`layers.reading.inputs.given`) beside those of the read.
+        """
+        return self._asked(name, self._built(build), values)
+
+    async def told_soon(
+        self,
+        name: Any,
+        build: Callable[[sa.Select[Any], Layer], sa.Select[Any]],
+        values: Mapping[str, Any],
+    ) -> Rows | None:
+        """Return what `told` returns to whoever has an event loop; see `page_soon`."""
+        return await self._asked_soon(name, self._built(build), values)
+
+    def _built(
+        self, build: Callable[[sa.Select[Any], Layer], sa.Select[Any]]
+    ) -> Callable[[Layer], sa.Select[Any]]:
+        revision = self.moment.revision
+        return lambda record: build(self.select(record), record.as_of(revision))
+
+    def _asked(
+        self, name: Any, build: Callable[[Layer], sa.Select[Any]], more: Mapping[str, Any] = _NONE
+    ) -> Rows:
         """Return the rows of a select that is built around its features; of a kept one, if any."""
-        question, found = self._question(name, build), None
+        question, found = self._question(name, build, more), None
         if question is not None:
             sent = (question.kept.text, question.values)
             found = question.answer(self.layer.database.ask(*sent, single=question.single))
@@ -193,15 +228,19 @@ class Snapshot:
                 found = Rows(tuple(result.keys()), list(result))
         return found
 
-    async def _asked_soon(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Rows | None:
-        question = self._question(name, build)
+    async def _asked_soon(
+        self, name: Any, build: Callable[[Layer], sa.Select[Any]], more: Mapping[str, Any] = _NONE
+    ) -> Rows | None:
+        question = self._question(name, build, more)
         if question is None:
             return None
         sent = (question.kept.text, question.values)
         rows = await self.layer.database.ask_soon(*sent, single=question.single)
         return question.answer(rows)
 
-    def _question(self, name: Any, build: Callable[[Layer], sa.Select[Any]]) -> Question | None:
+    def _question(
+        self, name: Any, build: Callable[[Layer], sa.Select[Any]], more: Mapping[str, Any]
+    ) -> Question | None:
         """What to ask by a kept statement; None where there can be none."""
         record = self.layer.record.as_of(self.moment.revision)
         same = record is self.layer.record
@@ -213,7 +252,7 @@ class Snapshot:
         if kept is None:
             select, dialect = build(self.layer.record), self.layer.database.reading.dialect
             kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
-        values = kept.filled(values_of(record, self.moment, self.query))
+        values = kept.filled(values_of(record, self.moment, self.query) | dict(more))
         return Question(kept, values, record.head, self.query.ids is not None)
 
     def _written(self, record: Layer, crs: CRS, place: CRS | None) -> sa.Select[Any]:

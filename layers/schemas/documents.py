@@ -29,6 +29,8 @@ from layers.model import (
 )
 from layers.schemas.code_lists import with_code_lists
 from layers.schemas.patterns import check_pattern
+from spatial.errors import SpatialError
+from spatial.periods import parse_instant
 
 GEOMETRIES = tuple(
     f"{multi}{name}{z}"
@@ -46,12 +48,14 @@ SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution license theme owner scope coordinates division backdating "
-    "if_match fields".split()
+    "if_match default_datetime fields".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
-    "indexed".split()
+    "indexed zoom".split()
 )
+# The deepest zoom of a tile.
+_DEEPEST = 22
 _THEME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -117,6 +121,7 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         division=_division(document.get("division")),
         backdating=_truth(document.get("backdating", False), "backdating"),
         if_match=_truth(document.get("if_match", False), "if_match"),
+        default_datetime=_default_datetime(document),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
     )
     _check(schema)
@@ -158,6 +163,8 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["owner"] = _title_document(schema.owner)
     if schema.license:
         document["license"] = schema.license
+    if schema.default_datetime:
+        document["default_datetime"] = schema.default_datetime
     document |= {name: True for name in ("backdating", "if_match") if getattr(schema, name)}
     return document
 
@@ -224,6 +231,7 @@ def _field(item: Any, number: int) -> Field:
         missing=_texts(item.get("missing", ()), f"{where}: missing"),
         pattern=_pattern(item.get("pattern"), where),
         indexed=bool(item.get("indexed", False)),
+        zoom=_zoom(item.get("zoom"), where),
     )
 
 
@@ -245,6 +253,8 @@ def _field_document(f: Field) -> dict[str, Any]:
         "codes": {k: _title_document(v) for k, v in f.codes.items()},
         "indexed": f.indexed,
     }
+    if f.zoom is not None:
+        document["zoom"] = f.zoom
     return document | {k: v for k, v in optional.items() if v}
 
 
@@ -319,6 +329,27 @@ def _codes(value: Any, where: str) -> dict[str, Title]:
     if not isinstance(value, Mapping):
         raise BadSchema(f"{where} = {value!r}; a table of values and titles, or a file beside this")
     return {str(k): _title(v, where) for k, v in value.items()}
+
+
+def _zoom(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _DEEPEST:
+        raise BadSchema(f"{where}: zoom = {value!r}; a whole number from 0 to {_DEEPEST}")
+    return value
+
+
+def _default_datetime(document: Mapping[str, Any]) -> str | None:
+    """The instant of a read that names none, checked by the layer's own time zone."""
+    value = document.get("default_datetime")
+    if value is None:
+        return None
+    zone = ZoneInfo(_time_zone(document.get("time_zone", "Asia/Shanghai")))
+    try:
+        parse_instant(str(value), zone)
+    except SpatialError as error:
+        raise BadSchema(f"default_datetime: {error}") from None
+    return str(value)
 
 
 def _pattern(value: Any, where: str) -> str | None:

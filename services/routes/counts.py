@@ -116,7 +116,7 @@ def _read(request: Request) -> tuple[_Asked, Histogram]:
 def _read_asked(request: Request) -> _Asked:
     layer: PublishedLayer = request.state.admitted.layer(request.path_params["collectionId"])
     request.state.admitted.note(layer, "counts")
-    pins = read_pins(request, layer.record)
+    pins = read_pins(request, layer.record, default=True)
     snapshot = layer.at(pins.when, **pins.known)
     check_names(request, (*_OWN, *snapshot.fields))
     by, step = _read_by(request, snapshot), _read_step(request)

@@ -167,7 +167,7 @@ def _answer(request: Request, chosen: Format) -> Response:
 
 def _read_wanted(request: Request, layer: PublishedLayer, chosen: Format) -> Wanted:
     check_names(request, (*TIME, "crs", "f"))
-    pins = read_pins(request, layer.record)
+    pins = read_pins(request, layer.record, default=True)
     if isinstance(pins.when, Interval):
         raise BadParameter("one feature is as it is at an instant; all that it was is at /versions")
     crs = read_crs(request, layer.record.schema)
