@@ -269,6 +269,15 @@ def reachable(dsn: str) -> Iterator[None]:
         raise _unavailable(error, make_url(dsn).render_as_string(hide_password=True)) from error
 
 
+def database_identity(connection: Connection) -> str:
+    """Return what tells a database from all others, by whatever address it is reached."""
+    query = (
+        "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || oid "
+        "FROM pg_database WHERE datname = current_database()"
+    )
+    return str(connection.scalar(sa.text(query)))
+
+
 def waited_too_long(error: DBAPIError) -> bool:
     """Tell whether a statement gave up because somebody else held a lock for too long."""
     return _sqlstate(error) == _LOCK_NOT_AVAILABLE

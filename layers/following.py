@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 
+from layers.counters import Counter
 from layers.model import Layer
 
 CHANNEL = "shikong_catalogue"
@@ -37,9 +38,13 @@ class Follower:
     ----------
     dsn : str
         libpq address of the database.
+    counter : Counter
+        Of all processes of this machine that change the same database.
     """
 
     dsn: str = field(repr=False)
+    counter: Counter = field(default_factory=lambda: Counter(None), repr=False)
+    _counted: int = 0
     _records: dict[str, Layer] = field(default_factory=dict, repr=False)
     _generation: int = 0
     _hears: bool = False
@@ -54,10 +59,12 @@ class Follower:
     @property
     def generation(self) -> int:
         """A number that is another after each change."""
+        self._look()
         return self._generation
 
     def find(self, layer_id: str) -> Layer | None:
         """Return what is known of a layer, None where that must be asked for."""
+        self._look()
         return self._records.get(layer_id)
 
     def keep(self, record: Layer, generation: int) -> None:
@@ -68,9 +75,9 @@ class Follower:
         generation : int
             From before it was read.
         """
-        if self._hears and generation == self._generation:
+        if self._hears and generation == self.generation:
             self._records[record.id] = record
-            if generation != self._generation:
+            if generation != self.generation:
                 # It changed in between, and who forgets may have come too early.
                 self._records.pop(record.id, None)
 
@@ -78,6 +85,18 @@ class Follower:
         """Forget all that is known: something changed."""
         self._generation += 1
         self._records.clear()
+
+    def changed(self) -> None:
+        """Forget all that is known, and have the other processes of this machine forget it."""
+        self.counter.raise_()
+        self.forget()
+
+    def _look(self) -> None:
+        """See whether another process of this machine changed something."""
+        counted = self.counter.value
+        if counted != self._counted:
+            self._counted = counted
+            self.forget()
 
     def start(self) -> None:
         """Begin to listen, in a thread of its own."""

@@ -31,6 +31,7 @@ from layers.reading.histograms import (
 )
 from layers.reading.lifelines import Lifeline, lifeline_of
 from layers.reading.presents import Presents
+from layers.reading.replaced import Replaced, Replacements
 from layers.reading.snapshots import Reading, Snapshot
 from layers.reading.tallies import Tallies, as_seen
 from layers.territories import Territory
@@ -46,6 +47,7 @@ class PublishedLayer(Reading):
     tallies: Tallies = field(default_factory=Tallies, repr=False)
     presents: Presents = field(default_factory=Presents, repr=False)
     numbers: Counted = field(default_factory=Counted, repr=False)
+    replacements: Replacements = field(default_factory=Replacements, repr=False)
 
     def at(
         self,
@@ -100,6 +102,32 @@ class PublishedLayer(Reading):
         """Whether `present` asks nothing of the database."""
         restricted = self.reader.may_see_restricted(self.record)
         return self.presents.find(self, self.clock(), restricted=restricted) is not None
+
+    def replaced(self, old: Moment, new: Moment) -> Replaced:
+        """Return which features may look different between two moments at instants, and where.
+
+        Whether the reader sees them or not: to be drawn, they are asked for again.
+        """
+        return self.replacements.between(self, old, new)
+
+    def known_replaced(self, old: Moment, new: Moment) -> Replaced | None:
+        """Return what `replaced` does, where that is known; None where it must be asked for."""
+        return self.replacements.find(self, old, new)
+
+    def recorded(self, revision: int) -> datetime | None:
+        """Return when a revision was made; None where there is none such."""
+        found = self.known_recorded(revision)
+        if found is None and 1 <= revision <= self.record.head:
+            with self.reading() as (connection, record):
+                found = catalog.read_revision(connection, record, revision).commit.recorded_at
+            self.replacements.note(self, revision, found)
+        return found
+
+    def known_recorded(self, revision: int) -> datetime | None:
+        """Return what `recorded` does, where that is known; None where it must be asked for."""
+        if revision == self.record.head:
+            return self.record.recorded_at
+        return self.replacements.recorded(self, revision)
 
     def known_count(self, moment: Moment) -> int | None:
         """Return how many features there are at a moment, where that is known without counting."""

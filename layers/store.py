@@ -24,7 +24,8 @@ from layers.access.audit import Watch
 from layers.access.register import Register
 from layers.clock import Clock, system_clock
 from layers.commits import Change, Committed, Statement
-from layers.database import Database, connect, reachable
+from layers.counters import counter_of
+from layers.database import Database, connect, database_identity, reachable
 from layers.edits import Revert
 from layers.errors import Forbidden, UnknownLayer
 from layers.following import Follower
@@ -36,6 +37,7 @@ from layers.reading.counted import Counted
 from layers.reading.derived import Derived
 from layers.reading.extents import Extent
 from layers.reading.presents import Presents
+from layers.reading.replaced import Replacements
 from layers.reading.snapshots import Snapshot
 from layers.reading.tallies import Tallies, as_seen
 from layers.writers import Verb, Writer
@@ -65,7 +67,9 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
     database = connect(dsn)
     with reachable(dsn), database.own() as connection:
         migrate(connection)
-    return Store(database, clock, _follower=Follower(database.quick.dsn))
+        identity = database_identity(connection)
+    follower = Follower(database.quick.dsn, counter_of(identity))
+    return Store(database, clock, _follower=follower)
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,14 @@ class Store:
     _tallies: Tallies = field(default_factory=Tallies, repr=False)
     _presents: Presents = field(default_factory=Presents, repr=False)
     _counted: Counted = field(default_factory=Counted, repr=False)
+    _replacements: Replacements = field(default_factory=Replacements, repr=False)
     derived: Derived = field(default_factory=Derived, repr=False)
     _follower: Follower = field(default_factory=lambda: Follower(""), repr=False)
 
     def close(self) -> None:
         """Give the database's connections back."""
         self._follower.stop()
+        self._follower.counter.close()
         self.database.close()
 
     def with_clock(self, clock: Clock) -> Store:
@@ -142,9 +148,14 @@ class Store:
         """Keep what is known of layers until it changes, for as long as the store is open."""
         self._follower.start()
 
+    @property
+    def generation(self) -> int:
+        """A number that is another after each change that this process has heard of."""
+        return self._follower.generation
+
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
         own = (self.clock, self._extents, self._tallies, self._presents, self._counted)
-        return PublishedLayer(self.database, record, reader, *own)
+        return PublishedLayer(self.database, record, reader, *own, self._replacements)
 
     def log(
         self,
@@ -261,7 +272,7 @@ class Store:
                 raise Forbidden(f"{writer.name} does not review {layer_id}")
             catalog.set_belongings(connection, layer_id, {"pending": False})
             audit.append(connection, audit.by_writer(writer, "approve", layer=layer_id))
-        self._follower.forget()
+        self._follower.changed()
 
     def erase(self, layer_id: str, feature_id: str, writer: Writer, reason: str) -> Erasure:
         """Remove one feature's restricted fields from all history; the log says so.
@@ -326,8 +337,9 @@ class Store:
         try:
             return commits.commit(*own, dry_run=dry_run, say=say)
         finally:
-            # Also where it is not known whether it was written.
-            self._follower.forget()
+            # Also where it is not known whether it was written. Before it is answered: who asks
+            # another process then gets no answer of before.
+            self._follower.changed()
 
     def revert(
         self,

@@ -56,6 +56,9 @@ from services.routes import (
     versions,
 )
 from services.settings import Settings
+from tiles.keeping.cache import TileCache
+from tiles.keeping.making import TileMaker
+from tiles.keeping.shelf import Shelf
 
 # What is asked most is looked for first; a feature's id may have slashes, so what stands below
 # one comes before it.
@@ -94,6 +97,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
     app.state.tags = Tags()
+    app.state.tiles = TileMaker(_tile_cache(settings))
     # Whoever waits for one of these holds a place of the other queue: few may, and not for long.
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)
@@ -138,6 +142,13 @@ def routes_of(app: FastAPI) -> Iterator[Route]:
             yield route
         else:
             raise UnruledRoute(f"{route!r} is no route that can have a rule")
+
+
+def _tile_cache(settings: Settings) -> TileCache:
+    shelf = None
+    if settings.tile_disk_bytes:
+        shelf = Shelf(settings.data / "tiles", settings.tile_disk_bytes)
+    return TileCache(settings.tile_memory_bytes, shelf)
 
 
 def _provider(settings: Settings) -> Provider | None:

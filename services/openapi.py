@@ -149,6 +149,13 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Format of the answer",
         "schema": {"type": "string", "enum": ["mvt"]},
     },
+    "tile-properties": {
+        "name": "properties",
+        "in": "query",
+        "description": "Attributes that every feature of the tile is to have, with commas between; "
+        "`all` of them, or nothing. By the content rule of the tileset where absent",
+        "schema": {"type": "string"},
+    },
     "bbox": {
         "name": "bbox",
         "in": "query",

@@ -54,6 +54,8 @@ AT_ONCE = 16
 EACH = 8
 EXPORTS = 4
 EXPORT_S = 600.0
+TILE_MEMORY_MB = 128
+TILE_DISK_MB = 2048
 _MOST_PLACES = 10_000
 
 
@@ -95,6 +97,10 @@ class Settings:
         The sites whose pages may read the answers: ``https://map.city.example``, or ``*`` for all
         there are. ``SHIKONG_CORS_ORIGINS``, with commas or spaces between; ``*`` where that is not
         set, no other site where it is empty. Browsers never send cookies along.
+    tile_memory_bytes : int
+        That tiles may take in the memory of each server process. ``SHIKONG_TILE_MEMORY_MB``.
+    tile_disk_bytes : int
+        That they may take on disk, in the data folder. ``SHIKONG_TILE_DISK_MB``.
     """
 
     data: Path
@@ -109,6 +115,8 @@ class Settings:
     exports: int = EXPORTS
     export_s: float = EXPORT_S
     cors_origins: tuple[str, ...] = ("*",)
+    tile_memory_bytes: int = TILE_MEMORY_MB << 20
+    tile_disk_bytes: int = TILE_DISK_MB << 20
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -146,6 +154,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         exports=_places(environment, "SHIKONG_EXPORTS", EXPORTS),
         export_s=float(_places(environment, "SHIKONG_EXPORT_SECONDS", int(EXPORT_S))),
         cors_origins=_read_origins(environment.get("SHIKONG_CORS_ORIGINS", "*")),
+        tile_memory_bytes=_megabytes(environment, "SHIKONG_TILE_MEMORY_MB", TILE_MEMORY_MB),
+        tile_disk_bytes=_megabytes(environment, "SHIKONG_TILE_DISK_MB", TILE_DISK_MB),
     )
 
 
@@ -234,6 +244,13 @@ def _places(environment: Mapping[str, str], name: str, default: int) -> int:
     ):
         raise BadSettings(f"{name}={text!r}: a whole number from 1 to {_MOST_PLACES}")
     return int(text)
+
+
+def _megabytes(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise BadSettings(f"{name}={text!r}: a whole number of megabytes; 0, and nothing is kept")
+    return int(text) << 20
 
 
 def _read_origins(text: str) -> tuple[str, ...]:

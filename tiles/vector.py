@@ -291,7 +291,7 @@ def _within_mercator(geom: Any, record: Layer, where: Place) -> Any:
     """Cut off what the web's Mercator has no place for; a pole would be at infinity."""
     if _srid(where) != _MERCATOR or not parse_crs(record.schema.crs).is_geographic:
         return geom
-    corners = (sa.literal_column(repr(c)) for c in _MERCATOR_BOX)
+    corners = (_number(c) for c in _MERCATOR_BOX)
     box = sa.func.ST_MakeEnvelope(*corners, _srid_number(srid_of(record.schema)))
     return sa.case((geom.op("@")(box), geom), else_=sa.func.ST_ClipByBox2D(geom, box))
 

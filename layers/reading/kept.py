@@ -140,7 +140,7 @@ def form_of(layer: Layer, sight: Sight, moment: Moment, query: Query) -> Any:
     layer : Layer
         With the schema that it had at the revision, and its newest revision as it is.
     """
-    if isinstance(moment.when, Interval) or not _is_plain(query) or _is_timed(sight):
+    if isinstance(moment.when, Interval) or not _is_plain(query) or is_timed(sight):
         return None
     if sight.restricted(layer.schema) and query.restricted:
         return None
@@ -206,8 +206,8 @@ def _is_plain(query: Query) -> bool:
     return one and not any(others)
 
 
-def _is_timed(sight: Sight) -> bool:
-    """Whether what is seen depends on the time that is asked for."""
+def is_timed(sight: Sight) -> bool:
+    """Return whether what is seen depends on the time that is asked for."""
     bounds = [sight.time, *((t.territory.start, t.territory.end) for t in sight.tiers)]
     return any(bound is not None for pair in bounds for bound in pair)
 

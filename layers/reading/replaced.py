@@ -6,8 +6,10 @@ Only ids and boxes are read: who has to know more asks for those features alone.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +20,7 @@ from sqlalchemy.engine import Connection
 from layers.model import Layer
 from layers.reading.boxes import Box
 from layers.reading.moments import Moment, written
+from layers.reading.snapshots import Reading
 from layers.tables import FOREVER, INSTANT, tables_of
 
 # Of more, everything counts as replaced: to look through them would take longer than to draw anew.
@@ -101,3 +104,52 @@ def _passed(table: sa.Table, first: Any, last: Any) -> list[sa.ColumnElement[boo
     return [begins, sa.and_(c._valid_to != FOREVER, ends) if table.schema == "live" else ends]
 
 
+_MOST_KEPT = 64
+_MOST_RECORDED = 10_000
+
+
+@dataclass(frozen=True)
+class Replacements:
+    """What differs between moments of layers, as far as it was asked for; the last of it."""
+
+    _known: OrderedDict[Any, Replaced] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    _recorded: dict[Any, datetime] = field(default_factory=dict)
+
+    def between(self, layer: Reading, old: Moment, new: Moment) -> Replaced:
+        """Return what may look different between two moments of a layer."""
+        found = self.find(layer, old, new)
+        if found is None:
+            with layer.reading() as (connection, record):
+                found = read_replaced(connection, record, old, new)
+            with self._lock:
+                self._known[_key(layer, old, new)] = found
+                while len(self._known) > _MOST_KEPT:
+                    self._known.popitem(last=False)
+        return found
+
+    def find(self, layer: Reading, old: Moment, new: Moment) -> Replaced | None:
+        """Return what was asked for already, None where it was not."""
+        key = _key(layer, old, new)
+        with self._lock:
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+            return found
+
+    def recorded(self, layer: Reading, revision: int) -> datetime | None:
+        """Return when a revision was made, None where that is not known here."""
+        return self._recorded.get((layer.record.id, layer.record.recorded_at, revision))
+
+    def note(self, layer: Reading, revision: int, recorded: datetime) -> None:
+        """Keep when a revision was made, as long as the newest one is the same."""
+        if len(self._recorded) >= _MOST_RECORDED:
+            self._recorded.clear()
+        self._recorded[(layer.record.id, layer.record.recorded_at, revision)] = recorded
+
+
+def _key(layer: Reading, old: Moment, new: Moment) -> Any:
+    # With the time of the newest revision: a store that was set back has others of its number.
+    own = (layer.record.id, layer.record.recorded_at)
+    return (*own, old.revision, old.when, new.revision, new.when)

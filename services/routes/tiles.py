@@ -17,11 +17,16 @@ from services.links import address, link, self_links
 from services.negotiation import JSON, answer_bytes, check_format
 from services.openapi import TIME, operation
 from services.pages import respond
-from services.parameters import Pins, check_names, read_pins
+from services.parameters import FILTER, check_names
 from services.routes.collections import find_layer
+from services.tile_questions import Asked, knows_question, read_tile_question
 from tiles.grids import DEEPEST, OFFERED, Place, matrix_set, place
-from tiles.vector import MEDIA_TYPE, tile
+from tiles.keeping.kept import KeptTile
+from tiles.keeping.making import TileMaker
+from tiles.vector import MEDIA_TYPE
 
+# Characters of a filter that is read while others wait.
+_SHORT = 500
 _TILING = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"
 _TMS = "http://www.opengis.net/def/tilematrixset/OGC/1.0/"
 
@@ -29,12 +34,40 @@ _TMS = "http://www.opengis.net/def/tilematrixset/OGC/1.0/"
 async def vector_tile(request: Request) -> Response:
     """Answer one tile; 204 where nothing lies in it."""
     check_format(request, offered=("mvt",))
-    check_names(request, (*TIME, "f"))
-    where = _place(request)
-    content, pins, revision = await run_in_threadpool(_read_tile, request, where)
-    headers = {"Content-Revision": str(revision)}
-    status = 200 if content else 204
-    return answer_bytes(request, content, MEDIA_TYPE, headers, pinned=pins.complete, status=status)
+    where = read_place(request)
+    asked = _ask_soon(request, where)
+    if asked is None:
+        asked = await run_in_threadpool(_ask, request, where)
+    maker: TileMaker = request.app.state.tiles
+    return answer_tile(request, asked, await maker.answer(asked.question))
+
+
+def answer_tile(request: Request, asked: Asked, tile: KeptTile) -> Response:
+    """Answer with a tile: 304 where the client has it, 204 where nothing lies in it."""
+    headers = {"Content-Revision": str(asked.question.state.revision)}
+    if tile.thinned is not None:
+        headers["Shikong-Thinned"] = f"counted below {tile.thinned:g} units"
+    status = 200 if tile.body else 204
+    own = (request, tile.body, MEDIA_TYPE, headers)
+    return answer_bytes(*own, pinned=asked.is_pinned, status=status, etag=tile.etag)
+
+
+def _ask_soon(request: Request, where: Place) -> Asked | None:
+    """What is asked, where that needs no thread to find out; None where it does."""
+    admitted: Admitted = request.state.admitted
+    layer = admitted.known_layer(request.path_params["collectionId"])
+    if layer is None or admitted.notes(layer) or not knows_question(request, layer):
+        return None
+    if len(request.query_params.get("filter", "")) > _SHORT:
+        return None
+    return read_tile_question(request, layer, where)
+
+
+def _ask(request: Request, where: Place) -> Asked:
+    admitted: Admitted = request.state.admitted
+    layer = admitted.layer(request.path_params["collectionId"])
+    admitted.note(layer, "tile")
+    return read_tile_question(request, layer, where)
 
 
 async def tilesets(request: Request) -> Response:
@@ -83,16 +116,15 @@ async def one_matrix_set(request: Request) -> Response:
     return respond(request, tiling.model_dump(mode="json", exclude_none=True), "matrix_set.html")
 
 
-def _read_tile(request: Request, where: Place) -> tuple[bytes, Pins, int]:
-    admitted: Admitted = request.state.admitted
-    layer = admitted.layer(request.path_params["collectionId"])
-    admitted.note(layer, "tile")
-    pins = read_pins(request, layer.record)
-    snapshot = layer.at(pins.when, **pins.known)
-    return tile(snapshot, where), pins, snapshot.moment.revision
+def read_place(request: Request) -> Place:
+    """Read the address of a tile.
 
-
-def _place(request: Request) -> Place:
+    Raises
+    ------
+    BadParameter
+        Where it is not of whole numbers.
+    UnknownMatrixSet, TileOutside
+    """
     path = request.path_params
     numbers = [path["tileMatrix"], path["tileRow"], path["tileCol"]]
     if not all(n.isascii() and n.isdigit() and len(n) < 12 for n in numbers):
@@ -185,6 +217,8 @@ DOORS = (
                 "tileRow",
                 "tileCol",
                 *TIME,
+                *FILTER,
+                "tile-properties",
                 "f-tile",
             ),
             media_types=(MEDIA_TYPE,),

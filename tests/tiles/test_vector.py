@@ -128,7 +128,13 @@ def test_what_a_feature_carries(demo_store: Store, tmp_path: Path) -> None:
         frame = frame[frame["valid_from"].notna()]  # small ones are drawn without, or counted
         assert len(frame)
         fields = {f.id for f in Reader.anonymous().fields(demo_store.layer(layer).record)}
-        assert set(frame) - {"mvt_id"} <= fields | {"id", "valid_from", "valid_to", "count", "geometry"}
+        assert set(frame) - {"mvt_id"} <= fields | {
+            "id",
+            "valid_from",
+            "valid_to",
+            "count",
+            "geometry",
+        }
         assert not HIDDEN & set(frame)
         assert frame["valid_from"].str.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z").all()
         assert not any(name.encode() in content for name in HIDDEN)
@@ -142,7 +148,7 @@ def test_every_feature_is_in_some_tile(demo_store: Store, tmp_path: Path) -> Non
     rows = sorted({address(p.x, p.y, zoom) for p in whole.geometry})
     for row, column in rows:
         where = place(NAME, zoom, row, column)
-    got = decode(tile(found, where, ("id",)), tmp_path, zoom, row, column)
+        got = decode(tile(found, where, ("id",)), tmp_path, zoom, row, column)
         seen |= set(got["id"])
     assert seen == set(whole.index)
 

@@ -1,0 +1,177 @@
+"""Making tiles once: who asks for a tile that is being made waits for it, in whichever process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+from dataclasses import dataclass, field
+
+from layers.store import PublishedLayer, Snapshot
+from tiles.grids import Place
+from tiles.keeping.cache import TileCache
+from tiles.keeping.kept import KeptTile, State, etag_of
+from tiles.keeping.touches import is_touched, surely_untouched
+from tiles.vector import Drawn, draw, draw_soon
+
+# How long one waits for a tile that another process makes, and how often one looks for it.
+_WAIT_S, _LOOK_S = 30.0, 0.01
+
+
+@dataclass(frozen=True)
+class TileQuestion:
+    """A tile that is asked for.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        At an instant, with whatever filter the tile has.
+    names : tuple of str or None
+        The attributes of its features; by the content rule where None.
+    scope : str
+        Fingerprint of what its reader sees.
+    key : str or None
+        All that the tile shows and who may see it; None where it is not to be kept.
+    state : State
+        Of the layer, which the snapshot is of.
+    """
+
+    layer: PublishedLayer
+    snapshot: Snapshot
+    where: Place
+    names: tuple[str, ...] | None
+    scope: str
+    key: str | None
+    state: State
+
+    def kept(self, drawn: Drawn) -> KeptTile:
+        """Return what was drawn for it as a tile to keep."""
+        etag = etag_of(drawn.body, self.scope)
+        return KeptTile(drawn.body, etag, self.state, drawn.thinned)
+
+
+def key_of(*told: object) -> str:
+    """Return a key made of all that a tile shows and who may see it.
+
+    >>> key_of("parcels", 1) == key_of("parcels", 1), key_of("parcels", 1) == key_of("parcels", 2)
+    (True, False)
+    """
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A tile that is being made, and how many wait for it."""
+
+    task: asyncio.Task[KeptTile]
+    waiting: int = 0
+
+
+@dataclass(eq=False)
+class TileMaker:
+    """What answers for tiles: from the cache where one is true, else it is made, once.
+
+    Parameters
+    ----------
+    cache : TileCache
+    """
+
+    cache: TileCache = field(default_factory=TileCache)
+    _flights: dict[tuple[str, State], _Flight] = field(default_factory=dict, repr=False)
+
+    def at_hand(self, asked: TileQuestion) -> KeptTile | None:
+        """Return a tile that needs no work; None where it does."""
+        tile = None if asked.key is None else self.cache.near(asked.key)
+        return tile if tile is not None and tile.state == asked.state else None
+
+    async def answer(self, asked: TileQuestion) -> KeptTile:
+        """Return the tile that is asked for.
+
+        Raises
+        ------
+        LayersError, TilesError
+            As drawing it does.
+        """
+        if asked.key is None:
+            return asked.kept(await _drawn(asked))
+        found = self.at_hand(asked)
+        return found if found is not None else await self._join((asked.key, asked.state), asked)
+
+    def make(self, asked: TileQuestion) -> KeptTile:
+        """Return the same in this thread; two threads may make one tile twice."""
+        key = asked.key
+        tile = None if key is None else self.cache.find(key)
+        if key is not None and tile is not None:
+            if tile.state == asked.state:
+                return tile
+            if not _touched(asked, tile):
+                return self._moved(key, asked, tile)
+        made = asked.kept(draw(asked.snapshot, asked.where, asked.names))
+        if key is not None:
+            self.cache.keep(key, made)
+        return made
+
+    async def _join(self, name: tuple[str, State], asked: TileQuestion) -> KeptTile:
+        flight = self._flights.get(name)
+        if flight is None:
+            # In a context of its own: that who asked first leaves is nothing to those who wait.
+            task = asyncio.create_task(self._made(name[0], asked), context=contextvars.Context())
+            flight = self._flights[name] = _Flight(task)
+            task.add_done_callback(lambda _: self._flights.pop(name, None))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            if flight.waiting == 1:
+                flight.task.cancel()
+            raise
+        finally:
+            flight.waiting -= 1
+
+    async def _made(self, key: str, asked: TileQuestion) -> KeptTile:
+        tile = self.cache.find(key)
+        if tile is not None:
+            if tile.state == asked.state:
+                return tile
+            layer, snapshot = asked.layer, asked.snapshot
+            if surely_untouched(layer, snapshot, asked.where, tile) or not await asyncio.to_thread(
+                _touched, asked, tile
+            ):
+                return self._moved(key, asked, tile)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _WAIT_S
+        while True:
+            with self.cache.claim(key) as alone:
+                if alone or loop.time() > ends:
+                    # Another process may have made it between the look and the claim.
+                    found = self.cache.shelved(key, asked.state)
+                    return found or self._keep(key, asked.kept(await _drawn(asked)))
+            await asyncio.sleep(_LOOK_S)
+            found = self.cache.shelved(key, asked.state)
+            if found is not None:
+                return found
+
+    def _moved(self, key: str, asked: TileQuestion, tile: KeptTile) -> KeptTile:
+        moved = tile.of(asked.state)
+        # Who asks of the past must not have the present look for what happened since.
+        if _is_later(asked.state, tile.state):
+            self.cache.note(key, moved)
+        return moved
+
+    def _keep(self, key: str, made: KeptTile) -> KeptTile:
+        self.cache.keep(key, made)
+        return made
+
+
+def _is_later(one: State, other: State) -> bool:
+    return (one.revision, one.when) >= (other.revision, other.when)
+
+
+def _touched(asked: TileQuestion, tile: KeptTile) -> bool:
+    return is_touched(asked.layer, asked.snapshot, asked.where, asked.names, tile)
+
+
+async def _drawn(asked: TileQuestion) -> Drawn:
+    own = (asked.snapshot, asked.where, asked.names)
+    found = await draw_soon(*own)
+    return found if found is not None else await asyncio.to_thread(draw, *own)
