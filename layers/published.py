@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,6 +97,17 @@ class PublishedLayer(Reading):
         """
         restricted = self.reader.may_see_restricted(self.record)
         return self.presents.since(self, self.clock(), restricted=restricted)
+
+    def present_until(self) -> float | None:
+        """Return until when the layer is as it is now, in seconds since the epoch, as far as known.
+
+        None where `present` must be asked for first; infinity where nothing is to come.
+        """
+        restricted = self.reader.may_see_restricted(self.record)
+        found = self.presents.find(self, self.clock(), restricted=restricted)
+        if found is None:
+            return None
+        return math.inf if found.until is None else found.until.timestamp()
 
     @property
     def knows_present(self) -> bool:

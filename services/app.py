@@ -30,6 +30,7 @@ from services.access.rules import rule_of
 from services.attending import Attending
 from services.compression import Compressing
 from services.errors import UnruledRoute
+from services.gate import Gate
 from services.guest import GUEST_ROUTES
 from services.hatch import Hatch
 from services.problems import STATUS, answer_error, answer_http_error, problem
@@ -96,6 +97,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     )
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
+    app.state.gate = Gate(store, rates)
     app.state.tags = Tags()
     app.state.tiles = TileMaker(_tile_cache(settings))
     # Whoever waits for one of these holds a place of the other queue: few may, and not for long.

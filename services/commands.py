@@ -280,7 +280,7 @@ def _run_server(store: Store, options: Options) -> None:
 
     from services.access.listening import refuse_open_door
     from services.app import create_app
-    from services.wire import Wire
+    from services.wire import wire_with
 
     refuse_open_door(options.host, [key.id for key in store.register.demo_keys()])
     _compile_kernels()
@@ -290,7 +290,7 @@ def _run_server(store: Store, options: Options) -> None:
         app,
         host=options.host,
         port=options.port,
-        http=Wire,
+        http=wire_with(app.state.gate),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -58,6 +58,11 @@ class Admitted:
         """What says what time it is."""
         return self._store.clock
 
+    @property
+    def generation(self) -> int:
+        """A number that is another after each change to any layer."""
+        return self._store.generation
+
     def layers(self) -> list[Layer]:
         """Return the records of the layers that the caller sees."""
         return self._store.layers(self.reader)
@@ -122,22 +127,30 @@ class Admitted:
         self.layer(layer_id)
         self._store.approve(layer_id, self.caller.writer(self.origin))
 
-    def notes(self, layer: PublishedLayer) -> bool:
-        """Return whether the audit notes who reads a layer: it is not everybody's."""
+    def notes(self, layer: PublishedLayer, *, restricted: bool = True) -> bool:
+        """Return whether the audit notes who reads a layer: it is not everybody's.
+
+        Parameters
+        ----------
+        restricted : bool
+            Whether what is read may hold restricted fields; tiles never do.
+        """
         record = layer.record
         everybodys = record.visibility is Visibility.PUBLIC and not record.pending
-        return not everybodys or self.reader.may_see_restricted(record)
+        return not everybodys or (restricted and self.reader.may_see_restricted(record))
 
-    def note(self, layer: PublishedLayer, what: str) -> None:
+    def note(self, layer: PublishedLayer, what: str, *, restricted: bool = True) -> None:
         """Note in the audit that a layer is read which is not everybody's, before it is answered.
 
         Parameters
         ----------
         what : str
             Such as ``items``, ``tile``.
+        restricted : bool
+            As in `notes`.
         """
         record = layer.record
-        if not self.notes(layer):
+        if not self.notes(layer, restricted=restricted):
             return
         self._store.watch.note_read(
             self._store.database, self.caller.id, self.origin, record.id, what, self.request

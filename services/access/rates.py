@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class Rates:
         self._requests = parse_rate(per_caller)
         self._failures = parse_rate(failures)
         self._failures.namespace = "failures"
+        self._clock, self._failed_until = clock, -math.inf
         self._counts = SlidingCounts(most_callers, clock)
         self._limiter = SlidingWindowCounterRateLimiter(self._counts)
 
@@ -78,8 +80,14 @@ class Rates:
         if not self._counts.acquire_sliding_window_entry(key, rate.amount, within):
             raise self._refusal(self._requests, caller, "requests")
 
+    @property
+    def somebody_failed(self) -> bool:
+        """Whether anybody has shown a wrong credential for as long as these are counted."""
+        return self._clock() < self._failed_until
+
     def penalise(self, caller: str) -> None:
         """Count a credential that was wrong."""
+        self._failed_until = self._clock() + 2 * self._failures.get_expiry()
         self._limiter.hit(self._failures, caller)
 
     def check_failures(self, caller: str) -> None:

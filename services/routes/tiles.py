@@ -13,6 +13,7 @@ from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
+from services.gate import lasting
 from services.links import address, link, self_links
 from services.negotiation import JSON, answer_bytes, check_format
 from services.openapi import TIME, operation
@@ -55,18 +56,22 @@ def answer_tile(request: Request, asked: Asked, tile: KeptTile) -> Response:
 def _ask_soon(request: Request, where: Place) -> Asked | None:
     """What is asked, where that needs no thread to find out; None where it does."""
     admitted: Admitted = request.state.admitted
+    generation = admitted.generation
     layer = admitted.known_layer(request.path_params["collectionId"])
-    if layer is None or admitted.notes(layer) or not knows_question(request, layer):
+    if layer is None or admitted.notes(layer, restricted=False) or not knows_question(request, layer):
         return None
     if len(request.query_params.get("filter", "")) > _SHORT:
         return None
-    return read_tile_question(request, layer, where)
+    asked = read_tile_question(request, layer, where)
+    if asked.question.key is not None:
+        lasting(request, layer, generation, pinned=asked.pins.when is not None)
+    return asked
 
 
 def _ask(request: Request, where: Place) -> Asked:
     admitted: Admitted = request.state.admitted
     layer = admitted.layer(request.path_params["collectionId"])
-    admitted.note(layer, "tile")
+    admitted.note(layer, "tile", restricted=False)
     return read_tile_question(request, layer, where)
 
 
