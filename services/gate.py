@@ -121,6 +121,7 @@ class Gate:
         answer = self._answers.get(key)
         if answer is None or not self._holds(answer.lasting):
             return b"", key
+        self._answers.move_to_end(key)
         if tag is not None and has_tag(tag.decode("latin-1"), answer.etag):
             return self._labelled(answer.not_modified), key
         return self._labelled(answer.head) + answer.body, key
@@ -144,28 +145,28 @@ class Gate:
             return None
         return found[0]
 
-    def keep(self, key: Key, answer: Answer, credential: bytes | None, reader: Reader) -> None:
-        """Keep an answer.
-
-        Parameters
-        ----------
-        credential : bytes or None
-            What the request showed, with its header's name.
-        reader : Reader
-            Who was found to ask.
-        """
-        sight = sight_of(reader)
-        if credential is not None:
-            self._sights[credential] = (sight, time.monotonic() + FRESH_S)
-            while len(self._sights) > _MOST_SIGHTS:
-                self._sights.popitem(last=False)
-        key = (key[0], key[1], sight)
+    def keep(self, key: Key, answer: Answer) -> None:
+        """Keep an answer; the least used leave first."""
         old = self._answers.pop(key, None)
         self._size += answer.size - (0 if old is None else old.size)
         self._answers[key] = answer
         while len(self._answers) > _MOST or self._size > _MOST_BYTES:
             _, gone = self._answers.popitem(last=False)
             self._size -= gone.size
+
+    def note(self, credential: bytes, reader: Reader) -> None:
+        """Keep whose a credential is, for as long as the application keeps it.
+
+        Parameters
+        ----------
+        credential : bytes
+            What the request showed, with its header's name.
+        reader : Reader
+            Who was found to ask.
+        """
+        self._sights[credential] = (sight_of(reader), time.monotonic() + FRESH_S)
+        while len(self._sights) > _MOST_SIGHTS:
+            self._sights.popitem(last=False)
 
     def watching(self, app: ASGIApp, key: Key) -> ASGIApp:
         """Return the application, with its answer kept where it says that it lasts."""
@@ -191,12 +192,16 @@ class Gate:
     def _hear(self, scope: Scope, key: Key, start: Message, body: bytes) -> None:
         state = scope.get("state", {})
         lasting: Lasting | None = state.get(_LASTING)
-        if lasting is None or start.get("status") not in (200, 204):
+        if lasting is None:
             return
-        answer = answer_of(start, body, lasting)
-        if answer is not None:
-            credential = next((n + v for n, v in scope["headers"] if n in _CREDENTIALS), None)
-            self.keep(key, answer, credential, state["reader"])
+        reader: Reader = state["reader"]
+        credential = next((n + v for n, v in scope["headers"] if n in _CREDENTIALS), None)
+        if credential is not None:
+            self.note(credential, reader)
+        if start.get("status") in (200, 204):
+            answer = answer_of(start, body, lasting)
+            if answer is not None:
+                self.keep((key[0], key[1], sight_of(reader)), answer)
 
 
 def lasting(request: Request, layer: PublishedLayer, generation: int, *, pinned: bool) -> None:

@@ -58,7 +58,9 @@ def _ask_soon(request: Request, where: Place) -> Asked | None:
     admitted: Admitted = request.state.admitted
     generation = admitted.generation
     layer = admitted.known_layer(request.path_params["collectionId"])
-    if layer is None or admitted.notes(layer, restricted=False) or not knows_question(request, layer):
+    if layer is None or admitted.notes(layer, restricted=False):
+        return None
+    if not knows_question(request, layer):
         return None
     if len(request.query_params.get("filter", "")) > _SHORT:
         return None
