@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from layers.access.register import FRESH_S
 from layers.readers import Reader
 from layers.store import PublishedLayer, Store
 from services.access.rates import Rates
@@ -89,7 +88,9 @@ class Gate:
     store: Store
     rates: Rates
     _answers: OrderedDict[Key, Answer] = field(default_factory=OrderedDict, repr=False)
-    _sights: OrderedDict[bytes, tuple[str, float]] = field(default_factory=OrderedDict, repr=False)
+    _sights: OrderedDict[bytes, tuple[str, float, int]] = field(
+        default_factory=OrderedDict, repr=False
+    )
     _size: int = 0
     _number: itertools.count[int] = field(default_factory=itertools.count, repr=False)
     _prefix: str = field(default_factory=lambda: secrets.token_hex(6))
@@ -141,9 +142,11 @@ class Gate:
 
     def _sight(self, credential: bytes) -> str | None:
         found = self._sights.get(credential)
-        if found is None or found[1] < time.monotonic() or self.rates.somebody_failed:
+        if found is None or self.rates.somebody_failed:
             return None
-        return found[0]
+        sight, until, version = found
+        fresh = time.monotonic() < until and version == self.store.register.version
+        return sight if fresh else None
 
     def keep(self, key: Key, answer: Answer) -> None:
         """Keep an answer; the least used leave first."""
@@ -155,7 +158,7 @@ class Gate:
             self._size -= gone.size
 
     def note(self, credential: bytes, reader: Reader) -> None:
-        """Keep whose a credential is, for as long as the application keeps it.
+        """Keep whose an API key is, for as long as the application takes it to be theirs.
 
         Parameters
         ----------
@@ -164,7 +167,10 @@ class Gate:
         reader : Reader
             Who was found to ask.
         """
-        self._sights[credential] = (sight_of(reader), time.monotonic() + FRESH_S)
+        register = self.store.register
+        text = credential.decode("latin-1").removeprefix("authorization").removeprefix("x-api-key")
+        text = text.strip().rpartition(" ")[2]
+        self._sights[credential] = (sight_of(reader), register.key_until(text), register.version)
         while len(self._sights) > _MOST_SIGHTS:
             self._sights.popitem(last=False)
 

@@ -38,6 +38,10 @@ class _Kept:
             until, caller = self.found.get(key, (0.0, ANONYMOUS))
             return caller if until > time.monotonic() else None
 
+    def until(self, key: bytes) -> float:
+        with self.lock:
+            return self.found.get(key, (0.0, ANONYMOUS))[0]
+
     def put(self, key: bytes, caller: Caller) -> None:
         with self.lock:
             self.found[key] = (time.monotonic() + self.fresh_s, caller)
@@ -57,12 +61,25 @@ class Register:
     ----------
     fresh_s : float
         For how many seconds a caller is taken to be what they were a moment ago.
+
+    Attributes
+    ----------
+    version : int
+        Another after each change to people, keys and grants that this process made.
     """
 
     def __init__(self, database: Database, clock: Clock, fresh_s: float = FRESH_S) -> None:
         self.database = database
         self.clock = clock
+        self.version = 0
         self._kept = _Kept(fresh_s)
+
+    def key_until(self, text: str) -> float:
+        """Return until when a key is taken to be whose it was a moment ago; 0 where nobody's.
+
+        By the clock that never goes back (`time.monotonic`), and only while `version` is the same.
+        """
+        return self._kept.until(keys.digest(f"key {text}"))
 
     def by_key(self, text: str) -> Caller:
         """Return who shows a key.
@@ -131,6 +148,7 @@ class Register:
 
     def forget(self) -> None:
         """Take nobody to be what they were: something about them has just changed."""
+        self.version += 1
         self._kept.clear()
 
     def demo_keys(self) -> list[Key]:
