@@ -39,6 +39,7 @@ from services.routes import (
     account,
     administration,
     change_dates,
+    change_tiles,
     changes,
     collections,
     commits,
@@ -105,7 +106,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     app.include_router(tags.router)
-    others = (changes, change_dates, counts, editing, transactions)
+    others = (changes, change_tiles, change_dates, counts, editing, transactions)
     described = (assembly, collections, schemas, functions)
     people = (login, account, administration)
     nouns = (*_READING, *others, *described, *people)

@@ -228,7 +228,9 @@ def _drawn(
     if content.counts:
         columns.append(sa.cast(sa.null(), sa.Integer).label(COUNT))
     inner = sa.select(
-        source.c._fid.label("_order"), *columns, _geometry(source.c._geom, record, where)
+        source.c._fid.label("_order"),
+        *columns,
+        geometry_in(source.c._geom, record, where).label("_geom"),
     )
     if content.counts:
         inner = inner.where(size >= _number(content.counted_below))
@@ -248,18 +250,17 @@ def _counted(
         ),
         _srid_number(srid_of(record.schema)),
     )
-    placed = sa.select(_moved(middle, record, where).label("_at"))
+    placed = sa.select(moved_to(middle, record, where).label("_at"))
     placed = placed.where(geom.is_not(None))
     if content.counted_below < NEVER:
         measured = size_in_units(geom, record.schema, where, where.unit)
         placed = placed.where(measured < _number(content.counted_below))
     points = placed.offset(sa.literal_column("0")).subquery("points")
-    west, _, _, north = _envelope(where)
-    per_cell = given(UNIT, 1.0 / where.unit, sa.Double) / _number(float(CELL))
-    column = sa.func.floor((sa.func.ST_X(points.c._at) - west) * per_cell).label("i")
-    row = sa.func.floor((north - sa.func.ST_Y(points.c._at)) * per_cell).label("j")
+    column, row = cell_of(points.c._at, where)
     cells = (
-        sa.select(column, row, sa.cast(sa.func.count(), sa.Integer).label(COUNT))
+        sa.select(
+            column.label("i"), row.label("j"), sa.cast(sa.func.count(), sa.Integer).label(COUNT)
+        )
         .group_by(sa.literal_column("1"), sa.literal_column("2"))
         .subquery("cells")
     )
@@ -274,15 +275,25 @@ def _counted(
     )
 
 
-def _geometry(geom: Any, record: Layer, where: Place) -> sa.ColumnElement[Any]:
+def cell_of(point: Any, where: Place) -> tuple[Any, Any]:
+    """Return column and row of the cell of a tile in which a point lies."""
+    west, _, _, north = _envelope(where)
+    per_cell = given(UNIT, 1.0 / where.unit, sa.Double) / _number(float(CELL))
+    column = sa.func.floor((sa.func.ST_X(point) - west) * per_cell)
+    return column, sa.func.floor((north - sa.func.ST_Y(point)) * per_cell)
+
+
+def geometry_in(geom: Any, record: Layer, where: Place) -> sa.ColumnElement[Any]:
+    """Return a stored geometry in the units of a tile, cut at its margin."""
     envelope = sa.func.ST_MakeEnvelope(*_envelope(where), _srid_number(_srid(where)))
-    moved = _moved(_within_mercator(geom, record, where), record, where)
+    moved = moved_to(_within_mercator(geom, record, where), record, where)
     margin: tuple[Any, ...] = (EXTENT, BUFFER, True)
     made: sa.ColumnElement[Any] = sa.func.ST_AsMVTGeom(moved, envelope, *margin)
-    return made.label("_geom")
+    return made
 
 
-def _moved(geom: Any, record: Layer, where: Place) -> Any:
+def moved_to(geom: Any, record: Layer, where: Place) -> Any:
+    """Return a stored geometry in the reference system of a tile."""
     srid = _srid(where)
     return geom if srid == srid_of(record.schema) else sa.func.ST_Transform(geom, srid)
 
