@@ -77,6 +77,9 @@ def _serving(chosen: Any) -> None:
     for parser in (serve, demo):
         parser.add_argument("--port", type=_port, default=8000, metavar="N")
         parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument(
+            "--workers", type=_workers, default=1, metavar="N", help="server processes, 1 to 64"
+        )
     demo.add_argument("--city", metavar="FILE", help="city.toml of another city")
     demo.add_argument("--load-only", action="store_true", help="publish, and do not serve")
 
@@ -276,6 +279,12 @@ def _count(text: str) -> int:
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r}: a port is 1 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to 64 server processes")
     return int(text)
 
 

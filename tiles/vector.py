@@ -47,6 +47,8 @@ BUFFER = 64
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 _ENVELOPE = ("in_tilewest", "in_tilesouth", "in_tileeast", "in_tilenorth")
 _MERCATOR = 3857
+# Metres from the middle of the web's Mercator to its sides.
+_MERCATOR_SIDE = 20037508.342789244
 # Degrees of latitude that the web's Mercator shows.
 _MERCATOR_BOX = (-180.0, -85.06, 180.0, 85.06)
 _TYPES = {ID: sa.Text(), VALID_FROM: sa.Text(), VALID_TO: sa.Text()}
@@ -156,10 +158,19 @@ def _question(
 
 
 def margin_of(where: Place) -> Box:
-    """Return the bounds of a tile with its margin, in its reference system."""
+    """Return the bounds of a tile with its margin, in its reference system; never past the world.
+
+    Past 180 degrees is the other end of it, and what lies there is not beside the tile.
+    """
     west, south, east, north = where.bounds
     margin = where.unit * BUFFER
-    return (west - margin, south - margin, east + margin, north + margin)
+    x, y = (180.0, 90.0) if where.crs.is_geographic else (_MERCATOR_SIDE, _MERCATOR_SIDE)
+    return (
+        max(west - margin, -x),
+        max(south - margin, -y),
+        min(east + margin, x),
+        min(north + margin, y),
+    )
 
 
 def _body_of(found: Rows) -> bytes:
