@@ -150,7 +150,17 @@ def read_pins(request: Request, layer: Layer, *, several: bool = False) -> Pins:
     BadParameter
         Where one is malformed, or two of the last three are given.
     """
-    query, zone = request.query_params, layer.schema.zone
+    return read_pins_in(request, layer.schema.zone, several=several)
+
+
+def read_pins_in(request: Request, zone: tzinfo, *, several: bool = False) -> Pins:
+    """Read the same where no layer says the time zone of plain dates.
+
+    Raises
+    ------
+    BadParameter
+    """
+    query = request.query_params
     when = recorded = None
     try:
         if "datetime" in query:

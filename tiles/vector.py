@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from layers.model import Layer
+from layers.reading.forms import srid_of_crs
 from layers.reading.outputs import finite
 from layers.reading.sights import FLAG
 from layers.store import Snapshot
@@ -47,6 +48,9 @@ def tile(snapshot: Snapshot, where: Place) -> bytes:
     west, south, east, north = where.bounds
     margin = (east - west) * BUFFER / EXTENT
     box = (west - margin, south - margin, east + margin, north + margin)
+    if where.crs.is_geographic:
+        # Nothing lies beyond, and no other system has an image of it.
+        box = (max(box[0], -180.0), max(box[1], -90.0), min(box[2], 180.0), min(box[3], 90.0))
     content = snapshot.where(bbox=box, bbox_crs=where.crs, restricted=False).scalar(
         lambda select, record: _as_mvt(select, record, where)
     )
@@ -55,7 +59,7 @@ def tile(snapshot: Snapshot, where: Place) -> bytes:
 
 def _as_mvt(select: sa.Select[Any], record: Layer, where: Place) -> sa.Select[Any]:
     rows = select.subquery("rows")
-    srid = where.crs.to_epsg() or 3857
+    srid = srid_of_crs(where.crs)
     envelope = sa.func.ST_MakeEnvelope(*where.bounds, srid)
     geom = sa.func.ST_AsMVTGeom(
         sa.func.ST_Transform(rows.c._geom, srid), envelope, EXTENT, BUFFER, True
