@@ -34,7 +34,7 @@ from services.wmts_documents import (
 from spatial.errors import SpatialError
 from tiles.errors import TileOutside, TilesError, UnknownMatrixSet
 
-_ADDRESSED = ("layer", "style", "tilematrixset", "tilematrix", "tilerow", "tilecol")
+_NEEDED = ("layer", "format", "tilematrixset", "tilematrix", "tilerow", "tilecol")
 _OPERATIONS = ("GetCapabilities", "GetTile")
 # What the doors find wrong, as OWS calls it, and the parameter that it is of.
 _CODES: Mapping[type[Exception], tuple[str, str | None]] = {
@@ -57,11 +57,9 @@ class _Asked:
     layer: str
     style: str
     matrix_set: str
-    matrix: str
-    row: str
-    column: str
+    numbers: tuple[str, str, str]
     time: str
-    media_type: str = ""
+    media_type: str
 
 
 def _reporting(handler: Handler) -> Handler:
@@ -114,9 +112,15 @@ async def addressed_tile(request: Request) -> Response:
     named = {name: media_type for media_type, name in FORMATS.items()}
     if f is not None and f not in named:
         raise NotAcceptable(f"f={f!r} is not offered here; f is one of {', '.join(named)}")
-    own = ("collectionId", "style", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol", "time")
-    media_type = "" if f is None else named[f]
-    return await _tile(request, _Asked(*(path[name] for name in own), media_type))
+    found = _Asked(
+        layer=path["collectionId"],
+        style=path["style"],
+        matrix_set=path["tileMatrixSetId"],
+        numbers=(path["tileMatrix"], path["tileRow"], path["tileCol"]),
+        time=path["time"],
+        media_type="" if f is None else named[f],
+    )
+    return await _tile(request, found)
 
 
 async def _capabilities(request: Request, versions: str) -> Response:
@@ -151,9 +155,7 @@ async def _tile(request: Request, asked: _Asked) -> Response:
     values = {
         "collectionId": asked.layer,
         "tileMatrixSetId": asked.matrix_set,
-        "tileMatrix": asked.matrix,
-        "tileRow": asked.row,
-        "tileCol": asked.column,
+        **dict(zip(("tileMatrix", "tileRow", "tileCol"), asked.numbers, strict=True)),
     }
     query = {"f": FORMATS[media_type]}
     if asked.time not in ("", CURRENT):
@@ -185,8 +187,15 @@ def _asked_by_parameters(asked: Mapping[str, str]) -> _Asked:
     if asked.get("version", VERSION) != VERSION:
         told = f"version={asked['version']!r}: there is {VERSION}"
         raise WmtsFault("InvalidParameterValue", "version", told)
-    values = [asked.get(n, "") if n == "style" else _required(asked, n) for n in _ADDRESSED]
-    return _Asked(*values, asked.get("time", ""), _required(asked, "format"))
+    needed = {name: _required(asked, name) for name in _NEEDED}
+    return _Asked(
+        layer=needed["layer"],
+        style=asked.get("style", ""),
+        matrix_set=needed["tilematrixset"],
+        numbers=(needed["tilematrix"], needed["tilerow"], needed["tilecol"]),
+        time=asked.get("time", ""),
+        media_type=needed["format"],
+    )
 
 
 def _code_of(error: Exception) -> tuple[str, str | None]:
