@@ -7,9 +7,10 @@ from typing import Any
 
 from layers.reading.cql2 import LANGUAGES
 from services.formats import ITEM, ITEMS
-from tiles.grids import OFFERED
+from services.openapi_tiles import TILE_PARAMETERS
 
 PARAMETERS: dict[str, dict[str, Any]] = {
+    **TILE_PARAMETERS,
     "collectionId": {
         "name": "collectionId",
         "in": "path",
@@ -143,28 +144,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "query",
         "description": "Format of the answer: OpenAPI 3.0, a page, or OpenAPI 3.1",
         "schema": {"type": "string", "enum": ["json", "html", "oas31"]},
-    },
-    "f-tile": {
-        "name": "f",
-        "in": "query",
-        "description": "Format of the answer",
-        "schema": {"type": "string", "enum": ["mvt"]},
-    },
-    "f-tileset": {
-        "name": "f",
-        "in": "query",
-        "description": "Format of the answer; the Accept header otherwise. TileJSON is of Mercator "
-        "alone: 406 in other matrix sets · 输出格式",
-        "schema": {"type": "string", "enum": ["json", "html", "tilejson"]},
-    },
-    "collections": {
-        "name": "collections",
-        "in": "query",
-        "description": "Ids of collections, with commas between; all that the caller sees where "
-        "absent · 图层",
-        "explode": False,
-        "style": "form",
-        "schema": {"type": "array", "items": {"type": "string"}},
     },
     "bbox": {
         "name": "bbox",
@@ -435,71 +414,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "From when on it is no more, in the world; now where absent · 有效时间",
         "schema": {"type": "string"},
     },
-    "tileMatrixSetId": {
-        "name": "tileMatrixSetId",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "enum": list(OFFERED)},
-    },
-    "style": {
-        "name": "style",
-        "in": "path",
-        "required": True,
-        "description": "Style of a WMTS layer: default · 样式",
-        "schema": {"type": "string", "enum": ["default"]},
-    },
-    "time": {
-        "name": "time",
-        "in": "path",
-        "required": True,
-        "description": "Valid time: current, or what datetime takes · 有效时间",
-        "schema": {"type": "string", "default": "current"},
-    },
-    "tileMatrix": {
-        "name": "tileMatrix",
-        "in": "path",
-        "required": True,
-        "description": "Zoom: the identifier of a matrix of the set · 级别",
-        "schema": {"type": "string"},
-    },
-    "tileRow": {
-        "name": "tileRow",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "tileCol": {
-        "name": "tileCol",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-}
-_WMTS = {
-    "service": "WMTS",
-    "request": "GetCapabilities or GetTile",
-    "version": "1.0.0",
-    "acceptversions": "Of GetCapabilities: versions with commas between, 1.0.0 among them",
-    "layer": "Of GetTile: id of a collection · 图层",
-    "style": "Of GetTile: default",
-    "format": "Of GetTile: a media type of the layer's",
-    "time": "Of GetTile: current, or what datetime takes · 有效时间",
-    "tilematrixset": "Of GetTile: id of a tile matrix set · 瓦片矩阵集",
-    "tilematrix": "Of GetTile: identifier of a matrix · 级别",
-    "tilerow": "Of GetTile · 行",
-    "tilecol": "Of GetTile · 列",
-}
-# The parameters of WMTS, whose names are of any case.
-WMTS = tuple(f"wmts-{name}" for name in _WMTS)
-PARAMETERS |= {
-    f"wmts-{name}": {
-        "name": name,
-        "in": "query",
-        "required": name in ("service", "request"),
-        "description": told,
-        "schema": {"type": "string"},
-    }
-    for name, told in _WMTS.items()
 }
 TIME = ("datetime", "revision", "recorded", "commit")
 SEE_OTHER: dict[str, Any] = {"description": "Go on to the page that Location names"}

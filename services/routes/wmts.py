@@ -18,7 +18,8 @@ from services.doors import Door
 from services.errors import BadParameter, NotAcceptable, WmtsFault
 from services.links import base_url, written_query
 from services.negotiation import answer_bytes
-from services.openapi import WMTS, operation
+from services.openapi import operation
+from services.openapi_tiles import WMTS
 from services.parameters import check_names
 from services.problems import DETAILS, STATUS, status_of
 from services.wmts_documents import (
