@@ -29,7 +29,8 @@ _SPACES = {
 _SCALE_SETS = {"WebMercatorQuad": "urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible"}
 # Characters that no XML can hold, however they are written.
 _NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-_TEMPLATE = "{style}/{Time}/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
+# As OWSLib and GDAL call the style.
+_TEMPLATE = "{Style}/{Time}/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
 
 
 def formats_of(layer: PublishedLayer) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def test_time_is_the_datetime(client: TestClient) -> None:
         if "/parcels/" in r.get("template", "")
     }
     values = {
-        "style": "default",
+        "Style": "default",
         "TileMatrixSet": "WebMercatorQuad",
         "TileMatrix": "14",
         "TileRow": "6060",
