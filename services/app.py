@@ -44,18 +44,22 @@ from services.routes import (
     collections,
     commits,
     counts,
+    dataset_tiles,
     editing,
     feature,
     functions,
     items,
     lineage,
     login,
+    matrix_sets,
     revisions,
     schemas,
     tags,
     tiles,
+    tilesets,
     transactions,
     versions,
+    wmts,
 )
 from services.settings import Settings
 from tiles.keeping.cache import TileCache
@@ -107,7 +111,16 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(commits.router)
     app.include_router(tags.router)
     others = (changes, change_tiles, change_dates, counts, editing, transactions)
-    described = (assembly, collections, schemas, functions)
+    described = (
+        assembly,
+        collections,
+        schemas,
+        functions,
+        tilesets,
+        dataset_tiles,
+        matrix_sets,
+        wmts,
+    )
     people = (login, account, administration)
     nouns = (*_READING, *others, *described, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from pyproj import CRS
 
 from layers.model import Layer
 from layers.reading.boxes import Box
+from layers.reading.forms import srid_of_crs
 from layers.reading.inputs import given
 from layers.reading.kept import Rows
 from layers.reading.outputs import finite
@@ -349,13 +348,7 @@ def _srid_number(srid: int) -> sa.ColumnElement[int]:
 
 
 def _srid(where: Place) -> int:
-    return _srid_of(where.crs)
-
-
-@lru_cache(maxsize=64)
-def _srid_of(crs: CRS) -> int:
-    # Longitude and latitude have a name of the OGC's, and no number.
-    return crs.to_epsg() or 4326
+    return srid_of_crs(where.crs)
 
 
 def _text(instant: Any) -> sa.ColumnElement[str]:

@@ -16,7 +16,7 @@ from services.negotiation import answer_bytes, check_format
 from services.openapi import operation
 from services.parameters import check_names
 from services.routes.changes import Span, read_span
-from services.routes.tiles import read_place
+from services.routes.tiles import find_place
 from tiles.grids import Place
 from tiles.keeping.kept import State
 from tiles.keeping.making import ChangeQuestion, TileMaker, key_of
@@ -29,7 +29,7 @@ async def change_tile(request: Request) -> Response:
     """Answer one tile of changes; 204 where nothing in it differs."""
     check_format(request, offered=("mvt",))
     check_names(request, _OWN)
-    where = read_place(request)
+    where = find_place(request)
     asked, span = await run_in_threadpool(_ask, request, where)
     maker: TileMaker = request.app.state.tiles
     tile = await maker.answer(asked)
