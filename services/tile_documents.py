@@ -24,11 +24,12 @@ TILING = f"{_RELS}tiling-scheme"
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 TILEJSON = "application/vnd.mapbox.tilejson+json"
 TILEJSON_VERSION = "3.0.0"
-# Every feature of a tile carries these beside its fields.
+# What a feature of a tile may carry beside its fields; what stands for several, their number.
 _OWN = {
     "id": (Title("Id", "标识"), FieldType.TEXT),
     "valid_from": (Title("Valid from", "有效时间起"), FieldType.INSTANT),
     "valid_to": (Title("Valid to", "有效时间止"), FieldType.INSTANT),
+    "count": (Title("How many it stands for", "合并要素数"), FieldType.INTEGER),
 }
 
 
@@ -272,7 +273,8 @@ def _layer(tiled: Tiled, part: Part, tiling: Grid) -> dict[str, Any]:
 
 def _properties(part: Part) -> Iterator[tuple[str, Mapping[str, str]]]:
     for name, (title, kind) in _OWN.items():
-        yield name, {"title": _told(title), **TYPES[kind]}
+        if part.wanted is None or name in part.wanted:
+            yield name, {"title": _told(title), **TYPES[kind]}
     for f in part.layer.reader.fields(part.layer.record):
         if part.wanted is None or f.id in part.wanted:
             yield f.id, {"title": _told(f.title), **TYPES[f.type]}

@@ -31,6 +31,7 @@ from services.tile_documents import (
     is_mercator,
     list_tilesets,
 )
+from services.tile_questions import ALL
 from tiles.errors import NotAnInstant
 from tiles.grids import matrix_set
 
@@ -101,7 +102,7 @@ def _read_one(request: Request, here: tuple[str, ...]) -> Tiled:
     read_filter_parameters(request)
     revision = layer.at(pins.when, **pins.known).moment.revision
     names = request.query_params.get("properties")
-    wanted = None if names is None else frozenset(names.split(","))
+    wanted = None if names in (None, ALL) else frozenset(str(names).split(","))
     segments = ("collections", layer.record.id)
     return Tiled(
         schema.title,
