@@ -149,6 +149,8 @@ class Schema:
     license: str | None = None
     backdating: bool = False
     if_match: bool = False
+    raster: bool = False
+    value_range: tuple[float, float] | None = None
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -48,6 +48,7 @@ from services.routes import (
     items,
     lineage,
     login,
+    map_tiles,
     revisions,
     schemas,
     tags,
@@ -59,7 +60,7 @@ from services.settings import Settings
 
 # What is asked most is looked for first; a feature's id may have slashes, so what stands below
 # one comes before it.
-_READING = (items, versions, lineage, feature, tiles)
+_READING = (items, versions, lineage, feature, tiles, map_tiles)
 
 
 def create_app(store: Store, settings: Settings) -> FastAPI:

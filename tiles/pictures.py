@@ -1,0 +1,172 @@
+"""Scenes drawn on the grid of a tile: read from overviews, coloured, the newest over the others."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.warp
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rio_tiler.colormap import cmap
+from rio_tiler.models import ImageData
+from rio_tiler.reader import read
+
+from layers.errors import DamagedRaster
+from layers.reading.scenes import ShownScene, copy_of
+from layers.store import Snapshot
+from tiles.grids import Place
+
+Picture = ImageData
+# Red, green and blue (3, rows, columns), and how much of them is seen (rows, columns): 0 to 255.
+_Drawn = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+RAMP = "viridis"
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_CACHE_MB = 128
+
+
+def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Picture | None:
+    """Return the picture of a tile in red, green and blue, None where nothing is in it.
+
+    Parameters
+    ----------
+    scenes : sequence of ShownScene
+        The first lies on top.
+
+    Raises
+    ------
+    DamagedRaster
+        Where the store does not have a scene's file as it was.
+    """
+    whole, seen = _draw_one(snapshot, scenes[0], where)
+    for scene in scenes[1:]:
+        if seen.all():
+            break
+        values, shown = _draw_one(snapshot, scene, where)
+        free = seen == 0
+        whole[:, free], seen[free] = values[:, free], shown[free]
+    if not seen.any():
+        return None
+    # What is transparent has one value, so that the same picture has the same bytes.
+    whole[:, seen == 0] = 0
+    return ImageData(_masked(whole, seen), alpha_mask=seen)
+
+
+def _draw_one(snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:
+    path = copy_of(snapshot, scene)
+    try:
+        return _read(path, snapshot, scene, where)
+    except RasterioError:
+        # The copy was damaged, or taken away meanwhile; the store has it still.
+        snapshot.layer.copies.forget(scene.sha256)
+        path = copy_of(snapshot, scene)
+    try:
+        return _read(path, snapshot, scene, where)
+    except RasterioError as error:
+        raise DamagedRaster(f"raster {scene.sha256} of {scene.id} can't be read: {error}") from None
+
+
+def _read(path: Path, snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+        _on_grid(path, scene, where) as source,
+    ):
+        colors = source.colorinterp
+        indexes = [colors.index(c) + 1 for c in _RGB] if set(_RGB) <= set(colors) else [1]
+        table = source.colormap(1) if ColorInterp.palette in colors else None
+        image = read(source, indexes=indexes, nodata=source.nodata, post_process=_finite)
+    seen = _seen(image)
+    plain = ImageData(_masked(image.array.data, seen))
+    coloured = _coloured(plain, table, snapshot.schema.value_range or scene.span)
+    return coloured.array.data.astype(np.uint8), np.minimum(seen, coloured.mask)
+
+
+@contextlib.contextmanager
+def _on_grid(path: Path, scene: ShownScene, where: Place) -> Iterator[WarpedVRT]:
+    """A scene as it falls on the pixels of the tile, from the overview that is just fine enough."""
+    matrix = where.matrix_set.matrix(where.zoom)
+    width, height = matrix.tileWidth, matrix.tileHeight
+    crs = CRS.from_wkt(where.crs.to_wkt())
+    west, south, east, north = where.bounds
+    step_x, step_y = (east - west) / width, (north - south) / height
+    grid = Affine(step_x, 0.0, west, 0.0, -step_y, north)
+    level, shrinks = _level(path, crs, grid, (width, height))
+    options = {} if level is None else {"overview_level": level}
+    method = Resampling.average if shrinks else Resampling.bilinear
+    with rasterio.open(path, **options) as source:
+        plain = source.nodata is None and ColorInterp.alpha not in source.colorinterp
+        with WarpedVRT(
+            source,
+            crs=crs,
+            transform=grid,
+            width=width,
+            height=height,
+            resampling=Resampling.nearest if scene.codes else method,
+            add_alpha=plain,
+        ) as warped:
+            yield warped
+
+
+def _level(path: Path, crs: CRS, grid: Affine, size: tuple[int, int]) -> tuple[int | None, bool]:
+    """The overview to read, None for the raster itself; and whether its pixels are the smaller."""
+    with rasterio.open(path) as source:
+        factor = _pixels_in_one(source, crs, grid, size)
+        fitting = [n for n in source.overviews(1) if n <= factor]
+    level = len(fitting) - 1 if fitting else None
+    return level, factor > (fitting[-1] if fitting else 1)
+
+
+def _pixels_in_one(source: Any, crs: CRS, grid: Affine, size: tuple[int, int]) -> float:
+    """How many pixels of a raster one of the tile has across, where they are next to each other."""
+    middle = grid.c + grid.a * size[0] / 2, grid.f + grid.e * size[1] / 2
+    (x,), (y,) = rasterio.warp.transform(crs, source.crs, *([m] for m in middle))
+    west, south, east, north = source.bounds
+    if not (math.isfinite(x) and math.isfinite(y)):
+        x, y = (west + east) / 2, (south + north) / 2
+    x, y = min(max(x, west), east), min(max(y, south), north)
+    step_x, step_y = source.transform.a, source.transform.e
+    xs, ys = [x, x + step_x, x], [y, y, y + step_y]
+    there = np.column_stack(rasterio.warp.transform(source.crs, crs, xs, ys))
+    one = float(np.hypot(*(there[1:] - there[0]).T).max())
+    return abs(grid.a) / one if math.isfinite(one) and one > 0 else 1.0
+
+
+def _finite(values: np.ma.MaskedArray[Any, Any]) -> np.ma.MaskedArray[Any, Any]:
+    return np.ma.masked_invalid(values) if values.dtype.kind == "f" else values
+
+
+def _seen(image: ImageData) -> np.ndarray[Any, Any]:
+    """How much of each pixel is seen, of 255; half of it only in pictures of bytes."""
+    if image.array.dtype == np.uint8:
+        return np.asarray(image.mask)
+    hidden = np.ma.getmaskarray(image.array).any(axis=0)
+    return np.where(hidden, 0, 255).astype(np.uint8)
+
+
+def _masked(
+    values: np.ndarray[Any, Any], seen: np.ndarray[Any, Any]
+) -> np.ma.MaskedArray[Any, Any]:
+    return np.ma.MaskedArray(values, mask=np.broadcast_to(seen == 0, values.shape))
+
+
+def _coloured(image: ImageData, table: Any, span: tuple[float, float] | None) -> ImageData:
+    if table is not None:
+        return image.apply_colormap(table)
+    if image.array.dtype != np.uint8 or image.count == 1:
+        low, high = span or _extremes(image)
+        image.rescale([(low, high)])
+    return image.apply_colormap(cmap.get(RAMP)) if image.count == 1 else image
+
+
+def _extremes(image: ImageData) -> tuple[float, float]:
+    """Of a raster that has one value all over."""
+    value = float(image.array.min()) if image.array.count() else 0.0
+    return value - 1.0, value + 1.0
