@@ -1,4 +1,4 @@
-"""Where a raster lies: the outline of its grid in longitude and latitude, also across 180 degrees."""
+"""Where a raster lies: its outline in longitude and latitude, also across 180 degrees."""
 
 from __future__ import annotations
 
