@@ -18,7 +18,6 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rio_tiler.colormap import cmap
 from rio_tiler.models import ImageData
-from rio_tiler.reader import read
 
 from layers.errors import DamagedRaster
 from layers.reading.scenes import ShownScene, copy_of
@@ -60,6 +59,13 @@ def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Pict
     return ImageData(_masked(whole, seen), alpha_mask=seen)
 
 
+def encode(drawn: Picture, driver: str) -> bytes:
+    """Return a picture as a file, without loss."""
+    options = {"LOSSLESS": "YES"} if driver == "WEBP" else {}
+    content: bytes = drawn.render(img_format=driver, **options)
+    return content
+
+
 def _draw_one(snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:
     path = copy_of(snapshot, scene)
     try:
@@ -82,9 +88,9 @@ def _read(path: Path, snapshot: Snapshot, scene: ShownScene, where: Place) -> _D
         colors = source.colorinterp
         indexes = [colors.index(c) + 1 for c in _RGB] if set(_RGB) <= set(colors) else [1]
         table = source.colormap(1) if ColorInterp.palette in colors else None
-        image = read(source, indexes=indexes, nodata=source.nodata, post_process=_finite)
-    seen = _seen(image)
-    plain = ImageData(_masked(image.array.data, seen))
+        values = source.read(indexes, masked=True)
+        seen = _seen(source, values)
+    plain = ImageData(_masked(values.data, seen))
     coloured = _coloured(plain, table, snapshot.schema.value_range or scene.span)
     return coloured.array.data.astype(np.uint8), np.minimum(seen, coloured.mask)
 
@@ -139,16 +145,21 @@ def _pixels_in_one(source: Any, crs: CRS, grid: Affine, size: tuple[int, int]) -
     return abs(grid.a) / one if math.isfinite(one) and one > 0 else 1.0
 
 
-def _finite(values: np.ma.MaskedArray[Any, Any]) -> np.ma.MaskedArray[Any, Any]:
-    return np.ma.masked_invalid(values) if values.dtype.kind == "f" else values
-
-
-def _seen(image: ImageData) -> np.ndarray[Any, Any]:
-    """How much of each pixel is seen, of 255; half of it only in pictures of bytes."""
-    if image.array.dtype == np.uint8:
-        return np.asarray(image.mask)
-    hidden = np.ma.getmaskarray(image.array).any(axis=0)
-    return np.where(hidden, 0, 255).astype(np.uint8)
+def _seen(source: WarpedVRT, values: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How much of each pixel is seen, of 255."""
+    if ColorInterp.alpha in source.colorinterp:
+        alpha = source.read(source.colorinterp.index(ColorInterp.alpha) + 1).astype(np.float64)
+        # Of whole numbers, opaque is the largest of their type or that of bytes: files have both.
+        kind = np.dtype(source.dtypes[0])
+        largest = float(np.iinfo(kind).max) if kind.kind in "iu" else 255.0
+        top = largest if largest < 255.0 or alpha.max() > 255.0 else 255.0
+        seen = np.clip(np.rint(alpha * 255.0 / top), 0, 255).astype(np.uint8)
+    else:
+        hidden = np.ma.getmaskarray(values).all(axis=0)
+        seen = np.where(hidden, 0, 255).astype(np.uint8)
+    if values.dtype.kind == "f":
+        seen[~np.isfinite(values.data).all(axis=0)] = 0
+    return seen
 
 
 def _masked(

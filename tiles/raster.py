@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from layers.model import Layer
 from layers.reading.scenes import find_scenes
 from layers.store import Snapshot
 from tiles.errors import NotAnInstant, NotARaster
 from tiles.grids import Place
-
-if TYPE_CHECKING:
-    from tiles.pictures import Picture
 
 
 class PictureFormat(StrEnum):
@@ -78,7 +74,7 @@ def map_tile(snapshot: Snapshot, where: Place, picture: PictureFormat) -> bytes 
     if not scenes:
         return None
     # Late: GDAL and rio-tiler are 60 MB that a server without rasters does without.
-    from tiles.pictures import draw
+    from tiles.pictures import draw, encode
 
-    drawn: Picture | None = draw(snapshot, scenes, where)
-    return None if drawn is None else drawn.render(img_format=picture.value.upper())
+    drawn = draw(snapshot, scenes, where)
+    return None if drawn is None else encode(drawn, picture.name)
