@@ -33,6 +33,7 @@ STATUS: Mapping[type[Exception], int] = {
     layers.BadCredential: 401,
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
+    layers.DamagedRaster: 503,
     tiles.UnknownMatrixSet: 404,
     tiles.TileOutside: 404,
     tiles.NotAnInstant: 400,
