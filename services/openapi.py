@@ -149,12 +149,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Format of the answer",
         "schema": {"type": "string", "enum": ["mvt"]},
     },
-    "f-map-tile": {
-        "name": "f",
-        "in": "query",
-        "description": "Format of the picture; the Accept header otherwise",
-        "schema": {"type": "string", "enum": ["png", "webp"]},
-    },
     "bbox": {
         "name": "bbox",
         "in": "query",

@@ -26,6 +26,7 @@ _TILING = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"
 _TMS = "http://www.opengis.net/def/tilematrixset/OGC/1.0/"
 _CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _MERCATOR = "http://www.opengis.net/def/crs/EPSG/0/3857"
+_TILE = ("collectionId", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol")
 FORMATS = tuple(
     Format(kind.value, kind.media_type, kind.name, f".{kind.value}", packed=True)
     for kind in PictureFormat
@@ -137,9 +138,29 @@ def _templates(request: Request, *here: str) -> list[dict[str, Any]]:
     ]
 
 
+def _described_tile() -> dict[str, Any]:
+    described = operation(
+        "getMapTile",
+        "A map tile · 地图瓦片",
+        "tiles",
+        parameters=(*_TILE, *TIME),
+        media_types=tuple(found.media_type for found in FORMATS),
+        errors=(400, 401, 403, 404, 406, 422),
+    )
+    described["parameters"].append(
+        {
+            "name": "f",
+            "in": "query",
+            "description": "Format of the picture; the Accept header otherwise",
+            "schema": {"type": "string", "enum": [found.name for found in FORMATS]},
+        }
+    )
+    described["responses"]["204"] = {"description": "Nothing is to be seen in this tile"}
+    return described
+
+
 _TILES = "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/"
 _HERE = "/collections/{collectionId}/map/tiles"
-_TILE = ("collectionId", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol")
 DOORS = (
     Door(
         _HERE,
@@ -166,14 +187,7 @@ DOORS = (
         _HERE + "/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}",
         "GET",
         one_map_tile,
-        operation(
-            "getMapTile",
-            "A map tile · 地图瓦片",
-            "tiles",
-            parameters=(*_TILE, *TIME, "f-map-tile"),
-            media_types=tuple(found.media_type for found in FORMATS),
-            errors=(400, 401, 403, 404, 406, 422),
-        ),
+        _described_tile(),
         (f"{_TILES}png",),
         rule=Rule.LAYER,
     ),

@@ -32,6 +32,7 @@ from layers.errors import (
     SchemaConflict,
 )
 from layers.keeping.archives import backup, restore
+from layers.keeping.verify import verify
 from layers.rasters.copies import Copies
 from layers.rasters.sources import opened_rasters
 from layers.reading.boxes import LONLAT
@@ -407,6 +408,21 @@ def test_what_the_store_lacks_is_said(store: Store, tmp_path: Path) -> None:
     with pytest.raises(DamagedRaster):
         opened(store, "terrain")
     assert list(store.copies._place().iterdir()) == []
+
+
+def test_verify_reads_every_file(store: Store, tmp_path: Path) -> None:
+    publish(store, "terrain", write(tmp_path / "dem.tif", ramp()))
+    later = datetime(2023, 1, 1, tzinfo=UTC)
+    publish(store, "terrain", write(tmp_path / "dem.tif", ramp() + 1), valid_from=later)
+    store.commit({"terrain": [Retire("dem", valid_from="2020-01-01")]}, WRITER, "")
+    assert verify(store.database) == []
+    with store.database.own() as connection:
+        first = sa.select(sa.func.min(raster.c.sha256)).scalar_subquery()
+        other = sa.func.set_byte(raster_piece.c.content, 500, 7)
+        changed = sa.update(raster_piece).where(raster_piece.c.sha256 == first)
+        connection.execute(changed.values(content=other))
+    (fault,) = verify(store.database)
+    assert (fault.layer, fault.check) == ("terrain", "raster")
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:

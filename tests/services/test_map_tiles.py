@@ -159,6 +159,28 @@ def test_tilesets_lead_to_tiles(doors: Doors) -> None:
     assert rel not in {link["rel"] for link in parcels["links"]}
 
 
+@pytest.mark.parametrize(
+    ("end", "address"),
+    [("", "/collections/terrain/map/tiles"), ("/{tileMatrixSetId}", HERE)],
+)
+def test_openapi_states_what_the_doors_take(doors: Doors, end: str, address: str) -> None:
+    paths = doors.json("/api")["paths"]
+    template = f"/collections/{{collectionId}}/map/tiles{end}"
+    assert paths[template]["get"]["parameters"][-1] == {"$ref": "#/components/parameters/f"}
+    tile = paths[
+        "/collections/{collectionId}/map/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}"
+    ]
+    (formats,) = [p for p in tile["get"]["parameters"] if p.get("name") == "f"]
+    assert formats["schema"]["enum"] == ["png", "webp"]
+    assert set(tile["get"]["responses"]["200"]["content"]) == {"image/png", "image/webp"}
+    for name, value in (("datetime", "2022-01-01"), ("revision", "1"), ("recorded", "2022-01-01")):
+        assert {"$ref": f"#/components/parameters/{name}"} in tile["get"]["parameters"]
+        assert doors.client.get(f"{address}?{name}={value}").status_code == 400
+        answered = doors.client.get(f"{FULL}?{name}={value}").status_code
+        # In 2022 nothing was known of it yet.
+        assert answered == (404 if name == "recorded" else 200)
+
+
 def test_its_box_is_that_of_the_scenes(doors: Doors) -> None:
     box = doors.json(HERE)["boundingBox"]
     assert box["lowerLeft"] == pytest.approx([116.2970, 40.0126], abs=1e-3)
