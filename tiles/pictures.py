@@ -25,8 +25,9 @@ from layers.store import Snapshot
 from tiles.grids import Place
 
 Picture = ImageData
+_Array = np.ndarray[Any, Any]
 # Red, green and blue (3, rows, columns), and how much of them is seen (rows, columns): 0 to 255.
-_Drawn = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+_Drawn = tuple[_Array, _Array]
 RAMP = "viridis"
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _CACHE_MB = 128
@@ -49,9 +50,7 @@ def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Pict
     for scene in scenes[1:]:
         if seen.all():
             break
-        values, shown = _draw_one(snapshot, scene, where)
-        free = seen == 0
-        whole[:, free], seen[free] = values[:, free], shown[free]
+        _lay_below(whole, seen, *_draw_one(snapshot, scene, where))
     if not seen.any():
         return None
     # What is transparent has one value, so that the same picture has the same bytes.
@@ -61,9 +60,9 @@ def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Pict
 
 def encode(drawn: Picture, driver: str) -> bytes:
     """Return a picture as a file, without loss."""
-    options = {"LOSSLESS": "YES"} if driver == "WEBP" else {}
-    content: bytes = drawn.render(img_format=driver, **options)
-    return content
+    if driver == "WEBP":
+        return drawn.render(img_format=driver, LOSSLESS="YES")
+    return drawn.render(img_format=driver)
 
 
 def _draw_one(snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:
@@ -81,22 +80,45 @@ def _draw_one(snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:
 
 
 def _read(path: Path, snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:
-    with (
-        rasterio.Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
-        _on_grid(path, scene, where) as source,
-    ):
-        colors = source.colorinterp
-        indexes = [colors.index(c) + 1 for c in _RGB] if set(_RGB) <= set(colors) else [1]
-        table = source.colormap(1) if ColorInterp.palette in colors else None
-        values = source.read(indexes, masked=True)
-        seen = _seen(source, values)
-    plain = ImageData(_masked(values.data, seen))
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        turns = _turns(path)
+        values, seen, table = _read_turned(path, scene, where, turns[0])
+        for turn in turns[1:]:
+            others, shown, _ = _read_turned(path, scene, where, turn)
+            _lay_below(values, seen, others, shown)
+    plain = ImageData(_masked(values, seen))
     coloured = _coloured(plain, table, snapshot.schema.value_range or scene.span)
     return coloured.array.data.astype(np.uint8), np.minimum(seen, coloured.mask)
 
 
+def _lay_below(values: _Array, seen: _Array, others: _Array, shown: _Array) -> None:
+    free = seen == 0
+    values[:, free], seen[free] = others[:, free], shown[free]
+
+
+def _turns(path: Path) -> list[float]:
+    """By how many degrees a grid must be moved to be seen whole, as its longitudes may go on."""
+    with rasterio.open(path) as source:
+        west, _, east, _ = source.bounds
+        if not source.crs.is_geographic:
+            return [0.0]
+    return [0.0, *([-360.0] if east > 180.0 else []), *([360.0] if west < -180.0 else [])]
+
+
+def _read_turned(
+    path: Path, scene: ShownScene, where: Place, turn: float
+) -> tuple[_Array, _Array, Any]:
+    """The bands that are shown, how much of each pixel is seen, and its palette."""
+    with _on_grid(path, scene, where, turn) as source:
+        colors = source.colorinterp
+        indexes = [colors.index(c) + 1 for c in _RGB] if set(_RGB) <= set(colors) else [1]
+        table = source.colormap(1) if ColorInterp.palette in colors else None
+        values = source.read(indexes, masked=True)
+        return values.data, _seen(source, values), table
+
+
 @contextlib.contextmanager
-def _on_grid(path: Path, scene: ShownScene, where: Place) -> Iterator[WarpedVRT]:
+def _on_grid(path: Path, scene: ShownScene, where: Place, turn: float) -> Iterator[WarpedVRT]:
     """A scene as it falls on the pixels of the tile, from the overview that is just fine enough."""
     matrix = where.matrix_set.matrix(where.zoom)
     width, height = matrix.tileWidth, matrix.tileHeight
@@ -108,15 +130,16 @@ def _on_grid(path: Path, scene: ShownScene, where: Place) -> Iterator[WarpedVRT]
     options = {} if level is None else {"overview_level": level}
     method = Resampling.average if shrinks else Resampling.bilinear
     with rasterio.open(path, **options) as source:
-        plain = source.nodata is None and ColorInterp.alpha not in source.colorinterp
+        t = source.transform
         with WarpedVRT(
             source,
             crs=crs,
+            src_transform=Affine(t.a, t.b, t.c + turn, t.d, t.e, t.f),
             transform=grid,
             width=width,
             height=height,
             resampling=Resampling.nearest if scene.codes else method,
-            add_alpha=plain,
+            add_alpha=source.nodata is None and ColorInterp.alpha not in source.colorinterp,
         ) as warped:
             yield warped
 
@@ -145,7 +168,7 @@ def _pixels_in_one(source: Any, crs: CRS, grid: Affine, size: tuple[int, int]) -
     return abs(grid.a) / one if math.isfinite(one) and one > 0 else 1.0
 
 
-def _seen(source: WarpedVRT, values: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
+def _seen(source: WarpedVRT, values: np.ma.MaskedArray[Any, Any]) -> _Array:
     """How much of each pixel is seen, of 255."""
     if ColorInterp.alpha in source.colorinterp:
         alpha = source.read(source.colorinterp.index(ColorInterp.alpha) + 1).astype(np.float64)
@@ -153,7 +176,7 @@ def _seen(source: WarpedVRT, values: np.ma.MaskedArray[Any, Any]) -> np.ndarray[
         kind = np.dtype(source.dtypes[0])
         largest = float(np.iinfo(kind).max) if kind.kind in "iu" else 255.0
         top = largest if largest < 255.0 or alpha.max() > 255.0 else 255.0
-        seen = np.clip(np.rint(alpha * 255.0 / top), 0, 255).astype(np.uint8)
+        seen: _Array = np.clip(np.rint(alpha * 255.0 / top), 0, 255).astype(np.uint8)
     else:
         hidden = np.ma.getmaskarray(values).all(axis=0)
         seen = np.where(hidden, 0, 255).astype(np.uint8)
@@ -162,9 +185,7 @@ def _seen(source: WarpedVRT, values: np.ma.MaskedArray[Any, Any]) -> np.ndarray[
     return seen
 
 
-def _masked(
-    values: np.ndarray[Any, Any], seen: np.ndarray[Any, Any]
-) -> np.ma.MaskedArray[Any, Any]:
+def _masked(values: _Array, seen: _Array) -> np.ma.MaskedArray[Any, Any]:
     return np.ma.MaskedArray(values, mask=np.broadcast_to(seen == 0, values.shape))
 
 

@@ -271,6 +271,37 @@ def test_across_180_degrees(store: Store, shared: Path) -> None:
     assert {0, 255} <= set(shown)
 
 
+@pytest.mark.parametrize(
+    ("west", "step", "lon", "zoom"),
+    [
+        (179.0, 0.1, 179.5, 9),
+        (179.0, 0.1, -179.5, 9),
+        (0.0, 2.0, -100.0, 3),
+        (0.0, 2.0, 100.0, 3),
+        (-181.0, 0.1, 179.5, 9),
+        (-181.0, 0.1, -179.5, 9),
+    ],
+)
+def test_longitudes_that_go_on(
+    store: Store, tmp_path: Path, west: float, step: float, lon: float, zoom: int
+) -> None:
+    """Grids of 179 to 181, of 0 to 360 and of -181 to -179 degrees are seen on both sides."""
+    count = 180 if step == 2.0 else 20
+    values = np.tile(np.repeat(np.arange(count // 5, dtype="uint8") * 6, 5), (90, 1))
+    at = Affine(step, 0.0, west, 0.0, -step, 45 * step)
+    table = {int(v): (int(v), 255 - int(v), 7, 255) for v in np.unique(values)}
+    path = write(tmp_path / "w.tif", values, crs="EPSG:4326", transform=at, colormap=table)
+    publish(store, "world", path)
+    where = tile_at(lon, 1.0, zoom)
+    got = picture(map_tile(snapshot(store, "world"), where, PictureFormat.PNG))
+    degrees, _ = Transformer.from_crs(3857, 4326, always_xy=True).transform(*middles(where))
+    column = np.floor(np.mod(degrees - west, 360.0) / step).astype(int)
+    inside = column < count
+    assert inside.all()
+    np.testing.assert_array_equal(got[..., 0], values[0][column])
+    assert len(np.unique(got[..., 0])) > 1
+
+
 def test_far_away_a_raster_is_its_mean(store: Store, tmp_path: Path) -> None:
     """Black and white pixels by turns are grey from afar, not noise."""
     board = (np.indices((1024, 1024)).sum(axis=0) % 2 * 200).astype("uint8")
