@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 from starlette.testclient import TestClient
 
 from layers import catalog
+from layers.access.grants import Role, Terms
 from layers.model import Visibility
 from layers.store import open_store
+from layers.territories import Territory
 from services.app import create_app
 from services.settings import Settings
 from tests.rasters import publish, ramp, write
@@ -214,6 +217,39 @@ def test_pages(client: TestClient, browser: dict[str, str], address: str) -> Non
     answer = client.get(address, headers=browser)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_scenes_are_not_edited_over_http(doors: Doors) -> None:
+    key = doors.key("publisher")
+    properties = {"scene": "a", "sha256": "0" * 64}
+    feature = {"type": "Feature", "geometry": None, "properties": properties}
+    whole, merge = "application/geo+json", "application/merge-patch+json"
+    for method, address, body, kind in (
+        ("POST", "/collections/terrain/items", feature, whole),
+        ("PUT", "/collections/terrain/items/dem", feature, whole),
+        ("PATCH", "/collections/terrain/items/dem", {"properties": properties}, merge),
+    ):
+        headers = key | {"Content-Type": kind}
+        answer = doors.client.request(method, address, json=body, headers=headers)
+        assert answer.status_code == 400, answer.text
+    made = {"scene": "a", "sha256": "0" * 64, "bands": 1, "dtype": "a", "width": 1, "height": 1}
+    feature["properties"] = made | {"grid_crs": "EPSG:4326"}
+    feature["geometry"] = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    answer = doors.client.post("/collections/terrain/items", json=feature, headers=key)
+    assert "published as GeoTIFFs" in answer.json()["detail"]
+    collection = {"type": "FeatureCollection", "features": [feature]}
+    upload = doors.client.post("/collections/terrain/revisions", json=collection, headers=key)
+    assert upload.status_code == 400
+    assert doors.json("/collections/terrain")["revision"] == 2
+
+
+def test_a_grant_for_another_place_shows_nothing(doors: Doors) -> None:
+    """Of an internal layer: a scene is a feature, and is seen where features are."""
+    address = "/collections/secret/map/tiles/WebMercatorQuad/12/1550/3371"
+    for box, status in (((116.0, 40.0, 117.0, 41.0), 200), ((100.0, 30.0, 101.0, 31.0), 204)):
+        terms = Terms(Role.READER, territory=Territory(area=shapely.box(*box).wkb))
+        answer = doors.client.get(address, headers=doors.granted(terms))
+        assert answer.status_code == status
 
 
 def test_a_key_opens_what_is_internal(doors: Doors) -> None:
