@@ -6,16 +6,18 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
+from pyproj import CRS
 from shapely.affinity import translate
 
 from layers.errors import BadRaster
+from spatial.crs import CRS84, mover
+from spatial.errors import SpatialError
 
 # Points on each side of the grid, as a straight side is none in degrees.
 _POINTS = 64
 # Points that a side does without: they lie within a centimetre of it.
 _SPARED = 1e-7
+_BEYOND, _FURTHEST = 91.0, 541.0
 _WORLD = shapely.box(-180.0, -90.0, 180.0, 90.0)
 
 
@@ -45,7 +47,6 @@ def footprint(
     lon = np.unwrap(lon, period=360.0)
     if abs(lon[-1] - lon[0]) > 180.0:
         return _around_pole(lat)
-    # A grid of centres, or of whole degrees, may reach over a pole by half a pixel.
     outline = shapely.make_valid(shapely.Polygon(np.column_stack([lon, np.clip(lat, -90, 90)])))
     parts = [translate(outline, 360.0 * turn).intersection(_WORLD) for turn in (-1, 0, 1)]
     whole = shapely.union_all([p for part in parts for p in _polygons(part)])
@@ -67,20 +68,15 @@ def _ring(width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.floa
 def _lonlat(
     name: str, x: NDArray[np.float64], y: NDArray[np.float64], crs: CRS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if crs.is_geographic:
-        # PROJ would refuse what lies beyond 180 degrees, or fold it where it must go on.
-        factor = np.degrees(crs.axis_info[0].unit_conversion_factor) if crs.axis_info else 1.0
-        lon, lat = x * factor, y * factor
-    else:
-        try:
-            move = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
-            lon, lat = map(np.asarray, move.transform(x, y))
-        except ProjError as error:
-            raise BadRaster(
-                f"{name}: {str(error)[:120]}; its reference system leads to no place, give --crs"
-            ) from None
+    if crs.is_geographic and np.abs(y).max() <= _BEYOND:
+        # A grid of centres, or of whole degrees, may reach over a pole by half a pixel.
+        y = np.clip(y, -90.0, 90.0)
+    try:
+        lon, lat = map(np.asarray, mover(crs, CRS84)(x, y))
+    except SpatialError as error:
+        raise BadRaster(f"{name}: {error}") from None
     sound = np.isfinite(lon).all() and np.isfinite(lat).all()
-    if not sound or lat.max() > 91.0 or lat.min() < -91.0 or np.abs(lon).max() > 541.0:
+    if not sound or np.abs(lat).max() > _BEYOND or np.abs(lon).max() > _FURTHEST:
         raise BadRaster(
             f"{name} reaches from x {x.min():.10g} to {x.max():.10g}, y {y.min():.10g} to "
             f"{y.max():.10g}, which lies outside {crs.name}; check its transform and its --crs"

@@ -307,6 +307,27 @@ def test_files_of_others(store: Store, shared: Path) -> None:
         assert outline.intersects(shapely.Point(to_degrees.transform(x, y)))
 
 
+def test_a_turned_file_of_others_with_its_system_stated(store: Store, shared: Path) -> None:
+    path = shared / "data" / "raster" / "rotated.tif"
+    publish(store, "turned", path, crs=CRS.from_user_input(UTM))
+    with rasterio.open(path) as source, rasterio.open(opened(store, "turned")) as kept:
+        assert (kept.crs, kept.transform.b, kept.transform.d) == (UTM, 0, 0)
+        turned, values = source.transform, source.read(1)
+        place = turned @ (5.5, 7.5)
+        (value, alpha) = next(kept.sample([place]))
+        assert alpha == 255
+        assert values[6:9, 4:7].min() <= value <= values[6:9, 4:7].max()
+
+
+def test_a_datum_without_a_known_way_is_refused(store: Store, tmp_path: Path) -> None:
+    """As features are: GDAL would put it somewhere within a hundred metres, and say nothing."""
+    place = Affine(10.0, 0.0, 440_000.0, 0.0, -10.0, 4_430_000.0)
+    path = write(tmp_path / "xian.tif", ramp(), crs="EPSG:2382", transform=place)
+    with pytest.raises(BadRaster, match="Xian 1980"):
+        publish(store, "terrain", path)
+    assert stored(store) == (0, 0)
+
+
 def test_a_dry_run_leaves_nothing(store: Store, tmp_path: Path) -> None:
     done = publish(store, "terrain", write(tmp_path / "dem.tif", ramp()), dry_run=True)
     assert done.reports["terrain"].created == 1

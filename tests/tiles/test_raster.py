@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,22 @@ def test_more_scenes_than_are_drawn_at_once(
         map_tile(snapshot(store, "dem"), tile_at(116.302, 40.018, 12), PictureFormat.PNG)
     near = tile_at(116.2972, 40.0179, 19)
     assert map_tile(snapshot(store, "dem"), near, PictureFormat.PNG) is not None
+
+
+def test_many_at_once_are_as_one_by_one(store: Store, tmp_path: Path) -> None:
+    """Also the first ones, for which the copy is not there yet."""
+    values = np.random.default_rng(5).integers(0, 255, (3, 700, 700), "uint8")
+    publish(store, "photo", write(tmp_path / "p.tif", values, colors=RGB))
+    found = snapshot(store, "photo")
+    places = [tile_at(116.30 + 0.004 * i, 40.01, zoom) for i in range(6) for zoom in (14, 16)]
+
+    def drawn(where: Place) -> bytes | None:
+        return map_tile(found, where, PictureFormat.PNG)
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(drawn, places))
+    assert together == [drawn(where) for where in places]
+    assert len({content for content in together if content}) > 6
 
 
 def test_a_copy_that_was_damaged_is_made_again(store: Store, tmp_path: Path) -> None:
