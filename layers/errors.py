@@ -10,6 +10,7 @@
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
+    │   ├── BadRaster         a raster that is damaged, has no place, or can't be shown
     │   ├── BadArchive        an archive that is damaged, newer, or can't be written
     │   ├── BadTerritory      a division, an area or a time that can't be granted
     │   ├── BadGrant          a grant or an application that says nothing that can be given
@@ -34,6 +35,7 @@
     │   └── ClockRefused      a simulated clock on a store that is in real use
     ├── BadCredential         an API key that is unknown, expired or revoked
     ├── Forbidden             a reader or writer who may not
+    ├── DamagedRaster         a kept raster whose bytes are not, or no longer, what they were
     ├── StreamStopped         a stream that nobody reads any more
     └── StoreUnavailable      the database can't be reached, or is of another format
 """
@@ -69,6 +71,10 @@ class BadScope(BadRequest):
 
 class BadPeriod(BadRequest):
     """A period that ends before it starts, or a start that was not stated."""
+
+
+class BadRaster(BadSource):
+    """A raster that is damaged, has no place on the earth, or can't be shown."""
 
 
 class BadArchive(BadRequest):
@@ -165,6 +171,10 @@ class BadCredential(LayersError):
 
 class Forbidden(LayersError):
     """The reader or writer may not do that."""
+
+
+class DamagedRaster(LayersError):
+    """A kept raster whose bytes are lacking, or are no longer what they were."""
 
 
 class StreamStopped(LayersError):

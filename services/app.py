@@ -51,6 +51,7 @@ from services.routes import (
     items,
     lineage,
     login,
+    map_tiles,
     matrix_sets,
     revisions,
     schemas,
@@ -68,7 +69,7 @@ from tiles.keeping.shelf import Shelf
 
 # What is asked most is looked for first; a feature's id may have slashes, so what stands below
 # one comes before it.
-_READING = (items, versions, lineage, feature, tiles)
+_READING = (items, versions, lineage, feature, tiles, map_tiles)
 
 
 def create_app(store: Store, settings: Settings) -> FastAPI:

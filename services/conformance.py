@@ -270,6 +270,7 @@ STANDARDS = (
         {
             "core": ("tiles/test_vector.py::test_a_tile_has_the_features_that_meet_it",),
             "mvt": ("tiles/test_vector.py::test_what_a_feature_carries",),
+            "png": ("services/test_map_tiles.py::test_a_tile_is_a_png_that_others_read",),
             "tileset": (f"{_HERE}test_a_tileset_leads_to_its_tiles",),
             "tilesets-list": (f"{_HERE}test_tilesets_are_listed",),
             "geodata-tilesets": (f"{_HERE}test_tilesets_are_listed",),

@@ -5,7 +5,8 @@
     TilesError
     ├── UnknownMatrixSet   a tile matrix set that is not offered
     ├── TileOutside        a tile that its matrix set does not have
-    └── NotAnInstant       an interval where a tile needs an instant
+    ├── NotAnInstant       an interval where a tile needs an instant
+    └── NotARaster         a map tile of a layer that has no rasters
 """
 
 
@@ -23,3 +24,7 @@ class TileOutside(TilesError):
 
 class NotAnInstant(TilesError):
     """An interval where a tile needs an instant."""
+
+
+class NotARaster(TilesError):
+    """A map tile of a layer that has no rasters."""
