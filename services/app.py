@@ -50,6 +50,8 @@ from services.routes import (
     login,
     revisions,
     schemas,
+    style_editing,
+    styles,
     tags,
     tiles,
     transactions,
@@ -99,7 +101,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     app.include_router(tags.router)
-    others = (changes, change_dates, counts, editing, transactions)
+    others = (changes, change_dates, counts, editing, transactions, styles, style_editing)
     described = (assembly, collections, schemas, functions)
     people = (login, account, administration)
     nouns = (*_READING, *others, *described, *people)

@@ -33,6 +33,7 @@ from services.parameters import check_names
 _COMMON = "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/"
 _TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
 _FUNCTIONS = "http://www.opengis.net/def/rel/ogc/1.0/functions"
+_STYLES = "http://www.opengis.net/def/rel/ogc/1.0/styles"
 _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 
 
@@ -141,6 +142,7 @@ def _landing_links(request: Request) -> list[dict[str, str]]:
         link(address(request, "collections"), "data", JSON, "Collections · 图层"),
         link(address(request, "functions"), _FUNCTIONS, JSON, "Functions of filters · 过滤函数"),
         link(address(request, "tileMatrixSets"), _TILESETS, JSON, "Tile matrix sets"),
+        link(address(request, "styles"), _STYLES, JSON, "Styles · 样式"),
         link(address(request, "processes"), _PROCESSES, JSON, "Processes · 分析"),
     ]
 

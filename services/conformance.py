@@ -38,6 +38,7 @@ _QUERIES = "services/test_queries.py::"
 _PREDICATES = "interop/test_cql2.py::test_predicate"
 _EDITING = "services/test_editing"
 _JSON_FG = "services/test_json_fg.py::"
+_STYLES = "services/test_styles.py::"
 _TRANSACTIONS = "services/test_transactions.py::"
 STANDARDS = (
     Standard(
@@ -271,6 +272,34 @@ STANDARDS = (
             "tileset": (f"{_HERE}test_a_tileset_leads_to_its_tiles",),
             "tilesets-list": (f"{_HERE}test_tilesets_are_listed",),
             "geodata-tilesets": (f"{_HERE}test_tilesets_are_listed",),
+        },
+    ),
+    Standard(
+        "OGC API - Styles - Part 1: Core (draft 20-009)",
+        f"{_OGC}ogcapi-styles-1/0.0/conf/",
+        {
+            "core": (
+                f"{_STYLES}test_every_layer_has_a_style_of_its_own",
+                f"{_STYLES}test_metadata_say_where_the_sheets_are",
+            ),
+            "html": (f"{_STYLES}test_a_page_of_a_style",),
+            "mapbox-style": (f"{_STYLES}test_a_style_comes_as_it_is_asked_for",),
+            "sld-10": (
+                f"{_STYLES}test_each_default_style_is_an_sld_too",
+                f"{_STYLES}test_an_sld_is_taken_and_says_what_is_left_out",
+            ),
+            "sld-11": (
+                f"{_STYLES}test_each_default_style_is_an_sld_too",
+                "tiles/styling/test_sld.py::test_both_versions_are_read_alike",
+            ),
+            "manage-styles": (
+                f"{_STYLES}test_a_style_is_written_read_and_taken_away",
+                f"{_STYLES}test_a_style_is_created_under_a_name_of_its_own",
+            ),
+            "style-validation": (f"{_STYLES}test_validate_only_writes_nothing",),
+            "resources": (),
+            "manage-resources": (),
+            "style-info": (),
         },
     ),
     Standard(

@@ -37,6 +37,7 @@ _RESOURCES = (
     ("sortables", f"{_RELS}sortables", SCHEMA, "What orders can name · 可排序字段"),
     ("revisions", "version-history", JSON, "Revisions · 版本"),
     ("tiles", f"{_RELS}tilesets-vector", JSON, "Vector tiles · 矢量瓦片"),
+    ("styles", f"{_RELS}styles", JSON, "Styles · 样式"),
     ("changes", "related", "application/x-ndjson", "Changes · 变更"),
     ("commits", "related", JSON, "Commits · 提交"),
     ("change-dates", "related", JSON, "When anything changed · 变更时刻"),
