@@ -229,16 +229,14 @@ def _check_title(title: Title) -> None:
 
 
 def _in_force(connection: Connection, layer_ids: Iterable[str]) -> list[Style]:
-    """The styles of some layers; of those of a layer that were chosen, the last one still is."""
+    """The styles of some layers; a layer's default is the last that was chosen, while it is so."""
     newest = sa.select(sa.func.max(style.c.seq)).group_by(style.c.id)
     of_layers = style.c.layer_id.in_(sorted(layer_ids))
     query = sa.select(style).where(style.c.seq.in_(newest.where(of_layers))).order_by(style.c.id)
-    rows = [row for row in connection.execute(query) if row.document is not None]
-    last: dict[str, int] = {}
-    for row in rows:
-        if row.chosen:
-            last[row.layer_id] = max(row.seq, last.get(row.layer_id, 0))
-    return [_style(row, last.get(row.layer_id) == row.seq) for row in rows]
+    last = sa.select(sa.func.max(style.c.seq)).group_by(style.c.layer_id)
+    chosen = set(connection.scalars(last.where(of_layers, style.c.chosen)))
+    rows = connection.execute(query)
+    return [_style(row, row.seq in chosen) for row in rows if row.document is not None]
 
 
 def _find(connection: Connection, style_id: str) -> Style | None:

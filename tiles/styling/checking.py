@@ -267,7 +267,7 @@ def _check_value(
 ) -> Iterator[Fault]:
     if isinstance(value, Mapping):
         yield f"{found.name}: functions are those of before expressions; write interpolate", where
-    elif is_expression(value) and found.item != "string":
+    elif is_expression(value) and not _is_list_of_texts(value, found):
         if not found.uses:
             yield f"{found.name} takes no expression", where
             return
@@ -275,6 +275,11 @@ def _check_value(
         yield from check_outputs(value, found, where)
     else:
         yield from check_constant(value, found, where)
+
+
+def _is_list_of_texts(value: list[Any], found: Property) -> bool:
+    """Whether a list is one of names, though the first may be called like an operator."""
+    return found.item == "string" and all(isinstance(v, str) for v in value)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -137,7 +137,7 @@ def _of_step(value: list[Any]) -> list[Branch] | None:
     return _plain(
         [
             Branch(output, found[0], low=low, high=high)
-            for output, low, high in zip(outputs, stops, stops[1:], strict=True)
+            for output, low, high in zip(outputs, stops[:-1], stops[1:], strict=True)
         ]
     )
 

@@ -76,10 +76,10 @@ def check_expression(value: Any, place: Place, where: str) -> Iterator[Fault]:
 def _check(
     value: Any, place: Place, where: str, depth: int, *, top: bool = False
 ) -> Iterator[Fault]:
+    if isinstance(value, _SCALARS):
+        return
     if depth > DEEPEST:
         yield f"expressions stand more than {DEEPEST} deep in each other", where
-        return
-    if isinstance(value, _SCALARS):
         return
     if isinstance(value, Mapping):
         yield 'an object is no expression; write ["literal", {...}]', where

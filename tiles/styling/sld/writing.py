@@ -201,6 +201,8 @@ def _point(layer: Mapping[str, Any], branch: Branch, words: Words) -> str:
 
 def _text(layer: Mapping[str, Any], branch: Branch, words: Words) -> str:
     layout, paint = layer.get("layout", {}), layer.get("paint", {})
+    if "icon-image" in layout:
+        raise Unsayable("symbols of a sheet have no address of their own")
     found = named(layout.get("text-field"))
     if found is None or found[1] is not None:
         raise Unsayable("its text is no plain field")
