@@ -19,6 +19,7 @@ from services.links import address, base_url, link
 from services.negotiation import HTML, JSON, answer_json, check_format, wants_html
 from services.openapi import PARAMETERS, PROBLEM, operation
 from services.openapi_collections import with_collections
+from services.openapi_styles import STYLE_PARAMETERS
 from services.openapi_versions import (
     OPENAPI_3_0,
     OPENAPI_3_1,
@@ -115,7 +116,7 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
         described = as_3_0(with_common(door.operation, door.method, door.rule))
         paths.setdefault(door.path, {})[door.method.lower()] = described
     components = document.setdefault("components", {})
-    components["parameters"] = PARAMETERS
+    components["parameters"] = PARAMETERS | STYLE_PARAMETERS
     components["responses"] = {"Problem": PROBLEM}
     components.setdefault("schemas", {})["FeatureCollection"] = _FEATURE_COLLECTION
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

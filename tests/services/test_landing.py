@@ -41,6 +41,9 @@ ONE_OF_EACH = [
     "/collections/parcels/tiles/WebMercatorQuad",
     "/tileMatrixSets",
     "/tileMatrixSets/WebMercatorQuad",
+    "/styles",
+    "/styles/parcels/metadata",
+    "/collections/parcels/styles",
 ]
 
 
@@ -323,6 +326,8 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             tileMatrix="13",
             tileRow="3030",
             tileCol="2478",
+            styleId="parcels",
+            spriteFile="shikong.json",
         )
         for name in ("f", "bbox", "datetime", "revision", "recorded", "limit"):
             value = {
