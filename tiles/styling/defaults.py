@@ -62,7 +62,39 @@ def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dic
     dict
         A MapLibre style; ``{base}`` in it stands for the address of the server.
     """
-    return style_around(layer_id, schema, _LAYERS[_shape(schema)](schema, fields))
+    make = _LAYERS.get(_shape(schema))
+    if make is None:
+        return _picture(layer_id, schema)
+    made = make(schema, fields)
+    # Where a field is called so, nothing tells the two apart: each feature is one.
+    own = schema.find("count") is not None
+    return style_around(layer_id, schema, _each_alone(made) if own else made)
+
+
+def _picture(layer_id: str, schema: Schema) -> dict[str, Any]:
+    """The style of what has no features: its tiles are pictures already."""
+    address = f"{{base}}/collections/{layer_id}/map/tiles/WebMercatorQuad?f=tilejson"
+    return {
+        "version": 8,
+        "name": f"{schema.title.zh} · {schema.title.en}",
+        "metadata": {"shikong:layer": layer_id},
+        "sources": {layer_id: {"type": "raster", "url": address, "tileSize": 256}},
+        "layers": [{"id": f"{layer_id}/picture", "type": "raster", "source": layer_id}],
+    }
+
+
+def _each_alone(made: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The parts of a style without those that count, and without the difference."""
+    found = {}
+    for part, layer in made.items():
+        said = layer["filter"]
+        said = said[1:] if said[0] == "all" else [said]
+        if ["has", "count"] in said:
+            continue
+        kept = [condition for condition in said if condition != _SINGLE]
+        filters = {"filter": kept[0] if len(kept) == 1 else ["all", *kept]} if kept else {}
+        found[part] = {n: v for n, v in layer.items() if n != "filter"} | filters
+    return found
 
 
 def style_around(

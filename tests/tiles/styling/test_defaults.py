@@ -12,6 +12,7 @@ from layers.schemas.profiles import profile_schemas
 from tiles.styling.checking import check_style
 from tiles.styling.colours import parse_colour
 from tiles.styling.defaults import default_style, scheme_of
+from tiles.styling.legends import legend_of
 from tiles.styling.naming import ALWAYS, named_fields
 from tiles.styling.sprites import symbols
 from tiles.styling.tables import palette
@@ -160,3 +161,23 @@ def test_layers_of_any_shape_have_a_style() -> None:
     ):
         schema = Schema(CN["parcels"].kind, Title("t", "t"), geometry, ())
         check_style(default_style("x", schema, ()), "x", ())
+
+
+def test_a_field_that_is_called_count_is_a_field() -> None:
+    fields = (Field("count", FieldType.INTEGER, Title("Vehicles", "车辆数")),)
+    for geometry in ("Point", "LineString", "MultiPolygon"):
+        schema = Schema(CN["incidents"].kind, Title("t", "t"), geometry, fields)
+        document = default_style("x", schema, fields)
+        check_style(document, "x", ["count"])
+        assert document["layers"]
+        assert "count" not in str(document["layers"])
+
+
+def test_what_has_no_features_is_drawn_as_it_is() -> None:
+    schema = Schema(CN["parcels"].kind, Title("Terrain", "地形"), "Raster", ())
+    document = default_style("terrain", schema, ())
+    check_style(document, "terrain", ())
+    [layer] = document["layers"]
+    [source] = document["sources"].values()
+    assert (layer["type"], source["type"]) == ("raster", "raster")
+    assert legend_of(document, schema.title, ()) == []
