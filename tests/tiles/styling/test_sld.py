@@ -192,6 +192,22 @@ def test_symbolizers_of_areas_and_lines() -> None:
     assert found.warnings == ()
 
 
+def test_parameters_that_hang_on_fields() -> None:
+    """A colour and a width may; how a line ends may not."""
+    kind = "<ogc:PropertyName>material</ogc:PropertyName>"
+    wide = "<ogc:PropertyName>diameter_mm</ogc:PropertyName>"
+    stroke = "".join(
+        f'<CssParameter name="{n}">{v}</CssParameter>'
+        for n, v in {"stroke": kind, "stroke-width": wide, "stroke-linecap": kind}.items()
+    )
+    found = read("pipe_segments", f"<LineSymbolizer><Stroke>{stroke}</Stroke></LineSymbolizer>")
+    [line] = drawn(found)
+    assert line["paint"]["line-color"] == ["to-color", ["get", "material"], "#000000"]
+    assert line["paint"]["line-width"] == ["to-number", ["get", "diameter_mm"], 0]
+    [told] = found.warnings
+    assert told.startswith("rule 1: stroke-linecap")
+
+
 def test_symbolizers_of_points() -> None:
     mark = "<Mark><WellKnownName>{}</WellKnownName><Fill/></Mark><Size>9</Size>"
     found = read(

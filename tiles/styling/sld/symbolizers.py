@@ -108,8 +108,10 @@ def _stroke(symbolizer: Element, reading: Reading) -> Made:
         ("stroke-linejoin", "line-join", _JOINS),
     ):
         word = said.pop(name, None)
-        if word is not None and word in words:
+        if isinstance(word, str) and word in words:
             layout[key] = words[word]
+        elif word is not None:
+            notes.add(f"{name} {str(word)[:40]!r} is left out")
     dashes = said.pop("stroke-dasharray", None)
     if dashes is not None:
         paint |= _dashes(dashes, paint["line-width"], notes)
