@@ -14,6 +14,7 @@
     │   ├── BadArchive        an archive that is damaged, newer, or can't be written
     │   ├── BadTerritory      a division, an area or a time that can't be granted
     │   ├── BadGrant          a grant or an application that says nothing that can be given
+    │   ├── BadStyleName      an id that no style of a layer can have
     │   ├── BadQuery          a filter, property or page that does not exist
     │   └── TooMuchAsked      an answer that takes longer than the database may work on one
     ├── NotFound
@@ -21,6 +22,7 @@
     │   ├── UnknownRevision
     │   ├── UnknownCommit     a commit, or a tag, that there is not
     │   ├── UnknownFeature
+    │   ├── UnknownStyle
     │   ├── UnknownCaller     a person, a key, a grant or an application that there is not
     │   └── FeatureGone       it existed, but not at this instant
     ├── Conflict
@@ -89,6 +91,10 @@ class BadGrant(BadRequest):
     """A grant or an application that says nothing that can be given."""
 
 
+class BadStyleName(BadRequest):
+    """An id that no style of a layer can have."""
+
+
 class BadQuery(BadRequest):
     """A filter, property or page that does not exist."""
 
@@ -119,6 +125,10 @@ class UnknownCaller(NotFound):
 
 class UnknownFeature(NotFound):
     """No feature of that id, at any time."""
+
+
+class UnknownStyle(NotFound):
+    """No style of that id, of a layer that this reader may see."""
 
 
 class FeatureGone(LayersError):

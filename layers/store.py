@@ -42,6 +42,7 @@ from layers.reading.presents import Presents
 from layers.reading.replaced import Replacements
 from layers.reading.snapshots import Snapshot
 from layers.reading.tallies import Tallies, as_seen
+from layers.styles import Styles
 from layers.writers import Verb, Writer
 
 __all__ = ["PublishedLayer", "Snapshot", "Store", "open_store"]
@@ -306,6 +307,11 @@ class Store:
         query = sa.select(tables.commit.c.provenance).order_by(tables.commit.c.id)
         with self.database.inspect() as connection:
             return list(connection.scalars(query))
+
+    @cached_property
+    def styles(self) -> Styles:
+        """How layers are drawn, where somebody said so."""
+        return Styles(self.database, self.clock)
 
     @cached_property
     def register(self) -> Register:

@@ -55,6 +55,8 @@ from services.routes import (
     matrix_sets,
     revisions,
     schemas,
+    style_editing,
+    styles,
     tags,
     tiles,
     tilesets,
@@ -111,7 +113,16 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     app.include_router(tags.router)
-    others = (changes, change_tiles, change_dates, counts, editing, transactions)
+    others = (
+        changes,
+        change_tiles,
+        change_dates,
+        counts,
+        editing,
+        transactions,
+        styles,
+        style_editing,
+    )
     described = (
         assembly,
         collections,

@@ -38,6 +38,10 @@ STATUS: Mapping[type[Exception], int] = {
     tiles.TileOutside: 404,
     tiles.NotAnInstant: 400,
     tiles.NotARaster: 404,
+    tiles.BadStyle: 400,
+    tiles.BadStyledLayer: 400,
+    tiles.Unsayable: 406,
+    tiles.UnknownSprite: 404,
     services.BadParameter: 400,
     services.NotAcceptable: 406,
     services.Unauthorized: 401,
@@ -122,7 +126,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     elif isinstance(error, services.WrongMediaType):
         accepted = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
         headers[accepted] = ", ".join(error.offered)
-    elif isinstance(error, services.BadFeature):
+    elif isinstance(error, services.BadFeature | tiles.BadStyle):
         faults = error.faults
     return problem(request, status, str(error), headers, faults)
 

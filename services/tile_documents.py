@@ -149,14 +149,15 @@ def describe_tilejson(tiled: Tiled, name: str) -> dict[str, Any]:
         "tiles": [_template(tiled, name, ("{z}", "{y}", "{x}"))],
         "minzoom": tiling.first,
         "maxzoom": tiling.last,
-        "vector_layers": [_vector_layer(part, tiling) for part in tiled.parts],
     }
+    if not tiled.pictures:
+        document["vector_layers"] = [_vector_layer(part, tiling) for part in tiled.parts]
     if any(sources):
         document["attribution"] = "; ".join(dict.fromkeys(s for s in sources if s))
     if bounds is not None:
         document["bounds"] = list(bounds)
         document["center"] = [*_middle(bounds), int(_center(tiling, bounds, name)["tileMatrix"])]
-    if len(tiled.parts) == 1:
+    if len(tiled.parts) == 1 and not tiled.pictures:
         document |= content_statement(tiled.parts[0].layer)
     return document
 
@@ -197,7 +198,7 @@ def _tile_links(tiled: Tiled, name: str) -> Iterator[dict[str, Any]]:
     else:
         yield {**link(template, "item", MEDIA_TYPE, "Tiles · 瓦片"), "templated": True}
     yield link(f"{tiled.base}/tileMatrixSets/{name}", TILING, JSON, name)
-    if is_mercator(name) and not tiled.pictures:
+    if is_mercator(name):
         said = f"{tiled.said}&" if tiled.said else "?"
         yield link(f"{tiled.here}/{name}{said}f=tilejson", "alternate", JSON, "TileJSON")
     for part in tiled.parts:

@@ -38,6 +38,7 @@ _RESOURCES = (
     ("revisions", "version-history", JSON, "Revisions · 版本"),
     ("tiles", f"{_RELS}tilesets-vector", JSON, "Vector tiles · 矢量瓦片"),
     ("map/tiles", f"{_RELS}tilesets-map", JSON, "Map tiles · 地图瓦片"),
+    ("styles", f"{_RELS}styles", JSON, "Styles · 样式"),
     ("changes", "related", "application/x-ndjson", "Changes · 变更"),
     ("commits", "related", JSON, "Commits · 提交"),
     ("change-dates", "related", JSON, "When anything changed · 变更时刻"),

@@ -20,7 +20,8 @@ from services.openapi import TIME, operation
 from services.pages import respond
 from services.parameters import check_names, read_pins
 from services.routes.tiles import find_place
-from services.tile_documents import PICTURES, Part, Tiled, describe_tileset, list_tilesets
+from services.routes.tilesets import answer_tileset
+from services.tile_documents import PICTURES, TILEJSON, Part, Tiled, list_tilesets
 from services.tile_questions import Asked, question_of
 from tiles.grids import Place, matrix_set
 from tiles.keeping.making import PictureQuestion, TileMaker, key_of
@@ -61,13 +62,12 @@ async def map_tilesets(request: Request) -> Response:
 
 async def map_tileset(request: Request) -> Response:
     """Answer one map tileset's description."""
-    check_format(request)
+    check_format(request, offered=("json", "html", "tilejson"))
     check_names(request, (*TIME, "f"))
     name = str(matrix_set(request.path_params["tileMatrixSetId"]).id)
     tiled = await run_in_threadpool(_read_tiled, request, (name,))
     record = tiled.parts[0].layer.record
-    document = describe_tileset(tiled, name)
-    return respond(request, document, "map_tileset.html", layer=record, name=name)
+    return answer_tileset(request, tiled, name, "map_tileset.html", layer=record)
 
 
 def _read_tiled(request: Request, further: tuple[str, ...]) -> Tiled:
@@ -148,7 +148,8 @@ DOORS = (
             "getMapTileset",
             "One map tileset · 单个地图瓦片集",
             "tiles",
-            parameters=("collectionId", "tileMatrixSetId", *TIME, "f"),
+            parameters=("collectionId", "tileMatrixSetId", *TIME, "f-tileset"),
+            media_types=(JSON, "text/html", TILEJSON),
         ),
         rule=Rule.LAYER,
     ),

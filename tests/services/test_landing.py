@@ -46,6 +46,9 @@ ONE_OF_EACH = [
     "/tileMatrixSets",
     "/tileMatrixSets/WebMercatorQuad",
     "/tileMatrixSets/CGCS2000Quad",
+    "/styles",
+    "/styles/parcels/metadata",
+    "/collections/parcels/styles",
 ]
 
 
@@ -332,6 +335,8 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             tileCol="2478",
             style="default",
             time="current",
+            styleId="parcels",
+            spriteFile="shikong.json",
         )
         for name in ("f", "bbox", "datetime", "revision", "recorded", "limit"):
             value = {
