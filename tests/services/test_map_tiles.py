@@ -173,7 +173,9 @@ def test_tilesets_lead_to_tiles(doors: Doors) -> None:
 def test_openapi_states_what_the_doors_take(doors: Doors, end: str, address: str) -> None:
     paths = doors.json("/api")["paths"]
     template = f"/collections/{{collectionId}}/map/tiles{end}"
-    assert paths[template]["get"]["parameters"][-1] == {"$ref": "#/components/parameters/f"}
+    own = "f-tileset" if end else "f"
+    last = {"$ref": f"#/components/parameters/{own}"}
+    assert paths[template]["get"]["parameters"][-1] == last
     tile = paths[
         "/collections/{collectionId}/map/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}"
     ]
