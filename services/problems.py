@@ -36,6 +36,7 @@ STATUS: Mapping[type[Exception], int] = {
     tiles.UnknownMatrixSet: 404,
     tiles.TileOutside: 404,
     tiles.NotAnInstant: 400,
+    tiles.UnknownArchive: 404,
     services.BadParameter: 400,
     services.NotAcceptable: 406,
     services.Unauthorized: 401,

@@ -5,7 +5,9 @@
     TilesError
     ├── UnknownMatrixSet   a tile matrix set that is not offered
     ├── TileOutside        a tile that its matrix set does not have
-    └── NotAnInstant       an interval where a tile needs an instant
+    ├── NotAnInstant       an interval where a tile needs an instant
+    ├── NothingToPack      a snapshot of which no tile has anything
+    └── UnknownArchive     an archive that is not there, or not for this reader
 """
 
 
@@ -23,3 +25,11 @@ class TileOutside(TilesError):
 
 class NotAnInstant(TilesError):
     """An interval where a tile needs an instant."""
+
+
+class NothingToPack(TilesError):
+    """A snapshot of which no tile has anything, so that there is nothing to put in an archive."""
+
+
+class UnknownArchive(TilesError):
+    """An archive that is not there, or not for this reader."""

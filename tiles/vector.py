@@ -47,6 +47,8 @@ BUFFER = 64
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 _ENVELOPE = ("in_tilewest", "in_tilesouth", "in_tileeast", "in_tilenorth")
 _MERCATOR = 3857
+# Metres from its middle to each side.
+_EDGE = 20037508.342789244
 # Degrees of latitude that the web's Mercator shows.
 _MERCATOR_BOX = (-180.0, -85.06, 180.0, 85.06)
 _TYPES = {ID: sa.Text(), VALID_FROM: sa.Text(), VALID_TO: sa.Text()}
@@ -159,7 +161,11 @@ def margin_of(where: Place) -> Box:
     """Return the bounds of a tile with its margin, in its reference system."""
     west, south, east, north = where.bounds
     margin = where.unit * BUFFER
-    return (west - margin, south - margin, east + margin, north + margin)
+    box = (west - margin, south - margin, east + margin, north + margin)
+    if _srid(where) != _MERCATOR:
+        return box
+    # Beyond the edge of the world begins its other side: the box would be all but what it is.
+    return (max(box[0], -_EDGE), max(box[1], -_EDGE), min(box[2], _EDGE), min(box[3], _EDGE))
 
 
 def _body_of(found: Rows) -> bytes:
