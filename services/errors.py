@@ -5,6 +5,7 @@
     ServicesError
     ├── BadParameter     a query parameter that says nothing that can be done
     │   └── OpenDoor     a host to listen on, while a key is valid that everybody knows
+    ├── RangeOutside     bytes that a file does not have
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
     ├── BodyTooLarge     more than a request may carry
@@ -42,6 +43,10 @@ class BadParameter(ServicesError):
 
 class OpenDoor(BadParameter):
     """A host to listen on beyond this machine, while a key is valid that everybody knows."""
+
+
+class RangeOutside(ServicesError):
+    """Bytes that a file does not have."""
 
 
 class NotAcceptable(ServicesError):

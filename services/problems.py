@@ -38,6 +38,7 @@ STATUS: Mapping[type[Exception], int] = {
     tiles.NotAnInstant: 400,
     tiles.UnknownArchive: 404,
     services.BadParameter: 400,
+    services.RangeOutside: 416,
     services.NotAcceptable: 406,
     services.Unauthorized: 401,
     services.BodyTooLarge: 413,

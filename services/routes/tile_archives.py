@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +14,7 @@ from layers.store import PublishedLayer
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
+from services.errors import RangeOutside
 from services.links import address, link, self_links
 from services.negotiation import (
     IMMUTABLE,
@@ -30,6 +32,8 @@ from tiles.errors import UnknownArchive
 from tiles.keeping.archive_files import MEDIA_TYPE, OURS
 from tiles.keeping.archives import ENDING, Archive, Archives
 
+_NUMBER = "[0-9]{1,15}"
+_RANGE = re.compile(rf"bytes=(?:(?P<first>{_NUMBER})-(?P<last>{_NUMBER})?|-(?P<suffix>{_NUMBER}))")
 _SAID = ("revision", "recorded", "instant", "matrixSet", "zooms", "properties", "tiles")
 
 
@@ -58,8 +62,27 @@ async def tile_archive(request: Request) -> Response:
         cache = cache.replace("public", "private")
     if has_etag(request, etag):
         return not_modified(request, etag, None, pinned=True)
+    _check_range(request, told.st_size)
     headers = {"ETag": etag, "Cache-Control": cache, "Vary": VARY}
     return FileResponse(archive.path, 200, headers, MEDIA_TYPE, stat_result=told)
+
+
+def _check_range(request: Request, size: int) -> None:
+    """Refuse a range outside the file; of what is none, or is several, nothing is said (RFC 9110).
+
+    Raises
+    ------
+    RangeOutside
+    """
+    header = request.headers.get("range")
+    if header is None:
+        return
+    found = _RANGE.fullmatch(header.strip().lower())
+    if found is None or (found["last"] and int(found["last"]) < int(found["first"])):
+        others = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+        request.scope["headers"] = others
+    elif (found["first"] and int(found["first"]) >= size) or found["suffix"] == "0":
+        raise RangeOutside(f"Range: {header}: the file has {size} bytes")
 
 
 def name_of(archive: Archive) -> str:
