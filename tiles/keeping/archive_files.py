@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BufferedRandom
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -104,7 +105,7 @@ def write_archive(out: Path, plan: Plan, maker: TileMaker, label: Label) -> Pack
 
 
 def _write(
-    file: IO[bytes], beside: IO[bytes], plan: Plan, maker: TileMaker, label: Label
+    file: IO[bytes], beside: BufferedRandom, plan: Plan, maker: TileMaker, label: Label
 ) -> Packed:
     writer, done = Writer(file), Packed()
     # On the disk that the archive is for: that of temporary files may be small.
