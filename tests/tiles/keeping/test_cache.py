@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import pytest
 
 from layers.readers import Reader
 from layers.reading.features import Query
-from layers.store import Store, open_store
+from layers.store import Store
 from services.parameters import Pins
 from services.tile_questions import question_of
-from tests.tiles.keeping.test_shelf import STATE, a_tile, key
+from tests.tiles.keeping.test_shelf import ROOT, STATE, a_tile, in_a_process, key
 from tiles.grids import Place, place
 from tiles.keeping import making
 from tiles.keeping.cache import TileCache
@@ -31,7 +31,6 @@ from tiles.vector import draw
 WHERE = place("WebMercatorQuad", 12, 1515, 1239)
 OTHER = place("WebMercatorQuad", 13, 3030, 2478)
 PINS = Pins(datetime(2014, 6, 1, 4, tzinfo=UTC), 4, None)
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def question(store: Store, where: Place = WHERE) -> TileQuestion:
@@ -193,38 +192,66 @@ def test_a_failure_is_everybodys_and_the_next_one_tries_again(
     assert asyncio.run(maker.answer(asked)).body
 
 
-def _make(dsn: str, folder: str, drawn: Any, ready: Any, told: Any) -> None:
-    """In a process of its own: waits for the other, and asks for the tile as it does."""
+# Waits for the other, and asks for the tile as it does; says how often it drew, and what it got.
+ASKER = """
+import asyncio, hashlib, sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from layers.reading.features import Query
+from layers.store import open_store
+from services.parameters import Pins
+from services.tile_questions import question_of
+from tiles.grids import place
+from tiles.keeping import making
+from tiles.keeping.cache import TileCache
+from tiles.keeping.shelf import Shelf
 
-    def watched(snapshot: Any, where: Place, names: Any = None) -> Any:
-        with drawn.get_lock():
-            drawn.value += 1
-        time.sleep(0.5)
-        return draw(snapshot, where, names)
+drawn, real = [], making.draw
 
-    async def never(*own: Any) -> None:
-        return None
+def watched(*own):
+    drawn.append(own)
+    time.sleep(0.5)
+    return real(*own)
 
-    making.draw, making.draw_soon = watched, never
-    with closing(open_store(dsn)) as store:
-        asked = question(store)
-        maker = TileMaker(TileCache(1 << 20, Shelf(Path(folder), 1 << 24)))
-        ready.wait(60)
-        told.put(asyncio.run(maker.answer(asked)).body)
+async def never(*own):
+    return None
+
+making.draw, making.draw_soon = watched, never
+store = open_store(sys.argv[1])
+pins = Pins(datetime(2014, 6, 1, 4, tzinfo=UTC), 4, None)
+where = place("WebMercatorQuad", 12, 1515, 1239)
+asked = question_of(store.layer("parcels"), pins, where, Query(), None).question
+maker = making.TileMaker(TileCache(1 << 20, Shelf(Path(sys.argv[2]), 1 << 24)))
+print("ready", flush=True)
+sys.stdin.readline()
+body = asyncio.run(maker.answer(asked)).body
+print(len(drawn), len(body), hashlib.sha256(body).hexdigest(), flush=True)
+store.close()
+"""
 
 
 def test_two_processes_make_a_tile_once(
     demo_template: str, make_database: Callable[..., str], tmp_path: Path
 ) -> None:
-    dsn = make_database(demo_template)
-    drawn, ready, told = SPAWN.Value("i", 0), SPAWN.Barrier(2), SPAWN.Queue()
-    own = (dsn, str(tmp_path), drawn, ready, told)
-    run = [SPAWN.Process(target=_make, args=own) for _ in range(2)]
-    for process in run:
-        process.start()
-    bodies = [told.get(timeout=90) for _ in run]
-    for process in run:
-        process.join(30)
-        assert process.exitcode == 0
-    assert bodies[0] == bodies[1] != b""
-    assert drawn.value == 1
+    command = in_a_process(ASKER, make_database(demo_template), tmp_path)
+    with ExitStack() as stack:
+        run = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            for _ in range(2)
+        ]
+        for process in run:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in run:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [process.communicate(timeout=60)[0].split() for process in run]
+    assert [process.returncode for process in run] == [0, 0]
+    assert sorted(drawn for drawn, _, _ in told) == ["0", "1"]
+    assert told[0][1:] == told[1][1:]
+    assert int(told[0][1]) > 0
