@@ -50,10 +50,11 @@ def seed_tiles(options: Options) -> None:
         layer = _layer(store, options)
         pins = _pins(layer, options)
         cache = _cache(settings)
-        root = question_of(layer, pins, place(name, options.zoom[0], 0, 0), Query(), None)
-        print(f"{_of(layer, root.question.state)}, {WHOM[options.reader]}")
+        ask, first = _ask(layer, pins, options, name), options.zoom[0]
+        state = ask(place(name, first, 0, 0)).state
+        print(f"{_of(layer, state, passing=pins.when is None)}, {WHOM[options.reader]}")
         with progress_bar(layer.record.id, "tiles") as say:
-            plan = _plan(_ask(layer, pins, options, name), name, options, say)
+            plan = _plan(ask, name, options, say)
             try:
                 counts = seed(plan, TileMaker(cache))
             except Stopped as stop:
@@ -145,9 +146,10 @@ def _plan(ask: Ask, name: str, options: Options, say: Say) -> Plan:
     return Plan(ask, name, first, last, options.workers, say)
 
 
-def _of(layer: PublishedLayer, state: State) -> str:
-    local = state.when.astimezone(layer.record.schema.zone)
-    return f"{layer.record.id} r{state.revision} as of {local.isoformat()}"
+def _of(layer: PublishedLayer, state: State, *, passing: bool = False) -> str:
+    local = state.when.astimezone(layer.record.schema.zone).isoformat()
+    known = f"{layer.record.id} r{state.revision}"
+    return f"{known} of now, the same since {local}" if passing else f"{known} as of {local}"
 
 
 def _cache(settings: Settings) -> TileCache:

@@ -9,13 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pmtiles.reader import MmapSource
 from pmtiles.reader import Reader as PmtilesReader
+from starlette.testclient import TestClient
 
+from layers.store import open_store
+from services.app import create_app
 from services.cli import main
+from services.settings import Settings
+from tiles.keeping import making
 from tiles.keeping.shelf import Shelf
 
 Run = Callable[..., tuple[int, str, str]]
@@ -56,6 +63,29 @@ def test_seed_says_what_it_did_and_for_whom(seed: Run) -> None:
     assert "for readers of every internal field" in out
     _, out, _ = seed("--zoom", "3", "--properties", "ml", "--workers", "1", "--revision", "4")
     assert counts(out)[0] >= 1
+
+
+def test_a_server_draws_nothing_that_was_seeded(
+    seed: Run, reading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out, _ = seed("--zoom", "0..12")
+    assert out.startswith("parcels r4 of now, the same since 2014-06-05T09:00:00-04:00, ")
+
+    def refuse(*own: Any) -> Any:
+        raise AssertionError("drawn, though it was seeded")
+
+    monkeypatch.setattr(making, "draw", refuse)
+    monkeypatch.setattr(making, "draw_soon", refuse)
+    with closing(open_store(reading)) as store:
+        app = create_app(store, Settings(tmp_path))
+        with TestClient(app) as client:
+            here = "/collections/parcels/tiles/WebMercatorQuad"
+            for address in ("0/0/0", "1/0/0", "9/189/154", "12/1515/1239"):
+                answer = client.get(f"{here}/{address}")
+                assert answer.status_code == 200
+                assert len(answer.content) > 50
+            with pytest.raises(AssertionError, match="though it was seeded"):
+                client.get(f"{here}/13/3030/2478")
 
 
 def test_seed_says_where_there_is_no_more_room(seed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
