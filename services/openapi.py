@@ -23,19 +23,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of a feature, or of one version of it (id.20140514T040000.000000Z)",
         "schema": {"type": "string"},
     },
-    "archiveId": {
-        "name": "archiveId",
-        "in": "path",
-        "required": True,
-        "description": "Name of an archive of tiles, as the list has it · 瓦片归档名称",
-        "schema": {"type": "string"},
-    },
-    "range": {
-        "name": "Range",
-        "in": "header",
-        "description": "The bytes wanted (RFC 9110): bytes=0-16383 · 所需字节范围",
-        "schema": {"type": "string"},
-    },
     "f": {
         "name": "f",
         "in": "query",

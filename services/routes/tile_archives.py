@@ -121,9 +121,25 @@ def _described(request: Request, archive: Archive) -> dict[str, Any]:
     }
 
 
-def _partial(described: dict[str, Any]) -> dict[str, Any]:
-    """Return an operation that also answers with a part of what it answers with."""
+_NAME = {
+    "name": "archiveId",
+    "in": "path",
+    "required": True,
+    "description": "Name of an archive of tiles, as the list has it · 瓦片归档名称",
+    "schema": {"type": "string"},
+}
+_WANTED = {
+    "name": "Range",
+    "in": "header",
+    "description": "The bytes wanted (RFC 9110): bytes=0-16383 · 所需字节范围",
+    "schema": {"type": "string"},
+}
+
+
+def _file(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the operation of a file that is also answered in parts."""
     responses = described["responses"]
+    described["parameters"] += [_NAME, _WANTED]
     responses["206"] = {**responses["200"], "description": "The bytes of the range · 部分内容"}
     return described
 
@@ -146,12 +162,12 @@ DOORS = (
         _HERE + "/{archiveId}",
         "GET",
         tile_archive,
-        _partial(
+        _file(
             operation(
                 "getTileArchive",
                 "One archive as a file, whole or by Range · 归档文件",
                 "tiles",
-                parameters=("collectionId", "archiveId", "range"),
+                parameters=("collectionId",),
                 media_types=(MEDIA_TYPE,),
                 errors=(400, 401, 404, 406, 416, 422),
             )
