@@ -39,23 +39,28 @@ from services.routes import (
     account,
     administration,
     change_dates,
+    change_tiles,
     changes,
     collections,
     commits,
     counts,
+    dataset_tiles,
     editing,
     feature,
     functions,
     items,
     lineage,
     login,
+    matrix_sets,
     revisions,
     schemas,
     tags,
     tile_archives,
     tiles,
+    tilesets,
     transactions,
     versions,
+    wmts,
 )
 from services.settings import Settings
 from services.tile_questions import schema_form
@@ -109,8 +114,17 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     app.include_router(tags.router)
-    others = (changes, change_dates, counts, editing, transactions)
-    described = (assembly, collections, schemas, functions)
+    others = (changes, change_tiles, change_dates, counts, editing, transactions)
+    described = (
+        assembly,
+        collections,
+        schemas,
+        functions,
+        tilesets,
+        dataset_tiles,
+        matrix_sets,
+        wmts,
+    )
     people = (login, account, administration)
     nouns = (*_READING, *others, *described, *people)
     doors = itertools.chain(*(noun.DOORS for noun in nouns), GUEST_ROUTES)

@@ -29,9 +29,11 @@ from services.openapi_versions import (
 )
 from services.pages import respond
 from services.parameters import check_names
+from services.wmts_documents import XML
 
 _COMMON = "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/"
-_TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
+_SCHEMES = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
+_TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 _FUNCTIONS = "http://www.opengis.net/def/rel/ogc/1.0/functions"
 _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 
@@ -140,7 +142,11 @@ def _landing_links(request: Request) -> list[dict[str, str]]:
         link(address(request, "conformance"), "conformance", JSON, "Conformance classes"),
         link(address(request, "collections"), "data", JSON, "Collections · 图层"),
         link(address(request, "functions"), _FUNCTIONS, JSON, "Functions of filters · 过滤函数"),
-        link(address(request, "tileMatrixSets"), _TILESETS, JSON, "Tile matrix sets"),
+        link(address(request, "tiles"), _TILESETS, JSON, "Tiles of several layers · 多图层瓦片"),
+        link(
+            address(request, "wmts", "1.0.0", "WMTSCapabilities.xml"), "service", XML, "WMTS 1.0.0"
+        ),
+        link(address(request, "tileMatrixSets"), _SCHEMES, JSON, "Tile matrix sets"),
         link(address(request, "processes"), _PROCESSES, JSON, "Processes · 分析"),
     ]
 

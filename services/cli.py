@@ -22,7 +22,7 @@ from tiles.grids import DEEPEST, OFFERED
 _MOST_DAYS = 36_500
 _MOST_ENTRIES = 100_000
 # Each has a connection to the database; there are eight.
-_MOST_WORKERS = 8
+_MOST_THREADS = 8
 _SCHEMA_HELP = "a schema file (docs/schema-files.md), or a profile's layer such as cn:parcels"
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -81,6 +81,9 @@ def _serving(chosen: Any) -> None:
     for parser in (serve, demo):
         parser.add_argument("--port", type=_port, default=8000, metavar="N")
         parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument(
+            "--workers", type=_workers, default=1, metavar="N", help="server processes, 1 to 64"
+        )
     demo.add_argument("--city", metavar="FILE", help="city.toml of another city")
     demo.add_argument("--load-only", action="store_true", help="publish, and do not serve")
 
@@ -222,7 +225,7 @@ def _tiles(chosen: Any) -> None:
         add("--at", metavar="TIME", help="the instant that is shown; now if absent")
         add("--revision", type=_revision, metavar="N", help="what was known; the newest if absent")
         add("--properties", metavar="NAMES", help="as in requests: a,b or all")
-        add("--workers", type=_workers, default=2, metavar="N", help="tiles at once; 2 if absent")
+        add("--workers", type=_threads, default=2, metavar="N", help="tiles at once; 2 if absent")
         add(
             "--as",
             dest="reader",
@@ -319,15 +322,21 @@ def _revision(text: str) -> int:
     return int(text)
 
 
-def _workers(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_WORKERS}")
+def _threads(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_THREADS}")
     return int(text)
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r}: a port is 1 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to 64 server processes")
     return int(text)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gc
 import hashlib
 import itertools
 import re
@@ -276,38 +275,16 @@ def _belongings(options: Options) -> dict[str, str | bool | None]:
 
 
 def _run_server(store: Store, options: Options) -> None:
-    import uvicorn
-
     from services.access.listening import refuse_open_door
-    from services.app import create_app
-    from services.wire import wire_with
+    from services.workers import Listening, serve_alone, serve_together
 
     refuse_open_door(options.host, [key.id for key in store.register.demo_keys()])
     _compile_kernels()
-    store.follow()
-    app = create_app(store, settings_of(options))
-    config = uvicorn.Config(
-        app,
-        host=options.host,
-        port=options.port,
-        http=wire_with(app.state.gate),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
-    # What is here now stays; to look through it again and again is 4 % of a page of 1,000 features.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    try:
-        server.run()
-    except SystemExit:
-        if server.started:
-            raise
-        raise BadParameter(
-            f"port {options.port} of {options.host} is taken; choose another with --port"
-        ) from None
+    settings, where = settings_of(options), Listening(options.host, options.port)
+    if options.workers == 1:
+        serve_alone(store, settings, where)
+    else:
+        serve_together(store, settings, where, options.workers)
 
 
 def _compile_kernels() -> None:

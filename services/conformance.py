@@ -38,6 +38,8 @@ _QUERIES = "services/test_queries.py::"
 _PREDICATES = "interop/test_cql2.py::test_predicate"
 _EDITING = "services/test_editing"
 _JSON_FG = "services/test_json_fg.py::"
+_TILESETS = "services/test_tilesets.py::"
+_DATASET = "services/test_dataset_tiles.py::"
 _TRANSACTIONS = "services/test_transactions.py::"
 STANDARDS = (
     Standard(
@@ -271,6 +273,12 @@ STANDARDS = (
             "tileset": (f"{_HERE}test_a_tileset_leads_to_its_tiles",),
             "tilesets-list": (f"{_HERE}test_tilesets_are_listed",),
             "geodata-tilesets": (f"{_HERE}test_tilesets_are_listed",),
+            "dataset-tilesets": (f"{_TILESETS}test_tilesets_of_the_dataset",),
+            "collections-selection": (
+                f"{_DATASET}test_a_tile_has_a_layer_for_each_collection",
+                f"{_DATASET}test_what_is_refused",
+            ),
+            "datetime": (f"{_DATASET}test_layers_are_seen_at_one_instant",),
         },
     ),
     Standard(
@@ -279,6 +287,12 @@ STANDARDS = (
         {
             "tilematrixset": (f"{_HERE}test_the_matrix_set_is_the_known_one",),
             "json-tilematrixset": (f"{_HERE}test_the_matrix_set_is_the_known_one",),
+            "tilematrixsetlimits": (f"{_TILESETS}test_limits_hold_every_tile_that_has_anything",),
+            "json-tilematrixsetlimits": (
+                f"{_TILESETS}test_limits_hold_every_tile_that_has_anything",
+            ),
+            "tilesetmetadata": (f"{_TILESETS}test_what_a_tileset_says",),
+            "json-tilesetmetadata": (f"{_TILESETS}test_what_a_tileset_says",),
         },
     ),
 )

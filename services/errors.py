@@ -4,7 +4,8 @@
 
     ServicesError
     ├── BadParameter     a query parameter that says nothing that can be done
-    │   └── OpenDoor     a host to listen on, while a key is valid that everybody knows
+    │   ├── OpenDoor     a host to listen on, while a key is valid that everybody knows
+    │   └── WmtsFault    a request of WMTS with a parameter too few, or a value that is none
     ├── RangeOutside     bytes that a file does not have
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
@@ -43,6 +44,22 @@ class BadParameter(ServicesError):
 
 class OpenDoor(BadParameter):
     """A host to listen on beyond this machine, while a key is valid that everybody knows."""
+
+
+class WmtsFault(BadParameter):
+    """A request of WMTS with a parameter too few, or a value that is none.
+
+    Attributes
+    ----------
+    code : str
+        As OWS calls it: ``MissingParameterValue`` and others.
+    locator : str
+        The parameter.
+    """
+
+    def __init__(self, code: str, locator: str | None, text: str) -> None:
+        self.code, self.locator = code, locator
+        super().__init__(text)
 
 
 class RangeOutside(ServicesError):

@@ -7,8 +7,10 @@ from typing import Any
 
 from layers.reading.cql2 import LANGUAGES
 from services.formats import ITEM, ITEMS
+from services.openapi_tiles import TILE_PARAMETERS
 
 PARAMETERS: dict[str, dict[str, Any]] = {
+    **TILE_PARAMETERS,
     "collectionId": {
         "name": "collectionId",
         "in": "path",
@@ -142,19 +144,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "query",
         "description": "Format of the answer: OpenAPI 3.0, a page, or OpenAPI 3.1",
         "schema": {"type": "string", "enum": ["json", "html", "oas31"]},
-    },
-    "f-tile": {
-        "name": "f",
-        "in": "query",
-        "description": "Format of the answer",
-        "schema": {"type": "string", "enum": ["mvt"]},
-    },
-    "tile-properties": {
-        "name": "properties",
-        "in": "query",
-        "description": "Attributes that every feature of the tile is to have, with commas between; "
-        "`all` of them, or nothing. By the content rule of the tileset where absent",
-        "schema": {"type": "string"},
     },
     "bbox": {
         "name": "bbox",
@@ -424,31 +413,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "header",
         "description": "From when on it is no more, in the world; now where absent · 有效时间",
         "schema": {"type": "string"},
-    },
-    "tileMatrixSetId": {
-        "name": "tileMatrixSetId",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "enum": ["WebMercatorQuad"]},
-    },
-    "tileMatrix": {
-        "name": "tileMatrix",
-        "in": "path",
-        "required": True,
-        "description": "Zoom",
-        "schema": {"type": "string"},
-    },
-    "tileRow": {
-        "name": "tileRow",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "tileCol": {
-        "name": "tileCol",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
     },
 }
 TIME = ("datetime", "revision", "recorded", "commit")

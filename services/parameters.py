@@ -165,11 +165,28 @@ def read_pins(
     BadParameter
         Where one is malformed, or two of the last three are given.
     """
-    query, zone = request.query_params, layer.schema.zone
-    when = recorded = None
     own = layer.schema.default_datetime if default else None
-    by_default = "datetime" not in query and own is not None
-    text = own if by_default else query.get("datetime")
+    return read_pins_in(request, layer.schema.zone, several=several, default=own)
+
+
+def read_pins_in(
+    request: Request, zone: tzinfo, *, several: bool = False, default: str | None = None
+) -> Pins:
+    """Read the same where no layer says the time zone of plain dates.
+
+    Parameters
+    ----------
+    default : str, optional
+        Stands for a ``datetime`` that is not there.
+
+    Raises
+    ------
+    BadParameter
+    """
+    query = request.query_params
+    when = recorded = None
+    by_default = "datetime" not in query and default is not None
+    text = default if by_default else query.get("datetime")
     try:
         # The way to now of a layer whose default is another time.
         if text is not None and text != CURRENT:

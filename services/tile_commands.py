@@ -20,7 +20,7 @@ from services.settings import Settings
 from services.tile_questions import question_of, schema_form
 from spatial.errors import SpatialError
 from spatial.periods import Interval, parse_datetime
-from tiles.grids import Place, matrix_set, place
+from tiles.grids import Place, grid, place
 from tiles.keeping.archive_files import MATRIX_SET, Label, write_archive
 from tiles.keeping.archives import ENDING
 from tiles.keeping.cache import TileCache
@@ -45,13 +45,13 @@ def seed_tiles(options: Options) -> None:
     settings = settings_of(options)
     if not settings.tile_disk_bytes:
         raise BadParameter("SHIKONG_TILE_DISK_MB is 0: nothing is kept on disk; give it some")
-    name = str(matrix_set(options.matrix_set).id)
+    name = options.matrix_set
     with opened_store(settings) as store:
         layer = _layer(store, options)
         pins = _pins(layer, options)
         cache = _cache(settings)
-        ask, first = _ask(layer, pins, options, name), options.zoom[0]
-        state = ask(place(name, first, 0, 0)).state
+        ask = _ask(layer, pins, options, name)
+        state = ask(place(name, options.zoom[1], 0, 0)).state
         print(f"{_of(layer, state, passing=pins.when is None)}, {WHOM[options.reader]}")
         with progress_bar(layer.record.id, "tiles") as say:
             plan = _plan(ask, name, options, say)
@@ -137,7 +137,7 @@ def _ask(layer: PublishedLayer, pins: Pins, options: Options, name: str) -> Ask:
         return question_of(layer, pins, where, Query(), options.properties).question
 
     # What is no property is refused before anything is drawn.
-    ask(place(name, matrix_set(name).minzoom, 0, 0))
+    ask(place(name, grid(name).first, 0, 0))
     return ask
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from pyproj import CRS
 
 from layers.model import Layer
 from layers.reading.boxes import Box
+from layers.reading.forms import srid_of_crs
 from layers.reading.inputs import given
 from layers.reading.kept import Rows
 from layers.reading.outputs import finite
@@ -47,8 +46,8 @@ BUFFER = 64
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 _ENVELOPE = ("in_tilewest", "in_tilesouth", "in_tileeast", "in_tilenorth")
 _MERCATOR = 3857
-# Metres from its middle to each side.
-_EDGE = 20037508.342789244
+# Metres from the middle of the web's Mercator to its sides.
+_MERCATOR_SIDE = 20037508.342789244
 # Degrees of latitude that the web's Mercator shows.
 _MERCATOR_BOX = (-180.0, -85.06, 180.0, 85.06)
 _TYPES = {ID: sa.Text(), VALID_FROM: sa.Text(), VALID_TO: sa.Text()}
@@ -158,14 +157,19 @@ def _question(
 
 
 def margin_of(where: Place) -> Box:
-    """Return the bounds of a tile with its margin, in its reference system."""
+    """Return the bounds of a tile with its margin, in its reference system; never past the world.
+
+    Past 180 degrees is the other end of it, and what lies there is not beside the tile.
+    """
     west, south, east, north = where.bounds
     margin = where.unit * BUFFER
-    box = (west - margin, south - margin, east + margin, north + margin)
-    if _srid(where) != _MERCATOR:
-        return box
-    # Beyond the edge of the world begins its other side: the box would be all but what it is.
-    return (max(box[0], -_EDGE), max(box[1], -_EDGE), min(box[2], _EDGE), min(box[3], _EDGE))
+    x, y = (180.0, 90.0) if where.crs.is_geographic else (_MERCATOR_SIDE, _MERCATOR_SIDE)
+    return (
+        max(west - margin, -x),
+        max(south - margin, -y),
+        min(east + margin, x),
+        min(north + margin, y),
+    )
 
 
 def _body_of(found: Rows) -> bytes:
@@ -234,7 +238,9 @@ def _drawn(
     if content.counts:
         columns.append(sa.cast(sa.null(), sa.Integer).label(COUNT))
     inner = sa.select(
-        source.c._fid.label("_order"), *columns, _geometry(source.c._geom, record, where)
+        source.c._fid.label("_order"),
+        *columns,
+        geometry_in(source.c._geom, record, where).label("_geom"),
     )
     if content.counts:
         inner = inner.where(size >= _number(content.counted_below))
@@ -254,18 +260,17 @@ def _counted(
         ),
         _srid_number(srid_of(record.schema)),
     )
-    placed = sa.select(_moved(middle, record, where).label("_at"))
+    placed = sa.select(moved_to(middle, record, where).label("_at"))
     placed = placed.where(geom.is_not(None))
     if content.counted_below < NEVER:
         measured = size_in_units(geom, record.schema, where, where.unit)
         placed = placed.where(measured < _number(content.counted_below))
     points = placed.offset(sa.literal_column("0")).subquery("points")
-    west, _, _, north = _envelope(where)
-    per_cell = given(UNIT, 1.0 / where.unit, sa.Double) / _number(float(CELL))
-    column = sa.func.floor((sa.func.ST_X(points.c._at) - west) * per_cell).label("i")
-    row = sa.func.floor((north - sa.func.ST_Y(points.c._at)) * per_cell).label("j")
+    column, row = cell_of(points.c._at, where)
     cells = (
-        sa.select(column, row, sa.cast(sa.func.count(), sa.Integer).label(COUNT))
+        sa.select(
+            column.label("i"), row.label("j"), sa.cast(sa.func.count(), sa.Integer).label(COUNT)
+        )
         .group_by(sa.literal_column("1"), sa.literal_column("2"))
         .subquery("cells")
     )
@@ -280,15 +285,25 @@ def _counted(
     )
 
 
-def _geometry(geom: Any, record: Layer, where: Place) -> sa.ColumnElement[Any]:
+def cell_of(point: Any, where: Place) -> tuple[Any, Any]:
+    """Return column and row of the cell of a tile in which a point lies."""
+    west, _, _, north = _envelope(where)
+    per_cell = given(UNIT, 1.0 / where.unit, sa.Double) / _number(float(CELL))
+    column = sa.func.floor((sa.func.ST_X(point) - west) * per_cell)
+    return column, sa.func.floor((north - sa.func.ST_Y(point)) * per_cell)
+
+
+def geometry_in(geom: Any, record: Layer, where: Place) -> sa.ColumnElement[Any]:
+    """Return a stored geometry in the units of a tile, cut at its margin."""
     envelope = sa.func.ST_MakeEnvelope(*_envelope(where), _srid_number(_srid(where)))
-    moved = _moved(_within_mercator(geom, record, where), record, where)
+    moved = moved_to(_within_mercator(geom, record, where), record, where)
     margin: tuple[Any, ...] = (EXTENT, BUFFER, True)
     made: sa.ColumnElement[Any] = sa.func.ST_AsMVTGeom(moved, envelope, *margin)
-    return made.label("_geom")
+    return made
 
 
-def _moved(geom: Any, record: Layer, where: Place) -> Any:
+def moved_to(geom: Any, record: Layer, where: Place) -> Any:
+    """Return a stored geometry in the reference system of a tile."""
     srid = _srid(where)
     return geom if srid == srid_of(record.schema) else sa.func.ST_Transform(geom, srid)
 
@@ -333,13 +348,7 @@ def _srid_number(srid: int) -> sa.ColumnElement[int]:
 
 
 def _srid(where: Place) -> int:
-    return _srid_of(where.crs)
-
-
-@lru_cache(maxsize=64)
-def _srid_of(crs: CRS) -> int:
-    # Longitude and latitude have a name of the OGC's, and no number.
-    return crs.to_epsg() or 4326
+    return srid_of_crs(where.crs)
 
 
 def _text(instant: Any) -> sa.ColumnElement[str]:

@@ -143,8 +143,11 @@ def select_features(layer: Layer, reader: Reader, moment: Moment, query: Query) 
 def _among(column: Any, ids: Any) -> sa.ColumnElement[bool]:
     if isinstance(ids, list | tuple) and len(ids) == 1:
         return sa.cast(column == given(FID, ids[0], sa.Text), sa.Boolean)
-    found: sa.ColumnElement[bool] = column.in_(ids)
-    return found
+    if isinstance(ids, sa.CompoundSelect):
+        return sa.cast(column.in_(ids), sa.Boolean)
+    # One parameter, however many there are.
+    every = sa.bindparam("ids", list(ids), type_=sa.ARRAY(sa.Text), unique=True)
+    return sa.cast(column == sa.any_(every), sa.Boolean)
 
 
 def order_of(layer: Layer, reader: Reader, moment: Moment, query: Query) -> Order:

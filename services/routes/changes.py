@@ -206,9 +206,33 @@ def _next_address(request: Request, asked: Asked, token: str, f: str) -> str:
     return address(request, "collections", asked.record.id, "changes", **query)
 
 
-def _read_asked(request: Request, streamed: bool) -> Asked:
-    layer: PublishedLayer = request.state.admitted.layer(request.path_params["collectionId"])
-    request.state.admitted.note(layer, "changes")
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Between what changes are asked for.
+
+    Attributes
+    ----------
+    after, to : int
+        Revisions.
+    when : tuple of datetime, optional
+        Instants, the same twice where one is stated; None where none is.
+    pinned : bool
+        Whether the answer can never change.
+    """
+
+    after: int
+    to: int
+    when: tuple[datetime, datetime] | None
+    pinned: bool
+
+
+def read_span(request: Request, layer: PublishedLayer) -> Span:
+    """Read ``from``, ``to`` and ``datetime``.
+
+    Raises
+    ------
+    BadParameter
+    """
     query, head = request.query_params, layer.record.head
     to = read_number(request, "to", smallest=0)
     when = _read_when(request, layer)
@@ -219,15 +243,22 @@ def _read_asked(request: Request, streamed: bool) -> Asked:
     end = head if to is None else to
     if not start <= end <= head:
         raise BadParameter(f"from={start}, to={end}: revisions are 0 <= from <= to <= {head}")
+    pinned = to is not None and (when is None or not _is_open(query["datetime"]))
+    return Span(start, end, when, pinned)
+
+
+def _read_asked(request: Request, streamed: bool) -> Asked:
+    layer: PublishedLayer = request.state.admitted.layer(request.path_params["collectionId"])
+    request.state.admitted.note(layer, "changes")
+    query, span = request.query_params, read_span(request, layer)
     limit, note = (None, None) if streamed and "limit" not in query else read_limit(request)
     place = read_place(query["token"]) if "token" in query else None
-    if place is not None and isinstance(place, str) is (when is None):
+    if place is not None and isinstance(place, str) is (span.when is None):
         raise BadParameter("token is of another kind of changes; follow a next link as it is")
     crs = query.get("crs", offered_crs(layer.record)[0])
     if crs not in offered_crs(layer.record):
         raise BadParameter(f"crs={crs!r}: one of {', '.join(offered_crs(layer.record))}")
-    pinned = to is not None and (when is None or not _is_open(query["datetime"]))
-    return Asked(layer, start, end, when, crs, limit, note, place, pinned)
+    return Asked(layer, span.after, span.to, span.when, crs, limit, note, place, span.pinned)
 
 
 def _read_when(request: Request, layer: PublishedLayer) -> tuple[datetime, datetime] | None:

@@ -43,6 +43,7 @@ PROCESSES = "ogcapi-processes/core/openapi/schemas"
 EXECUTE = "/processes/assign-cases-to-grids/execution"
 JULY = {"cases": "incidents", "grids": "grids", "datetime": "2023-07-01/2023-08-01"}
 PARCELS = "/collections/parcels"
+OWN_SETS = ("WorldCRS84Quad", "CGCS2000Quad", "Tianditu_c", "Tianditu_w")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,28 @@ KINDS = (
         "tileset",
         f"{PARCELS}/tiles/WebMercatorQuad",
         (f"{TMS}/tileSet.json", f"{TILES}/tms/tileSet.yaml"),
+    ),
+    *(
+        Kind(
+            f"tileset {name}",
+            f"{PARCELS}/tiles/{name}",
+            (f"{TMS}/tileSet.json", f"{TILES}/tms/tileSet.yaml"),
+        )
+        for name in OWN_SETS
+    ),
+    Kind("tilesets of several", "/tiles", (f"{TILES}/tms/tileSet-item.yaml",), ("tilesets", "*")),
+    Kind(
+        "tileset of several",
+        "/tiles/WebMercatorQuad?datetime=2023-06-01&commit=5",
+        (f"{TMS}/tileSet.json", f"{TILES}/tms/tileSet.yaml"),
+    ),
+    *(
+        Kind(
+            f"tile matrix set {name}",
+            f"/tileMatrixSets/{name}",
+            (f"{TMS}/tileMatrixSet.json", f"{TILES}/tms/tileMatrixSet.yaml"),
+        )
+        for name in OWN_SETS
     ),
     Kind(
         "tile matrix sets",

@@ -39,8 +39,13 @@ ONE_OF_EACH = [
     "/collections/parcels/revisions/1",
     "/collections/parcels/tiles",
     "/collections/parcels/tiles/WebMercatorQuad",
+    "/collections/parcels/tiles/CGCS2000Quad?datetime=2014-06-01&revision=3",
+    "/tiles",
+    "/tiles/WebMercatorQuad",
+    "/tiles/Tianditu_w?datetime=2014-06-01&collections=parcels,grids",
     "/tileMatrixSets",
     "/tileMatrixSets/WebMercatorQuad",
+    "/tileMatrixSets/CGCS2000Quad",
 ]
 
 
@@ -323,6 +328,8 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             tileMatrix="13",
             tileRow="3030",
             tileCol="2478",
+            style="default",
+            time="current",
         )
         for name in ("f", "bbox", "datetime", "revision", "recorded", "limit"):
             value = {

@@ -181,7 +181,7 @@ def test_tiles_that_there_are_none_of(zoom: int, row: int, column: int) -> None:
 
 def test_matrix_sets_that_are_not_offered() -> None:
     with pytest.raises(UnknownMatrixSet, match="WebMercatorQuad"):
-        place("WorldCRS84Quad", 0, 0, 0)
+        place("UTM31WGS84Quad", 1, 0, 0)
 
 
 def test_bounds_are_those_of_the_pyramid() -> None:

@@ -27,7 +27,7 @@ from tiles.errors import NothingToPack
 from tiles.keeping.kept import FORMAT, KeptTile
 from tiles.keeping.making import TileMaker, TileQuestion
 from tiles.keeping.seeding import DRAWN, THERE, Made, Plan, descend
-from tiles.vector import draw, open_fields
+from tiles.vector import open_fields
 
 MATRIX_SET = "WebMercatorQuad"
 MEDIA_TYPE = "application/vnd.pmtiles"
@@ -140,7 +140,7 @@ def _made(maker: TileMaker, asked: TileQuestion) -> tuple[str, KeptTile]:
     found = None if asked.key is None else maker.cache.find(asked.key)
     if found is not None and found.state == asked.state:
         return THERE, found
-    return DRAWN, asked.kept(draw(asked.snapshot, asked.where, asked.names))
+    return DRAWN, asked.kept(asked.draw())
 
 
 def _number(zoom: int, row: int, column: int) -> int:

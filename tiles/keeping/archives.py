@@ -228,7 +228,10 @@ class Archives:
 
     def _archive_of(self, asked: TileQuestion) -> Archive | None:
         self._look()
-        if not self._named or asked.key is None or asked.snapshot.query.filter is not None:
+        # Of changes, or of a filter, it has none.
+        if not self._named or type(asked) is not TileQuestion or asked.key is None:
+            return None
+        if asked.snapshot.query.filter is not None:
             return None
         name = (asked.layer.record.id, asked.scope, asked.state, asked.names)
         where = asked.where

@@ -87,7 +87,7 @@ class TileCache:
         """Keep a tile that was found to be true in a later state."""
         self._put(key, tile)
         if self.shelf is not None:
-            self.shelf.note(key, tile.state)
+            self.shelf.note(key, tile)
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from layers.store import PublishedLayer, Snapshot
+from tiles.changes import draw_changes
 from tiles.grids import Place
 from tiles.keeping.cache import TileCache
 from tiles.keeping.kept import KeptTile, State, etag_of
@@ -49,6 +50,40 @@ class TileQuestion:
         """Return what was drawn for it as a tile to keep."""
         etag = etag_of(drawn.body, self.scope)
         return KeptTile(drawn.body, etag, self.state, drawn.thinned)
+
+    def draw(self) -> Drawn:
+        """Draw the tile."""
+        return draw(self.snapshot, self.where, self.names)
+
+    async def draw_soon(self) -> Drawn | None:
+        """Draw the tile without a thread; None where one must wait for the database."""
+        return await draw_soon(self.snapshot, self.where, self.names)
+
+    def touches(self, tile: KeptTile) -> bool:
+        """Return whether a tile of another state may be another one in this."""
+        return is_touched(self.layer, self.snapshot, self.where, self.names, tile)
+
+    def surely_spares(self, tile: KeptTile) -> bool:
+        """Return whether it is known without a question that nothing touched a tile since."""
+        return surely_untouched(self.layer, self.snapshot, self.where, tile)
+
+
+@dataclass(frozen=True)
+class ChangeQuestion(TileQuestion):
+    """A tile of what differs between two snapshots, of which `snapshot` is the later.
+
+    Its key names both states, so that what is found by it is always true.
+    """
+
+    old: Snapshot
+
+    def draw(self) -> Drawn:
+        """Draw the tile."""
+        return draw_changes(self.layer, self.old, self.snapshot, self.where)
+
+    async def draw_soon(self) -> Drawn | None:
+        """Draw nothing: a thread has to wait for the database."""
+        return None
 
 
 def key_of(*told: object) -> str:
@@ -118,12 +153,12 @@ class TileMaker:
         if key is not None and tile is not None:
             if tile.state == asked.state:
                 return tile
-            if not _touched(asked, tile):
+            if not asked.touches(tile):
                 return self._moved(key, asked, tile)
         packed = self._packed(asked)
         if key is not None and packed is not None:
             return self._hold(key, packed)
-        made = asked.kept(draw(asked.snapshot, asked.where, asked.names))
+        made = asked.kept(asked.draw())
         if key is not None:
             self.cache.keep(key, made)
         return made
@@ -150,10 +185,7 @@ class TileMaker:
         if tile is not None:
             if tile.state == asked.state:
                 return tile
-            layer, snapshot = asked.layer, asked.snapshot
-            if surely_untouched(layer, snapshot, asked.where, tile) or not await asyncio.to_thread(
-                _touched, asked, tile
-            ):
+            if asked.surely_spares(tile) or not await asyncio.to_thread(asked.touches, tile):
                 return self._moved(key, asked, tile)
         if self.archives is not None and self.archives.has(asked):
             packed = await asyncio.to_thread(self._packed, asked)
@@ -195,11 +227,6 @@ def _is_later(one: State, other: State) -> bool:
     return (one.revision, one.when) >= (other.revision, other.when)
 
 
-def _touched(asked: TileQuestion, tile: KeptTile) -> bool:
-    return is_touched(asked.layer, asked.snapshot, asked.where, asked.names, tile)
-
-
 async def _drawn(asked: TileQuestion) -> Drawn:
-    own = (asked.snapshot, asked.where, asked.names)
-    found = await draw_soon(*own)
-    return found if found is not None else await asyncio.to_thread(draw, *own)
+    found = await asked.draw_soon()
+    return found if found is not None else await asyncio.to_thread(asked.draw)

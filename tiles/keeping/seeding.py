@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from layers.store import Snapshot
-from tiles.grids import Place, matrix_set, place
+from spatial.crs import parse_crs
+from tiles.grids import Place, grid, place
 from tiles.keeping.kept import KeptTile
 from tiles.keeping.making import TileMaker, TileQuestion
 from tiles.vector import margin_of
@@ -29,6 +30,8 @@ THERE, DRAWN, EMPTY = "there", "drawn", "empty"
 # Tiles that are asked for while the first of them is waited for: of each worker so many.
 _AHEAD = 8
 _SHIFT = 32
+# Below this zoom the bounds of a tile have no sure image in a projection made for a country.
+_SURE_FROM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +121,12 @@ def descend(
         Number of a tile by zoom, row and column, in the order of which tiles of one parent come;
         by rows where absent.
     """
-    tiling = matrix_set(plan.matrix_set)
-    top = min(tiling.minzoom, plan.first)
-    matrix = tiling.matrix(top)
-    level = [(r, c) for r in range(matrix.matrixHeight) for c in range(matrix.matrixWidth)]
+    tiling = grid(plan.matrix_set)
+    rows, columns = tiling.size(tiling.first)
+    level = [(r, c) for r in range(rows) for c in range(columns)]
     parents: array[int] | None = None
     with _pool(plan.workers) as pool:
-        for zoom in range(top, plan.last + 1):
+        for zoom in range(tiling.first, plan.last + 1):
             waiting: Iterable[tuple[int, int]] = level
             total = len(level)
             if parents is not None:
@@ -142,7 +144,9 @@ def descend(
 
 
 def lies_in(snapshot: Snapshot, where: Place) -> bool:
-    """Return whether any feature of a snapshot meets a tile with its margin."""
+    """Return whether any feature of a snapshot meets a tile with its margin, or may do so."""
+    if where.scale < _SURE_FROM and not parse_crs(snapshot.schema.crs).is_geographic:
+        return True
     narrowed = snapshot.where(bbox=margin_of(where), bbox_crs=where.crs, restricted=False)
     name = ("lies in", where.matrix_set.id)
     found = narrowed.told(name, lambda select, _: sa.select(sa.exists(select).label("any")), {})

@@ -101,10 +101,13 @@ class Shelf:
         if self._written % _LOOK_EVERY == 1:
             self._make_room()
 
-    def note(self, key: str, state: State) -> None:
-        """Write down that a tile is known to be so in another state too."""
-        told = (state.revision, state.recorded.isoformat(), state.when.isoformat(), key)
-        self._write("UPDATE tile SET revision = ?, recorded = ?, shown = ? WHERE key = ?", told)
+    def note(self, key: str, tile: KeptTile) -> None:
+        """Write down that a tile is known to be so in its state too, where it is here."""
+        state = tile.state
+        told = (state.revision, state.recorded.isoformat(), state.when.isoformat())
+        # Another process may have put another tile here meanwhile, of which nothing is known.
+        text = "UPDATE tile SET revision = ?, recorded = ?, shown = ? WHERE key = ? AND etag = ?"
+        self._write(text, (*told, key, tile.etag))
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:

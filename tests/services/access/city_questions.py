@@ -30,6 +30,8 @@ ASKED_EVERYWHERE = ("", "?datetime=..%2F..", "?revision=1")
 PATHS: Mapping[str, Sequence[str]] = {
     "number": ["1", "2", "4", "999999"],
     "tileMatrixSetId": ["WebMercatorQuad"],
+    "style": ["default"],
+    "time": ["current"],
     "processID": ["assign-cases-to-grids", "no-such-process"],
     "jobID": ["no-such-job"],
     "keyId": ["00000000"],
@@ -88,6 +90,25 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "actor": ["anonymous"],
     "action": ["read"],
     "layer": list(LAYERS),
+    "collections": [*LAYERS, ",".join(LAYERS), "nowhere"],
+    # Of WMTS; these mean something all together alone, and so are asked in WHOLE.
+    **dict.fromkeys(("service", "request", "version", "acceptversions", "style", "format"), ()),
+    **dict.fromkeys(("time", "tilematrixset", "tilematrix", "tilerow", "tilecol"), ()),
+}
+# Queries that are asked as they stand.
+_TILE = (
+    "?SERVICE=WMTS&REQUEST=GetTile&VERSION=1.0.0&STYLE=default&TILEMATRIXSET=WebMercatorQuad"
+    "&TILEMATRIX=5&TILEROW=10&TILECOL=16&FORMAT=application%2Fvnd.mapbox-vector-tile"
+)
+WHOLE: Mapping[str, Sequence[str]] = {
+    "/wmts": [
+        "?service=WMTS&request=GetCapabilities",
+        *(
+            f"{_TILE}&LAYER={layer}&TIME={time}"
+            for layer in ASKED_LAYERS
+            for time in ("", "2021-06-01")
+        ),
+    ],
 }
 # Changes that can be worked out without being written; of each layer so many features are enough.
 DRY = ("/collections/{collectionId}/items", "/transactions")
@@ -191,6 +212,7 @@ def _queries(route: Route, method: str, described: Mapping[str, Any]) -> Iterato
     said = described["paths"].get(path, {}).get(method.lower(), {}).get("parameters", [])
     kept = described["components"]["parameters"]
     every = [kept[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in said]
+    yield from WHOLE.get(path, ())
     names = [p["name"] for p in every if p["in"] == "query"]
     for name in names:
         assert name in QUERIES, (

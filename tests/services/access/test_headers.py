@@ -31,6 +31,8 @@ VALUES = {
     "tileMatrix": "14",
     "tileRow": "6060",
     "tileCol": "4956",
+    "style": "default",
+    "time": "current",
     "processID": "assign-cases-to-grids",
     "jobID": "none",
     "commitId": "1",

@@ -28,7 +28,7 @@ from tiles.keeping import making
 from tiles.keeping.archive_files import MATRIX_SET, Label, write_archive
 from tiles.keeping.archives import Archives
 from tiles.keeping.cache import TileCache
-from tiles.keeping.making import TileMaker, TileQuestion
+from tiles.keeping.making import ChangeQuestion, TileMaker, TileQuestion
 from tiles.keeping.seeding import Plan
 from tiles.vector import draw, tile
 
@@ -161,7 +161,7 @@ def test_a_failure_leaves_no_file(
             raise RuntimeError("the database went away")
         return draw(snapshot, where, names)
 
-    monkeypatch.setattr("tiles.keeping.archive_files.draw", broken)
+    monkeypatch.setattr(making, "draw", broken)
     with pytest.raises(RuntimeError, match="went away"):
         pack(old, parcels)
     assert old.read_bytes() == b"what was there"
@@ -247,6 +247,9 @@ def test_other_questions_are_not_answered(
     for why, asked in others.items():
         assert not archives.has(asked), why
         assert archives.find(asked) is None, why
+    own = {f.name: getattr(ask(where), f.name) for f in dataclasses.fields(ask(where))}
+    changes = ChangeQuestion(**own, old=parcels.at(THEN, revision=3))
+    assert archives.find(changes) is None
     filtered = question_of(parcels, PINS, where, Query(filter=_filter(parcels)), None).question
     assert archives.find(filtered) is None
     other_form = Archives(archives.folder, lambda known: "another form")

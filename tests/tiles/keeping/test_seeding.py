@@ -23,7 +23,7 @@ from layers.store import PublishedLayer, Store
 from layers.writers import Writer
 from services.parameters import Pins
 from services.tile_questions import question_of
-from tiles.grids import Place, place
+from tiles.grids import OFFERED, Place, grid, place, to_grid
 from tiles.keeping import making
 from tiles.keeping.cache import TileCache
 from tiles.keeping.making import TileMaker, TileQuestion
@@ -47,14 +47,16 @@ def asking(
     return lambda where: question_of(layer, pins, where, Query(), properties).question
 
 
-def publish(store: Store, geometry: str, shapes: list[Any]) -> PublishedLayer:
+def publish(
+    store: Store, geometry: str, shapes: list[Any], crs: str = "OGC:CRS84"
+) -> PublishedLayer:
     fields = [{"id": "no", "role": "key"}, {"id": "note"}]
     schema = parse_schema(
         {"title": "t", "geometry": geometry, "time_zone": "UTC", "visibility": "public",
-         "fields": fields}
+         "fields": fields, "crs": crs}
     )  # fmt: skip
     rows = [{"no": str(n), "note": "as it was"} for n, _ in enumerate(shapes)]
-    frame = gpd.GeoDataFrame(rows, geometry=shapes, crs="OGC:CRS84")
+    frame = gpd.GeoDataFrame(rows, geometry=shapes, crs="OGC:CRS84").to_crs(crs)
     valid_from = datetime(2020, 1, 1, tzinfo=UTC).date()
     reload = Reload(FrameSource(frame), schema=schema, valid_from=valid_from)
     store.commit({"things": reload}, WRITER, "begin")
@@ -193,3 +195,22 @@ def test_zooms_below_are_reached_without_those_above(demo_store: Store, tmp_path
     alone = seed(Plan(asking(layer), NAME, 12, 12), maker_in(tmp_path / "c"))
     filled = every[DRAWN] - every[EMPTY] - (above[DRAWN] - above[EMPTY])
     assert alone[DRAWN] - alone[EMPTY] == filled > 0
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4490", "EPSG:4549", "EPSG:3857"])
+@pytest.mark.parametrize("name", OFFERED)
+def test_every_grid_is_gone_down_whatever_the_layer_is_stored_in(
+    store: Store, tmp_path: Path, crs: str, name: str
+) -> None:
+    layer = publish(store, "Point", [shapely.Point(119.3, 30.3)], crs)
+    seed(Plan(asking(layer), name, 0, 11), maker_in(tmp_path))
+    tiling, served = grid(name), maker_in(tmp_path)
+    found = 0
+    for zoom in range(tiling.first, 12):
+        row, _, column, _ = tiling.covering(zoom, to_grid(name, (119.3, 30.3, 119.3, 30.3)))
+        asked = asking(layer)(place(name, zoom, row, column))
+        assert asked.key is not None
+        kept = served.cache.find(asked.key)
+        assert kept is not None, zoom
+        found += bool(kept.body)
+    assert found >= 8

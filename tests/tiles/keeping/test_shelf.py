@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tiles.keeping.cache import TileCache
 from tiles.keeping.kept import KeptTile, State
 from tiles.keeping.shelf import Shelf, hash_of
 
@@ -55,10 +56,21 @@ def test_a_tile_comes_back_as_it_was(shelf: Shelf) -> None:
 def test_a_later_state_is_written_down(shelf: Shelf) -> None:
     shelf.keep(key(1), a_tile())
     later = replace(STATE, revision=4, when=STATE.when + timedelta(days=1))
-    shelf.note(key(1), later)
+    shelf.note(key(1), a_tile().of(later))
     assert shelf.find(key(1)) == a_tile().of(later)
-    shelf.note(key(2), later)
+    shelf.note(key(2), a_tile().of(later))
     assert shelf.find(key(2)) is None
+
+
+def test_of_another_processes_tile_nothing_is_written_down(tmp_path: Path) -> None:
+    """One that drew the state before a commit may be done with it after it."""
+    mine, theirs = (TileCache(1 << 20, Shelf(tmp_path, 1 << 20)) for _ in range(2))
+    fresh, stale = KeptTile(b"fresh", '"fresh"', STATE), KeptTile(b"stale", '"stale"', STATE)
+    mine.keep(key(1), fresh)
+    theirs.keep(key(1), stale.of(replace(STATE, revision=2)))
+    mine.note(key(1), fresh.of(replace(STATE, revision=4)))
+    found = TileCache(1 << 20, Shelf(tmp_path, 1 << 20)).find(key(1))
+    assert found == stale.of(replace(STATE, revision=2))
 
 
 def test_the_bound_holds_and_the_least_used_leave_first(shelf: Shelf, clock: Clock) -> None:
@@ -200,7 +212,7 @@ def test_where_no_folder_can_be_nothing_is_kept_and_nothing_breaks(tmp_path: Pat
     (tmp_path / "a file").write_bytes(b"")
     shelf = Shelf(tmp_path / "a file" / "tiles", 1 << 20)
     shelf.keep(key(1), a_tile())
-    shelf.note(key(1), STATE)
+    shelf.note(key(1), a_tile())
     assert shelf.find(key(1)) is None
     assert shelf.bytes_kept() == 0
     with shelf.claim(key(1)) as alone:
@@ -225,7 +237,7 @@ def test_a_folder_that_may_only_be_read_answers_what_it_has(tmp_path: Path) -> N
     shelf = Shelf(tmp_path, 1 << 20)
     shelf._connection().execute("PRAGMA query_only = ON")
     shelf.keep(key(2), a_tile())
-    shelf.note(key(1), replace(STATE, revision=9))
+    shelf.note(key(1), a_tile().of(replace(STATE, revision=9)))
     assert shelf.find(key(2)) is None
     assert shelf.find(key(1)) == a_tile()
 
