@@ -15,7 +15,7 @@ at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long interop qgis cite cql2 fuzz-api ogc-schemas \
+.PHONY: help setup setup-test demo serve test test-long interop qgis cite cite-tiles cql2 fuzz-api ogc-schemas \
     peers bench-features bench-assign bench-overlay check audit format web lock bundle test-bare clean
 
 help:  ## this list
@@ -48,6 +48,10 @@ test-long: setup-test  ## the tests again, with many more random examples
 cite: setup-test  ## the OGC's executable test suite for Features (Java; fetches its jar)
 	-@sh deploy/cite.sh
 	@exec $(pytest) -m outside -s tests/interop/test_cite.py
+
+cite-tiles: setup-test  ## the OGC's executable test suite for Tiles (Java; builds its jar)
+	-@sh deploy/cite-tiles.sh
+	@exec $(pytest) -m outside -s tests/interop/test_cite_tiles.py
 
 fuzz-api: setup-test  ## schemathesis: thousands of requests made from the OpenAPI document
 	@exec $(pytest) -m outside -s tests/interop/test_schemathesis.py

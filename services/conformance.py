@@ -279,6 +279,7 @@ STANDARDS = (
                 f"{_DATASET}test_what_is_refused",
             ),
             "datetime": (f"{_DATASET}test_layers_are_seen_at_one_instant",),
+            "oas30": (f"{_TILESETS}test_operations_are_named_as_the_standard_has_it",),
         },
     ),
     Standard(

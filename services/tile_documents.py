@@ -125,7 +125,6 @@ def describe_tileset(tiled: Tiled, name: str) -> dict[str, Any]:
     document["links"] = [*tiled.own, *_tile_links(tiled, name)]
     if bounds is not None:
         document["boundingBox"] = _bounding_box(bounds)
-        document["tileMatrixSetLimits"] = _limits(tiling, bounds, name)
         document["centerPoint"] = _center(tiling, bounds, name)
     document["layers"] = [_layer(tiled, part, tiling) for part in tiled.parts]
     if len(tiled.parts) == 1:
@@ -164,8 +163,9 @@ def describe_matrix_set(base: str, name: str) -> dict[str, Any]:
 
 
 def _entry(tiled: Tiled, name: str) -> dict[str, Any]:
-    tiling = grid(name)
-    return {
+    tiling, bounds = grid(name), tiled.bounds
+    limits = {} if bounds is None else {"tileMatrixSetLimits": _limits(tiling, bounds, name)}
+    return limits | {
         "title": _told(tiled.title),
         "dataType": "vector",
         "crs": describe_matrix_set(tiled.base, name)["crs"],
@@ -212,6 +212,9 @@ def _limits(tiling: Grid, bounds: Box, name: str) -> list[dict[str, Any]]:
     box, found = to_grid(name, bounds), []
     for zoom in range(tiling.first, tiling.last + 1):
         top, bottom, left, right = tiling.covering(zoom, box)
+        if zoom == tiling.first:
+            # Whole: it has four tiles at most, and a tile outside the limits must be none.
+            top, left, bottom, right = 0, 0, tiling.rows - 1, tiling.columns - 1
         found.append(
             {
                 "tileMatrix": str(zoom),

@@ -153,7 +153,7 @@ DOORS = (
         "GET",
         dataset_tile,
         operation(
-            "getDatasetTile",
+            "tiles.dataset.vector.getTile",
             "A vector tile of several layers · 多图层矢量瓦片",
             "tiles",
             parameters=(

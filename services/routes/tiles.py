@@ -93,7 +93,7 @@ DOORS = (
         "GET",
         vector_tile,
         operation(
-            "getTile",
+            "tiles.collection.vector.getTile",
             "A vector tile · 矢量瓦片",
             "tiles",
             parameters=(

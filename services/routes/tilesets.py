@@ -173,15 +173,15 @@ DOORS = (
     _door(
         _HERE,
         tilesets,
-        "getTilesets",
+        "tiles.collection.vector.getTileSetsList",
         "Tilesets · 瓦片集",
         _OF_ONE,
-        *(f"{_TILES}{n}" for n in ("core", "tilesets-list", "geodata-tilesets", "mvt")),
+        *(f"{_TILES}{n}" for n in ("core", "tilesets-list", "geodata-tilesets", "mvt", "oas30")),
     ),
     _door(
         _HERE + "/{tileMatrixSetId}",
         tileset,
-        "getTileset",
+        "tiles.collection.vector.getTileSet",
         "One tileset · 单个瓦片集",
         _OF_ONE,
         f"{_TILES}tileset",
@@ -191,7 +191,7 @@ DOORS = (
     _door(
         "/tiles",
         dataset_tilesets,
-        "getDatasetTilesets",
+        "tiles.dataset.vector.getTileSetsList",
         "Tilesets of several layers · 多图层瓦片集",
         SEVERAL,
         f"{_TILES}dataset-tilesets",
@@ -199,7 +199,7 @@ DOORS = (
     _door(
         "/tiles/{tileMatrixSetId}",
         dataset_tileset,
-        "getDatasetTileset",
+        "tiles.dataset.vector.getTileSet",
         "One tileset of several layers · 单个多图层瓦片集",
         SEVERAL,
     ),

@@ -82,7 +82,9 @@ def jar() -> Path:
     if shutil.which("java") is None:
         pytest.skip("no Java; sh deploy/cite.sh installs Debian's")
     named = os.environ.get("CITE_JAR")
-    found = [Path(named)] if named else sorted(ROOT.glob(".cache/cite/*-aio.jar"))
+    found = (
+        [Path(named)] if named else sorted(ROOT.glob(".cache/cite/ets-ogcapi-features10-*-aio.jar"))
+    )
     if not found or not found[-1].is_file():
         pytest.skip("the suite's jar is not there; sh deploy/cite.sh says why, CITE_JAR names one")
     return found[-1]

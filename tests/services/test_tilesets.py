@@ -132,8 +132,11 @@ def test_limits_hold_every_tile_that_has_anything(client: TestClient, name: str)
         assert max(columns) <= limit["maxTileCol"]
         assert limit["minTileRow"] <= min(rows)
         assert max(rows) <= limit["maxTileRow"]
-        # And not much beyond: the extent of all that was ever believed.
-        if int(level) < 12:
+        # The first is whole; the others not much beyond, as the extent is of all versions.
+        if level == next(iter(limits)):
+            assert limit["maxTileRow"] == matrix["matrixHeight"] - 1
+            assert limit["maxTileCol"] == matrix["matrixWidth"] - 1
+        elif int(level) < 12:
             assert limit["minTileCol"] == min(columns)
             assert limit["maxTileRow"] == max(rows)
 
@@ -217,6 +220,20 @@ def test_filters_and_properties_are_passed_on(client: TestClient, tmp_path: Path
     assert set(found["layers"][0]["propertiesSchema"]["properties"]) == {"ml", "map"}
     shown = client.get(fill(template(found), 16, 24236, 19821))
     assert attributes(shown.content, tmp_path) == {"ml", "map"}
+
+
+def test_operations_are_named_as_the_standard_has_it(client: TestClient) -> None:
+    """By the suffixes a client of OGC API - Tiles knows a path (its table 11)."""
+    paths = client.get("/api").json()["paths"]
+    numbers = "{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}"
+    for start, origin in (("/collections/{collectionId}", "collection"), ("", "dataset")):
+        for end, resource in (
+            ("", "getTileSetsList"),
+            ("/{tileMatrixSetId}", "getTileSet"),
+            (f"/{numbers}", "getTile"),
+        ):
+            name = paths[f"{start}/tiles{end}"]["get"]["operationId"]
+            assert name.endswith(f".{origin}.vector.{resource}")
 
 
 def test_an_older_state_has_no_limits(client: TestClient) -> None:
