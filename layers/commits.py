@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,10 +16,12 @@ from layers.access import audit
 from layers.clock import Clock, SimulatedClock
 from layers.database import Database
 from layers.editing import effects, reverting
+from layers.editing.scenes import check_edits
 from layers.edits import Edit, Edits, Revert
 from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
 from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
+from layers.rasters.sources import RasterSource
 from layers.report import Report
 from layers.schema_changes import SchemaChange
 from layers.writers import Bounds, Verb, Writer
@@ -103,6 +105,7 @@ def commit(
                     permits.check_effect(connection, *own)
             if dry_run:
                 raise _DryRunError
+            _keep_rasters(connection, [edits[layer_id] for layer_id in todo])
             # Last, because readers of these layers wait from here to the end of the transaction.
             schema_changes.take_effect(connection, todo.values())
             number, recorded = _record(connection, clock, statement, todo, revisions)
@@ -110,6 +113,12 @@ def commit(
         for report in reports.values():
             report.dry_run = dry_run
     return Committed(number, recorded, reports)
+
+
+def _keep_rasters(connection: Connection, changes: Iterable[Change]) -> None:
+    for change in changes:
+        if isinstance(change, Reload) and isinstance(change.source, RasterSource):
+            change.source.keep(connection)
 
 
 def _check_clock(connection: Connection, clock: Clock) -> None:
@@ -215,6 +224,7 @@ def _plan_change(
         check(reverting.touched(connection, record, change.revision))
         return reverting.plan(connection, record, change, now)
     edits = change if isinstance(change, Edits) else Edits(change)
+    check_edits(record, edits.edits)
     if bounds is not None:
         permits.check_fields(bounds, record, effects.fields_stated(edits))
     kept = permits.fields_kept(bounds, record)

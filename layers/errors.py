@@ -10,9 +10,11 @@
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
+    │   ├── BadRaster         a raster that is damaged, has no place, or can't be shown
     │   ├── BadArchive        an archive that is damaged, newer, or can't be written
     │   ├── BadTerritory      a division, an area or a time that can't be granted
     │   ├── BadGrant          a grant or an application that says nothing that can be given
+    │   ├── BadStyleName      an id that no style of a layer can have
     │   ├── BadQuery          a filter, property or page that does not exist
     │   └── TooMuchAsked      an answer that takes longer than the database may work on one
     ├── NotFound
@@ -20,6 +22,7 @@
     │   ├── UnknownRevision
     │   ├── UnknownCommit     a commit, or a tag, that there is not
     │   ├── UnknownFeature
+    │   ├── UnknownStyle
     │   ├── UnknownCaller     a person, a key, a grant or an application that there is not
     │   └── FeatureGone       it existed, but not at this instant
     ├── Conflict
@@ -34,6 +37,7 @@
     │   └── ClockRefused      a simulated clock on a store that is in real use
     ├── BadCredential         an API key that is unknown, expired or revoked
     ├── Forbidden             a reader or writer who may not
+    ├── DamagedRaster         a kept raster whose bytes are not, or no longer, what they were
     ├── StreamStopped         a stream that nobody reads any more
     └── StoreUnavailable      the database can't be reached, or is of another format
 """
@@ -71,6 +75,10 @@ class BadPeriod(BadRequest):
     """A period that ends before it starts, or a start that was not stated."""
 
 
+class BadRaster(BadSource):
+    """A raster that is damaged, has no place on the earth, or can't be shown."""
+
+
 class BadArchive(BadRequest):
     """An archive that is damaged, of a newer release, or can't be written."""
 
@@ -81,6 +89,10 @@ class BadTerritory(BadRequest):
 
 class BadGrant(BadRequest):
     """A grant or an application that says nothing that can be given."""
+
+
+class BadStyleName(BadRequest):
+    """An id that no style of a layer can have."""
 
 
 class BadQuery(BadRequest):
@@ -113,6 +125,10 @@ class UnknownCaller(NotFound):
 
 class UnknownFeature(NotFound):
     """No feature of that id, at any time."""
+
+
+class UnknownStyle(NotFound):
+    """No style of that id, of a layer that this reader may see."""
 
 
 class FeatureGone(LayersError):
@@ -165,6 +181,10 @@ class BadCredential(LayersError):
 
 class Forbidden(LayersError):
     """The reader or writer may not do that."""
+
+
+class DamagedRaster(LayersError):
+    """A kept raster whose bytes are lacking, or are no longer what they were."""
 
 
 class StreamStopped(LayersError):

@@ -151,6 +151,8 @@ class Schema:
     backdating: bool = False
     if_match: bool = False
     default_datetime: str | None = None
+    raster: bool = False
+    value_range: tuple[float, float] | None = None
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -17,6 +17,7 @@ from layers import beliefs, catalog, tables
 from layers.beliefs import Scope
 from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
 from layers.model import Kind, Layer, Mode, Role, Schema
+from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Report
 from layers.rows.columns import Conversion, check_scope, match_names
 from layers.schemas.documents import RESERVED, schema_document
@@ -89,6 +90,7 @@ def plan(
     """
     record = catalog.find_layer(connection, layer_id)
     schema = _schema(layer_id, record, reload)
+    _check_rasters(layer_id, schema, reload)
     mode = mode_of(reload, schema.kind)
     check_scope(schema, reload.scope)
     effective = _effective(record, schema, reload, now)
@@ -128,8 +130,12 @@ def _states(reload: Reload, family: tables.Family) -> bool:
 
 
 def mode_of(reload: Reload, kind: Kind) -> Mode:
-    """Return the mode of a reload, as it is stated or as the kind of its layer has it."""
-    return reload.mode or (Mode.UPSERT if kind is Kind.EVENT else Mode.RELOAD)
+    """Return the mode of a reload, as it is stated or as the kind of its layer has it.
+
+    A raster is one scene beside others, and hardly ever all that its layer has.
+    """
+    adds = kind is Kind.EVENT or isinstance(reload.source, RasterSource)
+    return reload.mode or (Mode.UPSERT if adds else Mode.RELOAD)
 
 
 def _settle(
@@ -175,17 +181,34 @@ def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
                 "leave --kind, --key, --valid-from-field and --valid-to-field out"
             )
         return record.schema
+    if isinstance(reload.source, RasterSource):
+        return with_choices(scene_schema(layer_id, reload.source), lasting)
     crs = (
         f"EPSG:{reload.crs.to_epsg()}" if reload.crs is not None and reload.crs.to_epsg() else None
     )
     return infer_schema(layer_id, reload.source, reload.choices, crs)
 
 
+def _check_rasters(layer_id: str, schema: Schema, reload: Reload) -> None:
+    """Refuse rasters in a layer of features, and features that no raster stands behind."""
+    raster = isinstance(reload.source, RasterSource)
+    if raster and not schema.raster:
+        raise BadSource(
+            f"{reload.source.name} is a raster, and {layer_id} is a layer of {schema.geometry} "
+            "features; publish it to another layer, or with --schema raster:scenes"
+        )
+    if schema.raster and not raster:
+        raise BadSource(
+            f"{reload.source.name} is no GeoTIFF, and {layer_id} is a raster layer; publish it to "
+            "another layer"
+        )
+
+
 def _told(schema: Schema) -> dict[str, Any]:
     """What a schema says of the data: not how it is presented, nor what is kept to find it."""
     fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
-    presented = ("visibility", "title", "description", "attribution", "theme", "owner", "license")
+    presented = "visibility title description attribution theme owner license value_range".split()
     return {k: v for k, v in document.items() if k not in presented}
 
 

@@ -31,7 +31,10 @@ ROLES = (READER, RESTRICTED, WRITER, KEEPER)
 
 _OPEN = ("live", "history")
 _CLOSED = ("restricted_live", "restricted_history")
-_OF_LAYERS = ("setting", "layer", "layer_schema", "commit", "revision", "tag", "lineage", "erasure")
+_OF_LAYERS = (
+    *("setting", "layer", "layer_schema", "commit", "revision", "tag", "lineage", "erasure"),
+    *("raster", "raster_piece", "style"),
+)
 _OF_PEOPLE = ("person", "api_key", "session", "permission", "application")
 _INSUFFICIENT = "42501"
 

@@ -31,7 +31,7 @@ from layers.tables import Family
 from layers.writing.plans import Planned
 
 # What a layer is: another kind of thing, or the same things under other ids, is another layer.
-_LASTING = ("kind", "geometry", "crs", "time_zone")
+_LASTING = ("kind", "geometry", "crs", "time_zone", "raster")
 _LASTING_ROLES = (Role.KEY, Role.EVENT_START, Role.VALID_FROM, Role.VALID_TO)
 # A lock that waits holds up every reader behind it: it waits this long, and lets them pass.
 _WAIT_S = 0.5

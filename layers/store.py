@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ from layers.following import Follower
 from layers.migrations import migrate
 from layers.model import Document, Erasure, Layer, Revision, Tag
 from layers.published import PublishedLayer
+from layers.rasters.copies import Copies
 from layers.readers import Reader
 from layers.reading.counted import Counted
 from layers.reading.derived import Derived
@@ -40,6 +42,7 @@ from layers.reading.presents import Presents
 from layers.reading.replaced import Replacements
 from layers.reading.snapshots import Snapshot
 from layers.reading.tallies import Tallies, as_seen
+from layers.styles import Styles
 from layers.writers import Verb, Writer
 
 __all__ = ["PublishedLayer", "Snapshot", "Store", "open_store"]
@@ -49,7 +52,7 @@ def _silent(stage: str, done: int, total: int | None) -> None:
     """Progress that nobody watches."""
 
 
-def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
+def open_store(dsn: str, *, clock: Clock = system_clock, copies: Path | None = None) -> Store:
     """Open the versioned store on a PostGIS, bringing its catalogue up to date.
 
     Parameters
@@ -58,6 +61,9 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
         libpq address of the database.
     clock : callable
         Returns the present instant; `layers.clock.SimulatedClock` makes commits simulated.
+    copies : Path, optional
+        The folder for copies of rasters, from which tiles are read; the processes of a machine
+        share it. A temporary one of this process's own where absent.
 
     Raises
     ------
@@ -69,7 +75,7 @@ def open_store(dsn: str, *, clock: Clock = system_clock) -> Store:
         migrate(connection)
         identity = database_identity(connection)
     follower = Follower(database.quick.dsn, counter_of(identity))
-    return Store(database, clock, _follower=follower)
+    return Store(database, clock, copies=Copies(copies), _follower=follower)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Store:
         To be told of each read of a restricted layer, before it is answered.
     derived : Derived
         What analyses worked out of revisions, such as the indexes of grids.
+    copies : Copies
+        Of the files of rasters, on this machine.
     """
 
     database: Database
@@ -93,6 +101,7 @@ class Store:
     _counted: Counted = field(default_factory=Counted, repr=False)
     _replacements: Replacements = field(default_factory=Replacements, repr=False)
     derived: Derived = field(default_factory=Derived, repr=False)
+    copies: Copies = field(default_factory=Copies, repr=False)
     _follower: Follower = field(default_factory=lambda: Follower(""), repr=False)
 
     def close(self) -> None:
@@ -154,8 +163,9 @@ class Store:
         return self._follower.generation
 
     def _published(self, record: Layer, reader: Reader) -> PublishedLayer:
-        own = (self.clock, self._extents, self._tallies, self._presents, self._counted)
-        return PublishedLayer(self.database, record, reader, *own, self._replacements)
+        found = (self._extents, self._tallies, self._presents, self._counted)
+        own = (self.copies, self.clock, *found, self._replacements)
+        return PublishedLayer(self.database, record, reader, *own)
 
     def log(
         self,
@@ -297,6 +307,11 @@ class Store:
         query = sa.select(tables.commit.c.provenance).order_by(tables.commit.c.id)
         with self.database.inspect() as connection:
             return list(connection.scalars(query))
+
+    @cached_property
+    def styles(self) -> Styles:
+        """How layers are drawn, where somebody said so."""
+        return Styles(self.database, self.clock)
 
     @cached_property
     def register(self) -> Register:

@@ -193,6 +193,36 @@ erasure = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("versions", sa.Integer, nullable=False),
 )
+# The files of raster layers, by their SHA-256, in pieces; scenes name them (layers.rasters).
+raster = sa.Table(
+    "raster",
+    metadata,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+)
+raster_piece = sa.Table(
+    "raster_piece",
+    metadata,
+    sa.Column("sha256", sa.ForeignKey(raster.c.sha256), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+# Only added to: of the rows of an id the newest is in force.
+style = sa.Table(
+    "style",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("layer_id", sa.ForeignKey(layer.c.id), nullable=False),
+    sa.Column("title_zh", sa.Text, nullable=False),
+    sa.Column("title_en", sa.Text, nullable=False),
+    sa.Column("document", JSONB(none_as_null=True)),
+    sa.Column("chosen", sa.Boolean, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("written_at", INSTANT, nullable=False),
+    sa.Index("ix_shikong_style_id", "id", "seq"),
+    sa.Index("ix_shikong_style_layer", "layer_id", "seq"),
+)
 # Only added to, by the function shikong.audit_append (migration 0004); nothing refers to it, and it
 # refers to nothing: what is gone elsewhere stays here.
 audit = sa.Table(

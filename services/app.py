@@ -51,9 +51,12 @@ from services.routes import (
     items,
     lineage,
     login,
+    map_tiles,
     matrix_sets,
     revisions,
     schemas,
+    style_editing,
+    styles,
     tags,
     tile_archives,
     tiles,
@@ -71,7 +74,7 @@ from tiles.keeping.shelf import Shelf
 
 # What is asked most is looked for first; a feature's id may have slashes, so what stands below
 # one comes before it; a collection's archives stand where else its tilesets do.
-_READING = (items, versions, lineage, feature, tile_archives, tiles)
+_READING = (items, versions, lineage, feature, tile_archives, tiles, map_tiles)
 
 
 def create_app(store: Store, settings: Settings) -> FastAPI:
@@ -114,7 +117,16 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(revisions.router)
     app.include_router(commits.router)
     app.include_router(tags.router)
-    others = (changes, change_tiles, change_dates, counts, editing, transactions)
+    others = (
+        changes,
+        change_tiles,
+        change_dates,
+        counts,
+        editing,
+        transactions,
+        styles,
+        style_editing,
+    )
     described = (
         assembly,
         collections,

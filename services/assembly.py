@@ -19,6 +19,7 @@ from services.links import address, base_url, link
 from services.negotiation import HTML, JSON, answer_json, check_format, wants_html
 from services.openapi import PARAMETERS, PROBLEM, operation
 from services.openapi_collections import with_collections
+from services.openapi_styles import STYLE_PARAMETERS
 from services.openapi_versions import (
     OPENAPI_3_0,
     OPENAPI_3_1,
@@ -35,6 +36,7 @@ _COMMON = "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/"
 _SCHEMES = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
 _TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 _FUNCTIONS = "http://www.opengis.net/def/rel/ogc/1.0/functions"
+_STYLES = "http://www.opengis.net/def/rel/ogc/1.0/styles"
 _PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 
 
@@ -116,7 +118,7 @@ def openapi_document(app: FastAPI, server: str) -> dict[str, Any]:
         described = as_3_0(with_common(door.operation, door.method, door.rule))
         paths.setdefault(door.path, {})[door.method.lower()] = described
     components = document.setdefault("components", {})
-    components["parameters"] = PARAMETERS
+    components["parameters"] = PARAMETERS | STYLE_PARAMETERS
     components["responses"] = {"Problem": PROBLEM}
     components.setdefault("schemas", {})["FeatureCollection"] = _FEATURE_COLLECTION
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -147,6 +149,7 @@ def _landing_links(request: Request) -> list[dict[str, str]]:
             address(request, "wmts", "1.0.0", "WMTSCapabilities.xml"), "service", XML, "WMTS 1.0.0"
         ),
         link(address(request, "tileMatrixSets"), _SCHEMES, JSON, "Tile matrix sets"),
+        link(address(request, "styles"), _STYLES, JSON, "Styles · 样式"),
         link(address(request, "processes"), _PROCESSES, JSON, "Processes · 分析"),
     ]
 

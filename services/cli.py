@@ -91,7 +91,12 @@ def _serving(chosen: Any) -> None:
 def _publishing(chosen: Any) -> None:
     publish = _add(chosen, "publish", commands.publish, "publish a source as a revision · 发布")
     add = publish.add_argument
-    add("source", metavar="SOURCE", help="a file that GDAL reads, GeoParquet or CSV")
+    add(
+        "source",
+        metavar="SOURCE",
+        nargs="+",
+        help="a file that GDAL reads, GeoParquet or CSV; or GeoTIFFs, each a scene of the layer",
+    )
     add("--layer", required=True, metavar="ID")
     add("--kind", choices=("state", "event"))
     add("--schema", metavar="FILE", help=_SCHEMA_HELP)
@@ -105,6 +110,9 @@ def _publishing(chosen: Any) -> None:
     add("--scope", nargs="+", metavar="FIELD=VALUE", default=[], action="extend")
     add("--crs", metavar="CRS", help="of the source, where it states none: EPSG:4549")
     add("--encoding", metavar="NAME", help="of attribute text: GBK")
+    add("--scene", metavar="NAME", nargs="+", default=[], help="of GeoTIFFs; their files' names")
+    add("--codes", action="store_true", help="values of the GeoTIFFs are codes: never averaged")
+    add("--valid-to", metavar="DATE", help="until when the GeoTIFFs are so")
     add("--message", default="", metavar="TEXT")
     add("--document", metavar="ID", help="the legal document behind it")
     add("--dry-run", action="store_true", help="work everything out and write nothing")

@@ -10,12 +10,13 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layers import catalog
 from layers.access import audit
@@ -23,17 +24,19 @@ from layers.access.policy import Caller
 from layers.errors import BadPeriod, BadScope, BadSource
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
 from layers.publish import Reload
+from layers.rasters.sources import RasterSource, is_raster, opened_rasters
 from layers.readers import Reader
 from layers.report import Report
 from layers.schemas.documents import write_schema
 from layers.schemas.inference import Choices
 from layers.schemas.profiles import find_schema
-from layers.sources import open_source
+from layers.sources import Source, open_source
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
 from services.errors import BadParameter
 from services.opening import opened_store
 from services.progress import progress_bar
+from services.rasters import end_of, print_scenes, refuse_raster_options
 from services.settings import Settings, read_settings
 from spatial.crs import parse_crs
 from spatial.errors import SpatialError
@@ -41,6 +44,7 @@ from spatial.machine_code import is_warm
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyproj import CRS
 
     from services.assignments import CaseGrids
 
@@ -112,18 +116,16 @@ def _demo_key(store: Store, options: Options) -> str:
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
     schema = find_schema(options.schema) if options.schema else None
-    with opened_store(settings_of(options)) as store:
-        schema_now = schema or _schema_of(store, options.layer)
-        path = Path(options.source)
-        coordinates = schema_now.coordinates if schema_now else None
-        source = open_source(path, encoding=options.encoding, coordinates=coordinates)
+    paths = [Path(source) for source in options.source]
+    with opened_store(settings_of(options)) as store, ExitStack() as stack:
+        source = stack.enter_context(_opened_source(store, paths, schema, options))
         reload = Reload(
             source=source,
             schema=schema,
             mode=Mode(options.mode) if options.mode else None,
             scope=_scope(options.scope),
             valid_from=_date(options.valid_from),
-            crs=parse_crs(options.crs) if options.crs else None,
+            crs=None if isinstance(source, RasterSource) else _crs(options),
             choices=_choices(options),
             consent=options.yes,
         )
@@ -134,16 +136,47 @@ def publish(options: Options) -> int:
                 writer(),
                 options.message,
                 document=document,
-                provenance={"source": path.name, "sha256": _sha256(path)},
+                provenance=_provenance(paths),
                 dry_run=options.dry_run,
                 say=say,
             )
         report = done.reports[options.layer]
         _print_report(report, options.dry_run)
+        if isinstance(source, RasterSource):
+            print_scenes(source)
         if options.dry_run and report.inferred is not None:
             print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
             print(write_schema(report.inferred), end="")
     return 0
+
+
+@contextmanager
+def _opened_source(
+    store: Store, paths: list[Path], schema: Schema | None, options: Options
+) -> Iterator[Source]:
+    schema = schema or _schema_of(store, options.layer)
+    if all(is_raster(path) for path in paths):
+        with opened_rasters(
+            paths,
+            names=options.scene,
+            crs=_crs(options),
+            codes=options.codes,
+            until=end_of(options.valid_to, schema),
+        ) as rasters:
+            yield rasters
+        return
+    refuse_raster_options(paths, options)
+    coordinates = schema.coordinates if schema else None
+    yield open_source(paths[0], encoding=options.encoding, coordinates=coordinates)
+
+
+def _crs(options: Options) -> CRS | None:
+    return parse_crs(options.crs) if options.crs else None
+
+
+def _provenance(paths: list[Path]) -> dict[str, Any]:
+    told = [{"source": path.name, "sha256": _sha256(path)} for path in paths]
+    return told[0] if len(told) == 1 else {"sources": told}
 
 
 def list_layers(options: Options) -> None:

@@ -40,6 +40,7 @@ _EDITING = "services/test_editing"
 _JSON_FG = "services/test_json_fg.py::"
 _TILESETS = "services/test_tilesets.py::"
 _DATASET = "services/test_dataset_tiles.py::"
+_STYLES = "services/test_styles.py::"
 _TRANSACTIONS = "services/test_transactions.py::"
 STANDARDS = (
     Standard(
@@ -270,6 +271,7 @@ STANDARDS = (
         {
             "core": ("tiles/test_vector.py::test_a_tile_has_the_features_that_meet_it",),
             "mvt": ("tiles/test_vector.py::test_what_a_feature_carries",),
+            "png": ("services/test_map_tiles.py::test_a_tile_is_a_png_that_others_read",),
             "tileset": (f"{_HERE}test_a_tileset_leads_to_its_tiles",),
             "tilesets-list": (f"{_HERE}test_tilesets_are_listed",),
             "geodata-tilesets": (f"{_HERE}test_tilesets_are_listed",),
@@ -280,6 +282,34 @@ STANDARDS = (
             ),
             "datetime": (f"{_DATASET}test_layers_are_seen_at_one_instant",),
             "oas30": (f"{_TILESETS}test_operations_are_named_as_the_standard_has_it",),
+        },
+    ),
+    Standard(
+        "OGC API - Styles - Part 1: Core (draft 20-009)",
+        f"{_OGC}ogcapi-styles-1/0.0/conf/",
+        {
+            "core": (
+                f"{_STYLES}test_every_layer_has_a_style_of_its_own",
+                f"{_STYLES}test_metadata_say_where_the_sheets_are",
+            ),
+            "html": (f"{_STYLES}test_a_page_of_a_style",),
+            "mapbox-style": (f"{_STYLES}test_a_style_comes_as_it_is_asked_for",),
+            "sld-10": (
+                f"{_STYLES}test_each_default_style_is_an_sld_too",
+                f"{_STYLES}test_an_sld_is_taken_and_says_what_is_left_out",
+            ),
+            "sld-11": (
+                f"{_STYLES}test_each_default_style_is_an_sld_too",
+                "tiles/styling/test_sld.py::test_both_versions_are_read_alike",
+            ),
+            "manage-styles": (
+                f"{_STYLES}test_a_style_is_written_read_and_taken_away",
+                f"{_STYLES}test_a_style_is_created_under_a_name_of_its_own",
+            ),
+            "style-validation": (f"{_STYLES}test_validate_only_writes_nothing",),
+            "resources": (),
+            "manage-resources": (),
+            "style-info": (),
         },
     ),
     Standard(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 from layers.servers.embedded import running_cluster
 from layers.store import Store, open_store
@@ -36,9 +37,14 @@ def opened_store(
             parcels = store.layer("parcels").at("2014-06-01").read()
     """
     settings = settings or read_settings()
-    if settings.database_url:
-        with closing(open_store(settings.database_url)) as store:
-            yield store
-        return
-    with running_cluster(settings.data, say=say) as dsn, closing(open_store(dsn)) as store:
-        yield store
+    copies = copies_in(settings)
+    with ExitStack() as stack:
+        dsn = settings.database_url
+        if not dsn:
+            dsn = stack.enter_context(running_cluster(settings.data, say=say))
+        yield stack.enter_context(closing(open_store(dsn, copies=copies)))
+
+
+def copies_in(settings: Settings) -> Path:
+    """Return where an installation keeps copies of scenes' files."""
+    return settings.data / "cache" / "rasters"

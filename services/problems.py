@@ -33,9 +33,15 @@ STATUS: Mapping[type[Exception], int] = {
     layers.BadCredential: 401,
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
+    layers.DamagedRaster: 503,
     tiles.UnknownMatrixSet: 404,
     tiles.TileOutside: 404,
     tiles.NotAnInstant: 400,
+    tiles.NotARaster: 404,
+    tiles.BadStyle: 400,
+    tiles.BadStyledLayer: 400,
+    tiles.Unsayable: 406,
+    tiles.UnknownSprite: 404,
     tiles.UnknownArchive: 404,
     services.BadParameter: 400,
     services.RangeOutside: 416,
@@ -122,7 +128,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     elif isinstance(error, services.WrongMediaType):
         accepted = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
         headers[accepted] = ", ".join(error.offered)
-    elif isinstance(error, services.BadFeature):
+    elif isinstance(error, services.BadFeature | tiles.BadStyle):
         faults = error.faults
     return problem(request, status, str(error), headers, faults)
 

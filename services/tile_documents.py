@@ -17,11 +17,13 @@ from services.negotiation import JSON
 from services.schema_documents import TYPES
 from tiles.content import stated
 from tiles.grids import OFFERED, Box, Grid, grid, to_grid
+from tiles.raster import PictureFormat
 from tiles.vector import MEDIA_TYPE
 
 _RELS = "http://www.opengis.net/def/rel/ogc/1.0/"
 TILING = f"{_RELS}tiling-scheme"
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+PICTURES = tuple(kind.media_type for kind in PictureFormat)
 TILEJSON = "application/vnd.mapbox.tilejson+json"
 TILEJSON_VERSION = "3.0.0"
 # What a feature of a tile may carry beside its fields; what stands for several, their number.
@@ -64,6 +66,8 @@ class Tiled:
         The query that a tile's address carries, with its question mark: what pins the snapshot.
     own : tuple of dict
         Links of the document to itself.
+    pictures : tuple of str
+        Media types of the tiles, where they are pictures; none of vector tiles.
     """
 
     title: Title
@@ -73,6 +77,7 @@ class Tiled:
     parts: tuple[Part, ...]
     said: str = ""
     own: tuple[dict[str, str], ...] = ()
+    pictures: tuple[str, ...] = ()
 
     @property
     def bounds(self) -> Box | None:
@@ -94,7 +99,7 @@ def content_statement(layer: PublishedLayer) -> dict[str, Any]:
 
 def picture_formats(layer: PublishedLayer) -> tuple[str, ...]:
     """Return the media types in which a layer is drawn as pictures; none of vectors."""
-    return ()
+    return PICTURES if layer.record.schema.raster else ()
 
 
 def is_mercator(name: str) -> bool:
@@ -127,7 +132,7 @@ def describe_tileset(tiled: Tiled, name: str) -> dict[str, Any]:
         document["boundingBox"] = _bounding_box(bounds)
         document["centerPoint"] = _center(tiling, bounds, name)
     document["layers"] = [_layer(tiled, part, tiling) for part in tiled.parts]
-    if len(tiled.parts) == 1:
+    if len(tiled.parts) == 1 and not tiled.pictures:
         document |= content_statement(tiled.parts[0].layer)
     return document
 
@@ -144,14 +149,15 @@ def describe_tilejson(tiled: Tiled, name: str) -> dict[str, Any]:
         "tiles": [_template(tiled, name, ("{z}", "{y}", "{x}"))],
         "minzoom": tiling.first,
         "maxzoom": tiling.last,
-        "vector_layers": [_vector_layer(part, tiling) for part in tiled.parts],
     }
+    if not tiled.pictures:
+        document["vector_layers"] = [_vector_layer(part, tiling) for part in tiled.parts]
     if any(sources):
         document["attribution"] = "; ".join(dict.fromkeys(s for s in sources if s))
     if bounds is not None:
         document["bounds"] = list(bounds)
         document["center"] = [*_middle(bounds), int(_center(tiling, bounds, name)["tileMatrix"])]
-    if len(tiled.parts) == 1:
+    if len(tiled.parts) == 1 and not tiled.pictures:
         document |= content_statement(tiled.parts[0].layer)
     return document
 
@@ -167,12 +173,12 @@ def _entry(tiled: Tiled, name: str) -> dict[str, Any]:
     limits = {} if bounds is None else {"tileMatrixSetLimits": _limits(tiling, bounds, name)}
     return limits | {
         "title": _told(tiled.title),
-        "dataType": "vector",
+        "dataType": "map" if tiled.pictures else "vector",
         "crs": describe_matrix_set(tiled.base, name)["crs"],
         "tileMatrixSetId": name,
         "tileMatrixSetURI": matrix_set_uri(tiled.base, name),
         "tileMatrixSetDefinition": f"{tiled.base}/tileMatrixSets/{name}",
-        "mediaTypes": [MEDIA_TYPE],
+        "mediaTypes": list(tiled.pictures or (MEDIA_TYPE,)),
         "minZoom": tiling.first,
         "maxZoom": tiling.last,
         "links": [
@@ -184,7 +190,13 @@ def _entry(tiled: Tiled, name: str) -> dict[str, Any]:
 
 def _tile_links(tiled: Tiled, name: str) -> Iterator[dict[str, Any]]:
     template = _template(tiled, name, ("{tileMatrix}", "{tileRow}", "{tileCol}"))
-    yield {**link(template, "item", MEDIA_TYPE, "Tiles · 瓦片"), "templated": True}
+    if tiled.pictures:
+        joint = "&" if tiled.said else "?"
+        for kind in PictureFormat:
+            item = link(f"{template}{joint}f={kind.value}", "item", kind.media_type, "Tiles · 瓦片")
+            yield {**item, "templated": True}
+    else:
+        yield {**link(template, "item", MEDIA_TYPE, "Tiles · 瓦片"), "templated": True}
     yield link(f"{tiled.base}/tileMatrixSets/{name}", TILING, JSON, name)
     if is_mercator(name):
         said = f"{tiled.said}&" if tiled.said else "?"
@@ -256,6 +268,13 @@ def _middle(bounds: Box) -> tuple[float, float]:
 
 def _layer(tiled: Tiled, part: Part, tiling: Grid) -> dict[str, Any]:
     schema = part.layer.record.schema
+    if tiled.pictures:
+        ranged = {} if schema.value_range is None else {"valueRange": list(schema.value_range)}
+        return {
+            "id": part.layer.record.id,
+            "title": _told(schema.title),
+            "dataType": "map",
+        } | ranged
     document: dict[str, Any] = {
         "id": part.layer.record.id,
         "title": _told(schema.title),

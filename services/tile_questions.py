@@ -120,7 +120,8 @@ def schema_form(known: Known) -> str:
         (f.id, f.type.value, f.visibility.value, f.role, bool(f.codes), f.zoom)
         for f in schema.fields
     ]
-    return key_of(schema.kind.value, schema.geometry, schema.crs, fields)
+    own = (schema.kind.value, schema.geometry, schema.crs, schema.raster, schema.value_range)
+    return key_of(*own, fields)
 
 
 def _read_names(text: str | None, snapshot: Snapshot) -> tuple[str, ...] | None:

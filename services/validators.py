@@ -88,7 +88,7 @@ class Conditions:
         """
         name = f"{row._fid!r} of {snapshot.layer.record.id}"
         tag = feature_tag(snapshot, row)
-        if self.match is not None and not _names(self.match, tag, weakly=False):
+        if self.match is not None and not names_tag(self.match, tag, weakly=False):
             raise PreconditionFailed(
                 f"{name} is no more as If-Match says; nothing was written. Read it again"
             )
@@ -98,7 +98,7 @@ class Conditions:
             raise PreconditionFailed(
                 f"{name} changed after {http_date(since)}; nothing was written. Read it again"
             )
-        if self.none_match is not None and _names(self.none_match, tag, weakly=True):
+        if self.none_match is not None and names_tag(self.none_match, tag, weakly=True):
             raise PreconditionFailed(f"{name} is there, and If-None-Match asks that it is not")
 
 
@@ -123,10 +123,14 @@ def read_conditions(request: Request) -> Conditions:
     return Conditions(headers.get("if-match"), headers.get("if-none-match"), known)
 
 
-def _names(header: str, tag: str, *, weakly: bool) -> bool:
-    """Whether a list of tags names the version of a tag, in whatever format."""
+def names_tag(header: str, tag: str, *, weakly: bool) -> bool:
+    """Return whether a list of tags names the version of a tag, in whatever format.
+
+    >>> names_tag('W/"ab-sld10", "cd-json"', '"cd-sld10"', weakly=False)
+    True
+    """
     if header.strip() == "*":
         return True
-    wanted = tag[1 : _DIGITS + 1]
+    wanted = tag[1:-1].partition("-")[0]
     found = _TAGS.finditer(header)
     return any((weakly or not match[1]) and match[2].partition("-")[0] == wanted for match in found)

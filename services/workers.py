@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from layers.store import Store, open_store
 from services.errors import BadParameter
+from services.opening import copies_in
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _server(store: Store, settings: Settings, where: Listening) -> uvicorn.Serve
 
 def _work(dsn: str, settings: Settings, where: Listening, own: socket.socket) -> None:
     """What each of several processes does."""
-    with closing(open_store(dsn)) as store:
+    with closing(open_store(dsn, copies=copies_in(settings))) as store:
         _server(store, settings, where).run(sockets=[own])
 
 

@@ -14,7 +14,15 @@ from sqlalchemy.engine import Connection, Row
 from layers.access.audit import Head
 from layers.database import Database, statement
 from layers.errors import UnknownLayer
-from layers.keeping.checks import audit, belongings, catalogue, counts, relations, versions
+from layers.keeping.checks import (
+    audit,
+    belongings,
+    catalogue,
+    counts,
+    rasters,
+    relations,
+    versions,
+)
 from layers.keeping.faults import Fault, abridged
 from layers.model import Layer
 from layers.tables import tables_of
@@ -128,6 +136,7 @@ def _content_faults(
     yield from belongings.check_restricted(connection, record, tables)
     yield from belongings.check_lineage(connection, record, tables)
     yield from belongings.check_erasures(connection, record, tables)
+    yield from rasters.check_rasters(connection, record, tables)
 
 
 def _refuse_unknown(chosen: Collection[str], known: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from layers import catalog
 from layers.database import Database
 from layers.errors import FeatureGone, UnknownFeature
 from layers.model import Field, Kind, Layer, Schema
+from layers.rasters.copies import Copies
 from layers.readers import Reader, Sight
 from layers.reading.boxes import LONLAT
 from layers.reading.features import Moment, Query, order_of, select_features, shown_to
@@ -47,11 +48,18 @@ _PART = 4096
 
 @dataclass(frozen=True)
 class Reading:
-    """A layer as one reader reaches it: where it is, which it is, who reads."""
+    """A layer as one reader reaches it: where it is, which it is, who reads.
+
+    Attributes
+    ----------
+    copies : Copies
+        Of the files of its scenes, where it is a raster layer.
+    """
 
     database: Database
     record: Layer
     reader: Reader
+    copies: Copies = field(default_factory=Copies, repr=False, compare=False)
 
     @cached_property
     def sight(self) -> Sight:

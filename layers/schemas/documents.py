@@ -29,6 +29,7 @@ from layers.model import (
 )
 from layers.schemas.code_lists import with_code_lists
 from layers.schemas.patterns import check_pattern
+from layers.schemas.scenes import check_scenes, value_range
 from spatial.errors import SpatialError
 from spatial.periods import parse_instant
 
@@ -48,7 +49,7 @@ SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution license theme owner scope coordinates division backdating "
-    "if_match default_datetime fields".split()
+    "if_match default_datetime raster value_range fields".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
@@ -122,6 +123,8 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         backdating=_truth(document.get("backdating", False), "backdating"),
         if_match=_truth(document.get("if_match", False), "if_match"),
         default_datetime=_default_datetime(document),
+        raster=_truth(document.get("raster", False), "raster"),
+        value_range=value_range(document.get("value_range")),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
     )
     _check(schema)
@@ -165,7 +168,10 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["license"] = schema.license
     if schema.default_datetime:
         document["default_datetime"] = schema.default_datetime
-    document |= {name: True for name in ("backdating", "if_match") if getattr(schema, name)}
+    if schema.value_range:
+        document["value_range"] = list(schema.value_range)
+    flags = ("backdating", "if_match", "raster")
+    document |= {name: True for name in flags if getattr(schema, name)}
     return document
 
 
@@ -268,6 +274,7 @@ def _check(schema: Schema) -> None:
             raise BadSchema(f"two fields have role {role}; there can be one")
     for f in schema.fields:
         _check_field(f)
+    check_scenes(schema)
     if schema.kind is Kind.EVENT and not schema.with_role(Role.EVENT_START):
         raise BadSchema("an event layer needs a field with role event-start")
     if schema.duplicates is Duplicates.MERGE and not schema.is_multi:

@@ -21,6 +21,7 @@ from layers.errors import BadCredential, LayersError
 from layers.model import Document, Layer, Revision, Tag, Visibility
 from layers.readers import Reader
 from layers.store import PublishedLayer, Store
+from layers.styles import Check, NewStyle, Style, check_may_style
 from services.access import cookies
 from services.access.forms import csrf_token
 from services.errors import ServicesError
@@ -121,6 +122,33 @@ class Admitted:
         """Change layers as the caller; see `Store.commit`."""
         writer = self.caller.writer(self.origin)
         return self._store.commit(edits, writer, message, document=document, dry_run=dry_run)
+
+    def styles(self, layer_id: str | None = None) -> list[Style]:
+        """Return the stored styles of layers that the caller sees, of one or of all."""
+        return self._store.styles.read_all(self.reader, layer_id)
+
+    def style(self, style_id: str) -> Style:
+        """Return a stored style of a layer that the caller sees.
+
+        Raises
+        ------
+        UnknownStyle
+        """
+        return self._store.styles.read(style_id, self.reader)
+
+    def check_may_style(self, layer: PublishedLayer) -> None:
+        """Refuse a caller who may not say how a layer is drawn."""
+        check_may_style(layer.record, self.caller.writer())
+
+    def write_style(self, wanted: NewStyle, check: Check) -> Style:
+        """Put a style in force as the caller; see `layers.styles.Styles.write`."""
+        writer = self.caller.writer(self.origin)
+        return self._store.styles.write(wanted, writer, self.reader, check)
+
+    def delete_style(self, style_id: str, check: Check) -> None:
+        """Take a style away as the caller; see `layers.styles.Styles.delete`."""
+        writer = self.caller.writer(self.origin)
+        self._store.styles.delete(style_id, writer, self.reader, check)
 
     def approve(self, layer_id: str) -> None:
         """Let a pending layer be seen; see `Store.approve`."""

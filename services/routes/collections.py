@@ -37,6 +37,8 @@ _RESOURCES = (
     ("sortables", f"{_RELS}sortables", SCHEMA, "What orders can name · 可排序字段"),
     ("revisions", "version-history", JSON, "Revisions · 版本"),
     ("tiles", f"{_RELS}tilesets-vector", JSON, "Vector tiles · 矢量瓦片"),
+    ("map/tiles", f"{_RELS}tilesets-map", JSON, "Map tiles · 地图瓦片"),
+    ("styles", f"{_RELS}styles", JSON, "Styles · 样式"),
     ("changes", "related", "application/x-ndjson", "Changes · 变更"),
     ("commits", "related", JSON, "Commits · 提交"),
     ("change-dates", "related", JSON, "When anything changed · 变更时刻"),
@@ -158,7 +160,9 @@ def _links(request: Request, layer: PublishedLayer) -> Iterator[dict[str, str]]:
     for segment, rel, media_type, title in _RESOURCES:
         if f"/collections/{{collectionId}}/{segment}" not in request.app.state.paths:
             continue
-        there = address(request, *here, segment)
+        if segment == "map/tiles" and not layer.record.schema.raster:
+            continue
+        there = address(request, *here, *segment.split("/"))
         yield link(there, rel, media_type, title)
         if segment == "items":
             yield link(f"{there}?f=html", rel, HTML, "Features as a page")

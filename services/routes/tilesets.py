@@ -58,7 +58,7 @@ async def tileset(request: Request) -> Response:
     name = request.path_params["tileMatrixSetId"]
     matrix_set(name)
     tiled = await run_in_threadpool(_read_one, request, ("tiles", name))
-    return _answer(request, tiled, name, layer=tiled.parts[0].layer.record)
+    return answer_tileset(request, tiled, name, layer=tiled.parts[0].layer.record)
 
 
 async def dataset_tilesets(request: Request) -> Response:
@@ -76,12 +76,21 @@ async def dataset_tileset(request: Request) -> Response:
     name = request.path_params["tileMatrixSetId"]
     matrix_set(name)
     tiled = await run_in_threadpool(_read_several, request, ("tiles", name))
-    return _answer(request, tiled, name, layer=None)
+    return answer_tileset(request, tiled, name, layer=None)
 
 
-def _answer(request: Request, tiled: Tiled, name: str, **context: Any) -> Response:
+def answer_tileset(
+    request: Request, tiled: Tiled, name: str, page: str = "tileset.html", **context: Any
+) -> Response:
+    """Answer with a tileset's metadata, as TileJSON where that is asked for.
+
+    Raises
+    ------
+    NotAcceptable
+        For TileJSON of a matrix set that it does not know.
+    """
     if not prefers(request, "tilejson", TILEJSON):
-        return respond(request, describe_tileset(tiled, name), "tileset.html", **context)
+        return respond(request, describe_tileset(tiled, name), page, **context)
     if not is_mercator(name):
         raise NotAcceptable(
             f"TileJSON knows only the zooms of Mercator, and {name} has others; ask for f=json, or "

@@ -46,6 +46,8 @@ READS = {
     "restricted_history.t": {roles.RESTRICTED, roles.WRITER},
     "shikong.layer": set(roles.ROLES),
     "shikong.commit": {roles.READER, roles.RESTRICTED, roles.WRITER},
+    "shikong.raster": {roles.READER, roles.RESTRICTED, roles.WRITER},
+    "shikong.raster_piece": {roles.READER, roles.RESTRICTED, roles.WRITER},
     **{f"shikong.{name}": {roles.KEEPER} for name in PEOPLE},
 }
 
@@ -106,7 +108,7 @@ def test_a_store_that_has_moved_to_another_server_gets_its_roles_again(filled: S
         connection.execute("REVOKE ALL ON ALL TABLES IN SCHEMA live FROM shikong_reader")
         connection.execute("ALTER TABLE live.t OWNER TO CURRENT_USER")
         connection.execute("UPDATE shikong.alembic_version SET version_num = '0003'")
-        connection.execute("DROP TABLE shikong.audit CASCADE")
+        connection.execute("DROP TABLE shikong.audit, shikong.raster, shikong.raster_piece CASCADE")
         connection.execute("DROP FUNCTION shikong.audit_append, shikong.audit_refuse CASCADE")
     with closing(open_store(dsn)) as again:
         assert again.layer("t").at("2021-01-01").read()["a"].tolist() == ["x"]

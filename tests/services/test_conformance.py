@@ -87,7 +87,7 @@ def test_a_tileset_leads_to_its_tiles(client: TestClient) -> None:
     assert layer["id"] == "parcels"
     assert layer["geometryDimension"] == 2
     assert set(layer["propertiesSchema"]["properties"]) == {
-        "id", "valid_from", "valid_to", "ml", "map", "lot", "uyear", "title_deed",
+        "id", "valid_from", "valid_to", "count", "ml", "map", "lot", "uyear", "title_deed",
     }  # fmt: skip
     lower, upper = tileset["boundingBox"]["lowerLeft"], tileset["boundingBox"]["upperRight"]
     assert lower[0] < upper[0] < 0 < lower[1] < upper[1]

@@ -13,7 +13,8 @@ from tiles.changes import draw_changes
 from tiles.grids import Place
 from tiles.keeping.cache import TileCache
 from tiles.keeping.kept import KeptTile, State, etag_of
-from tiles.keeping.touches import is_touched, surely_untouched
+from tiles.keeping.touches import is_near, is_touched, surely_untouched
+from tiles.raster import PictureFormat, map_tile
 from tiles.vector import Drawn, draw, draw_soon
 
 # How long one waits for a tile that another process makes, and how often one looks for it.
@@ -84,6 +85,25 @@ class ChangeQuestion(TileQuestion):
     async def draw_soon(self) -> Drawn | None:
         """Draw nothing: a thread has to wait for the database."""
         return None
+
+
+@dataclass(frozen=True)
+class PictureQuestion(TileQuestion):
+    """A map tile of a raster layer."""
+
+    picture: PictureFormat
+
+    def draw(self) -> Drawn:
+        """Draw the tile; it is empty where nothing is to be seen."""
+        return Drawn(map_tile(self.snapshot, self.where, self.picture) or b"")
+
+    async def draw_soon(self) -> Drawn | None:
+        """Draw nothing: a thread has to wait for it."""
+        return None
+
+    def touches(self, tile: KeptTile) -> bool:
+        """Return whether another scene may be seen in the tile."""
+        return is_near(self.layer, self.snapshot, self.where, tile)
 
 
 def key_of(*told: object) -> str:

@@ -50,6 +50,17 @@ def is_touched(
     return _differs(layer, snapshot, where, names, kept, layer.replaced(old, snapshot.moment))
 
 
+def is_near(layer: PublishedLayer, snapshot: Snapshot, where: Place, kept: KeptTile) -> bool:
+    """Return whether something that changed since a tile was true lies in it.
+
+    Of what is drawn otherwise than by `tiles.vector`, no part can be compared alone.
+    """
+    if not remains(layer, kept.state):
+        return True
+    found = layer.replaced(_moment_of(kept.state, snapshot.moment), snapshot.moment)
+    return found.everything or bool(_near(layer, where, found))
+
+
 def surely_untouched(
     layer: PublishedLayer, snapshot: Snapshot, where: Place, kept: KeptTile
 ) -> bool:

@@ -36,6 +36,9 @@ PATHS: Mapping[str, Sequence[str]] = {
     "time": ["current"],
     "processID": ["assign-cases-to-grids", "no-such-process"],
     "jobID": ["no-such-job"],
+    # The style of each layer is called as the layer is; stored ones are in test_styles.py.
+    "styleId": [*LAYERS, "innerland.plan", "no-such-style"],
+    "spriteFile": ["shikong.json", "shikong@2x.png", "no-such-sheet.png"],
     "keyId": ["00000000"],
     "personId": ["00000000"],
     # Each layer has commits of its own, the first six one each.
