@@ -58,6 +58,7 @@ from services.routes import (
     style_editing,
     styles,
     tags,
+    tile_archives,
     tiles,
     tilesets,
     transactions,
@@ -65,13 +66,15 @@ from services.routes import (
     wmts,
 )
 from services.settings import Settings
+from services.tile_questions import schema_form
+from tiles.keeping.archives import Archives
 from tiles.keeping.cache import TileCache
 from tiles.keeping.making import TileMaker
 from tiles.keeping.shelf import Shelf
 
 # What is asked most is looked for first; a feature's id may have slashes, so what stands below
-# one comes before it.
-_READING = (items, versions, lineage, feature, tiles, map_tiles)
+# one comes before it; a collection's archives stand where else its tilesets do.
+_READING = (items, versions, lineage, feature, tile_archives, tiles, map_tiles)
 
 
 def create_app(store: Store, settings: Settings) -> FastAPI:
@@ -107,7 +110,8 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.rates, app.state.provider = rates, _provider(settings)
     app.state.gate = Gate(store, rates)
     app.state.tags = Tags()
-    app.state.tiles = TileMaker(_tile_cache(settings))
+    app.state.archives = Archives(settings.data / "archives", schema_form)
+    app.state.tiles = TileMaker(_tile_cache(settings), app.state.archives)
     # Whoever waits for one of these holds a place of the other queue: few may, and not for long.
     app.state.exports = FairQueue(settings.exports, max(1, settings.exports // 2), 2, 4, 5.0)
     app.include_router(revisions.router)

@@ -13,13 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import audit_trail, commands, history, keeping, people
+from services import audit_trail, commands, history, keeping, people, tile_commands
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from tiles.errors import TilesError
+from tiles.grids import DEEPEST, OFFERED
 
 _MOST_DAYS = 36_500
 _MOST_ENTRIES = 100_000
+# Each has a connection to the database; there are eight.
+_MOST_THREADS = 8
 _SCHEMA_HELP = "a schema file (docs/schema-files.md), or a profile's layer such as cn:parcels"
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -59,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _reading(chosen)
     _changing(chosen)
     _keeping(chosen)
+    _tiles(chosen)
     _people(chosen)
     _audit(chosen)
     return parser
@@ -213,6 +217,32 @@ def _keeping(chosen: Any) -> None:
     restore.add_argument("file", metavar="FILE", help="what shikong backup wrote")
 
 
+def _tiles(chosen: Any) -> None:
+    tiles = _group(chosen, "tiles", "tiles made before anybody asks · 瓦片")
+    seed = _add(
+        tiles, "seed", tile_commands.seed_tiles, "make a layer's tiles for the server · 预制"
+    )
+    archive = _add(tiles, "archive", tile_commands.archive_tiles, "a snapshot as PMTiles · 归档")
+    seed.add_argument("layer", metavar="LAYER")
+    archive.add_argument("layer", metavar="LAYER")
+    archive.add_argument("out", metavar="OUT.pmtiles")
+    seed.add_argument("--matrix-set", choices=OFFERED, default=OFFERED[0])
+    for parser in (seed, archive):
+        add = parser.add_argument
+        add("--zoom", type=_zooms, default=(0, 14), metavar="A..B", help="zooms; 0..14 if absent")
+        add("--at", metavar="TIME", help="the instant that is shown; now if absent")
+        add("--revision", type=_revision, metavar="N", help="what was known; the newest if absent")
+        add("--properties", metavar="NAMES", help="as in requests: a,b or all")
+        add("--workers", type=_threads, default=2, metavar="N", help="tiles at once; 2 if absent")
+        add(
+            "--as",
+            dest="reader",
+            choices=sorted(tile_commands.READERS),
+            default="anonymous",
+            help="whose tiles they are: everybody's, or of those who see every internal field",
+        )
+
+
 def _people(chosen: Any) -> None:
     keys = _group(chosen, "keys", "API keys · 密钥")
     create = _add(keys, "create", people.create_key, "make an API key; it is shown this once")
@@ -281,6 +311,28 @@ def _audit(chosen: Any) -> None:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_ENTRIES:
         raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_ENTRIES}; --out writes all")
+    return int(text)
+
+
+def _zooms(text: str) -> tuple[int, int]:
+    first, dots, last = text.partition("..")
+    numbers = (first, last if dots else first)
+    if all(n.isascii() and n.isdigit() and len(n) < 3 for n in numbers):
+        found = (int(numbers[0]), int(numbers[1]))
+        if found[0] <= found[1] <= DEEPEST:
+            return found
+    raise argparse.ArgumentTypeError(f"{text!r}: write 0..14, or 12; zooms are 0 to {DEEPEST}")
+
+
+def _revision(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: revisions are 1, 2, 3 ...")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to {_MOST_THREADS}")
     return int(text)
 
 

@@ -32,6 +32,7 @@ _PACKED = frozenset(
     (
         "application/gzip",
         "application/vnd.apache.parquet",
+        "application/vnd.pmtiles",
         "application/x-parquet",
         "application/zip",
         "font/woff2",

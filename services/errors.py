@@ -6,6 +6,7 @@
     ├── BadParameter     a query parameter that says nothing that can be done
     │   ├── OpenDoor     a host to listen on, while a key is valid that everybody knows
     │   └── WmtsFault    a request of WMTS with a parameter too few, or a value that is none
+    ├── RangeOutside     bytes that a file does not have
     ├── NotAcceptable    a format that is not offered
     ├── Unauthorized     a write without a key
     ├── BodyTooLarge     more than a request may carry
@@ -59,6 +60,10 @@ class WmtsFault(BadParameter):
     def __init__(self, code: str, locator: str | None, text: str) -> None:
         self.code, self.locator = code, locator
         super().__init__(text)
+
+
+class RangeOutside(ServicesError):
+    """Bytes that a file does not have."""
 
 
 class NotAcceptable(ServicesError):

@@ -18,13 +18,15 @@ STAGES = {
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show how a publish goes on standard error; yields what is told of it."""
+def progress_bar(
+    title: str, unit: str = "rows"
+) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show how a publish, or other long work, goes on standard error; yields what is told of it."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn(f"{{task.completed:,.0f}} {unit}"),
         TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
     )
@@ -35,7 +37,7 @@ def progress_bar(title: str) -> Iterator[Callable[[str, int, int | None], None]]
 
         def say(stage: str, done: int, total: int | None) -> None:
             speed = bar.tasks[0].speed
-            rate = f"{speed:,.0f} rows/s" if speed else ""
+            rate = f"{speed:,.0f} {unit}/s" if speed else ""
             description = f"{title}: {STAGES.get(stage, stage)}"
             bar.update(task, description=description, completed=done, total=total, speed=rate)
 

@@ -10,7 +10,9 @@
     ├── BadStyle           a document that is no style
     ├── BadStyledLayer     an SLD that is none, or says nothing that can be drawn
     ├── Unsayable          a style that SLD has no words for
-    └── UnknownSprite      a sheet of symbols that there is not
+    ├── UnknownSprite      a sheet of symbols that there is not
+    ├── NothingToPack      a snapshot of which no tile has anything
+    └── UnknownArchive     an archive that is not there, or not for this reader
 """
 
 
@@ -58,3 +60,11 @@ class Unsayable(TilesError):
 
 class UnknownSprite(TilesError):
     """A sheet of symbols that there is not."""
+
+
+class NothingToPack(TilesError):
+    """A snapshot of which no tile has anything, so that there is nothing to put in an archive."""
+
+
+class UnknownArchive(TilesError):
+    """An archive that is not there, or not for this reader."""

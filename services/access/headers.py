@@ -47,14 +47,15 @@ _ANSWER = {
 # A worker obeys the policy of its own script, so scripts have the page's.
 _PARTS_OF_PAGES = (b"text/html", b"text/javascript", b"application/javascript", b"text/css")
 _EXPOSED = (
-    "Accept-Patch, Accept-Post, Allow, Content-Crs, Content-Revision, ETag, Last-Modified, Link, "
-    "Location, Memento-Datetime, Preference-Applied, Retry-After"
+    "Accept-Patch, Accept-Post, Accept-Ranges, Allow, Content-Crs, Content-Range, "
+    "Content-Revision, ETag, Last-Modified, Link, Location, Memento-Datetime, "
+    "Preference-Applied, Retry-After"
 )
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
         "Authorization, Content-Crs, Content-Type, If-Match, If-None-Match, If-Unmodified-Since, "
-        "OGC-Mutation-Datetime, Prefer, X-API-Key"
+        "OGC-Mutation-Datetime, Prefer, Range, X-API-Key"
     ),
     "Access-Control-Max-Age": "86400",
 }

@@ -330,6 +330,7 @@ def test_openapi_states_each_parameter_that_a_door_takes(client: TestClient) -> 
             number="1",
             commitId="1",
             tileMatrixSetId="WebMercatorQuad",
+            archiveId="r4-0123456789abcdef.pmtiles",
             tileMatrix="13",
             tileRow="3030",
             tileCol="2478",

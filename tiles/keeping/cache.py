@@ -79,11 +79,15 @@ class TileCache:
         if self.shelf is not None:
             self.shelf.keep(key, tile)
 
+    def hold(self, key: str, tile: KeptTile) -> None:
+        """Keep a tile in memory alone: on disk it lies already, in an archive."""
+        self._put(key, tile)
+
     def note(self, key: str, tile: KeptTile) -> None:
         """Keep a tile that was found to be true in a later state."""
         self._put(key, tile)
         if self.shelf is not None:
-            self.shelf.note(key, tile.state)
+            self.shelf.note(key, tile)
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:

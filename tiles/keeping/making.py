@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import hashlib
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from layers.store import PublishedLayer, Snapshot
 from tiles.changes import draw_changes
@@ -114,6 +115,16 @@ def key_of(*told: object) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 
+class Packed(Protocol):
+    """Where tiles are that were made before anybody asked (`tiles.keeping.archives`)."""
+
+    def has(self, asked: TileQuestion) -> bool:
+        """Return whether one is there that answers a question; soon, as others wait."""
+
+    def find(self, asked: TileQuestion) -> KeptTile | None:
+        """Return the tile; None where there is none."""
+
+
 @dataclass(eq=False)
 class _Flight:
     """A tile that is being made, and how many wait for it."""
@@ -129,9 +140,12 @@ class TileMaker:
     Parameters
     ----------
     cache : TileCache
+    archives : Packed, optional
+        Looked into before anything is drawn.
     """
 
     cache: TileCache = field(default_factory=TileCache)
+    archives: Packed | None = None
     _flights: dict[tuple[str, State], _Flight] = field(default_factory=dict, repr=False)
 
     def at_hand(self, asked: TileQuestion) -> KeptTile | None:
@@ -161,6 +175,9 @@ class TileMaker:
                 return tile
             if not asked.touches(tile):
                 return self._moved(key, asked, tile)
+        packed = self._packed(asked)
+        if key is not None and packed is not None:
+            return self._hold(key, packed)
         made = asked.kept(asked.draw())
         if key is not None:
             self.cache.keep(key, made)
@@ -190,6 +207,10 @@ class TileMaker:
                 return tile
             if asked.surely_spares(tile) or not await asyncio.to_thread(asked.touches, tile):
                 return self._moved(key, asked, tile)
+        if self.archives is not None and self.archives.has(asked):
+            packed = await asyncio.to_thread(self._packed, asked)
+            if packed is not None:
+                return self._hold(key, packed)
         loop = asyncio.get_running_loop()
         ends = loop.time() + _WAIT_S
         while True:
@@ -209,6 +230,13 @@ class TileMaker:
         if _is_later(asked.state, tile.state):
             self.cache.note(key, moved)
         return moved
+
+    def _packed(self, asked: TileQuestion) -> KeptTile | None:
+        return None if self.archives is None else self.archives.find(asked)
+
+    def _hold(self, key: str, packed: KeptTile) -> KeptTile:
+        self.cache.hold(key, packed)
+        return packed
 
     def _keep(self, key: str, made: KeptTile) -> KeptTile:
         self.cache.keep(key, made)

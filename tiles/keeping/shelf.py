@@ -11,7 +11,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,12 +21,12 @@ from typing import Any
 
 from tiles.keeping.kept import FORMAT, KeptTile, State
 
-_FILE = f"tiles-{FORMAT}.sqlite"
+_FILE = f"kept-{FORMAT}.sqlite"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS tile (
     key TEXT PRIMARY KEY, body BLOB NOT NULL, etag TEXT NOT NULL, revision INTEGER NOT NULL,
     recorded TEXT NOT NULL, shown TEXT NOT NULL, thinned REAL, size INTEGER NOT NULL,
-    used INTEGER NOT NULL
+    used INTEGER NOT NULL, checked INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS tile_used ON tile (used, size);
 """
@@ -34,6 +35,7 @@ _USED_S = 60
 _LOOK_EVERY = 200
 _KEPT_SHARE = 0.9
 _CLAIMS = 1024
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(eq=False)
@@ -65,15 +67,19 @@ class Shelf:
         """Return a tile, None where there is none."""
         try:
             row = self._connection().execute(_FIND, (key,)).fetchone()
-        except sqlite3.Error:
+            tile = None if row is None else _tile(key, row)
+        except sqlite3.Error as error:
+            self._mend(error)
             return None
-        if row is None:
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            # Another's page, or nobody's, after a crash of the machine.
             return None
-        *told, used = row
-        now = int(self.clock())
+        if tile is None:
+            return None
+        used, now = row[6], int(self.clock())
         if now - used >= _USED_S:
             self._write("UPDATE tile SET used = ? WHERE key = ?", (now, key))
-        return _tile(told)
+        return tile
 
     def keep(self, key: str, tile: KeptTile) -> None:
         """Keep a tile."""
@@ -88,16 +94,20 @@ class Shelf:
             tile.thinned,
             tile.size,
             int(self.clock()),
+            _check(key, tile.body),
         )
-        self._write("INSERT OR REPLACE INTO tile VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._write("INSERT OR REPLACE INTO tile VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._written += 1
         if self._written % _LOOK_EVERY == 1:
             self._make_room()
 
-    def note(self, key: str, state: State) -> None:
-        """Write down that a tile is known to be so in another state too."""
-        told = (state.revision, state.recorded.isoformat(), state.when.isoformat(), key)
-        self._write("UPDATE tile SET revision = ?, recorded = ?, shown = ? WHERE key = ?", told)
+    def note(self, key: str, tile: KeptTile) -> None:
+        """Write down that a tile is known to be so in its state too, where it is here."""
+        state = tile.state
+        told = (state.revision, state.recorded.isoformat(), state.when.isoformat())
+        # Another process may have put another tile here meanwhile, of which nothing is known.
+        text = "UPDATE tile SET revision = ?, recorded = ?, shown = ? WHERE key = ? AND etag = ?"
+        self._write(text, (*told, key, tile.etag))
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -136,8 +146,25 @@ class Shelf:
 
     def _write(self, text: str, values: tuple[object, ...]) -> None:
         # A disk that is full, or others who write for too long: the tile is drawn again then.
-        with suppress(sqlite3.Error):
+        try:
             self._connection().execute(text, values)
+        except sqlite3.Error as error:
+            self._mend(error)
+
+    def _mend(self, error: sqlite3.Error) -> None:
+        """Begin anew where the file is damaged: what it held can be drawn again."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            return
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
+            self._local.connection = None
+        self._throw_away()
+
+    def _throw_away(self) -> None:
+        for rest in self.folder.glob(f"{_FILE}*"):
+            with suppress(OSError):
+                rest.unlink()
 
     def _connection(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -154,8 +181,7 @@ class Shelf:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             # Not a database any more: what it held can be drawn again.
-            for rest in self.folder.glob(f"{_FILE}*"):
-                rest.unlink(missing_ok=True)
+            self._throw_away()
             return _opened(path)
 
 
@@ -175,13 +201,22 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _tile(row: list[Any]) -> KeptTile:
-    body, etag, revision, recorded, shown, thinned = row
+def _check(key: str, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(key.encode()))
+
+
+def _tile(key: str, row: Sequence[Any]) -> KeptTile:
+    """Return a row's tile; a ValueError, or another, where it is not what was written."""
+    body, etag, revision, recorded, shown, thinned, _, checked = row
+    if _check(key, body) != checked:
+        raise ValueError(key)
     instants = (datetime.fromisoformat(text) for text in (recorded, shown))
     return KeptTile(bytes(body), etag, State(revision, *instants), thinned)
 
 
-_FIND = "SELECT body, etag, revision, recorded, shown, thinned, used FROM tile WHERE key = ?"
+_FIND = (
+    "SELECT body, etag, revision, recorded, shown, thinned, used, checked FROM tile WHERE key = ?"
+)
 _TOTAL = "SELECT coalesce(sum(size), 0) FROM tile"
 _LEAVE = """
 DELETE FROM tile WHERE key IN (

@@ -30,6 +30,8 @@ ASKED_EVERYWHERE = ("", "?datetime=..%2F..", "?revision=1")
 PATHS: Mapping[str, Sequence[str]] = {
     "number": ["1", "2", "4", "999999"],
     "tileMatrixSetId": ["WebMercatorQuad"],
+    # Of tiles; who gets which is held in tests/services/test_tile_archives.py.
+    "archiveId": ["r1-0123456789abcdef.pmtiles"],
     "style": ["default"],
     "time": ["current"],
     "processID": ["assign-cases-to-grids", "no-such-process"],

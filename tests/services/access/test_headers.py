@@ -28,6 +28,7 @@ VALUES = {
     "keyId": "none",
     "personId": "none",
     "tileMatrixSetId": "WebMercatorQuad",
+    "archiveId": "r4-0123456789abcdef.pmtiles",
     "tileMatrix": "14",
     "tileRow": "6060",
     "tileCol": "4956",
