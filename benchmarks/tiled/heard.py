@@ -7,12 +7,13 @@ import multiprocessing
 import statistics
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import psycopg
 from served.parcels import LAYER
 from served.questions import TABLE
-from served.rows import print_table, shown
+from served.rows import print_table
 
 from layers.counters import Counter
 from layers.edits import Update
@@ -20,7 +21,7 @@ from layers.following import Follower
 from layers.store import Store, open_store
 from tiled.bench import ANYBODY, WRITER, Bench
 
-# Between two looks; another answers sooner than this is not told from at once.
+# Between two looks.
 _LOOK_S = 0.0002
 _REST_S = 0.25
 _PATIENCE_S = 20.0
@@ -30,49 +31,79 @@ WAYS = {
 }
 
 
+@dataclass(frozen=True)
+class Delay:
+    """What another process made of one commit, in milliseconds since that was answered.
+
+    Attributes
+    ----------
+    known : float
+        Until it first answered with the commit.
+    stale : float
+        When the last question was asked that it answered with the state of before; negative where
+        that was before the commit was answered.
+    commit : float
+        What the commit took.
+    """
+
+    known: float
+    stale: float
+    commit: float
+
+
 def measure_heard(bench: Bench) -> None:
     """The delay until another process answers with a commit."""
     lines = []
     for name, shares in WAYS.items():
-        delays, takes = _delays(bench, shares)
-        late = sum(delay > 0 for delay in delays)
-        middle, most = statistics.median(delays), max(delays)
-        told = f"{middle:.1f} ({min(delays):.1f} to {most:.1f})"
-        lines.append([name, str(len(delays)), told, f"{late} of {len(delays)}", shown(takes)])
-    titles = ["a process", "commits", "ms after the commit was answered, until it answers with it"]
-    print_table([*titles, "later than that", "ms of a commit"], lines)
+        found = _delays(bench, shares=shares)
+        stale = [d.stale for d in found if d.stale > 0]
+        lines.append(
+            [
+                *(name, str(len(found)), _spread([d.known for d in found])),
+                *(f"{len(stale)} of {len(found)}", _spread(stale) if stale else "-"),
+                _spread([d.commit for d in found]),
+            ]
+        )
+    titles = ["a process", "commits", "first answer with it, ms after the commit was answered"]
+    more = ["asked after that, and told what was before", "until, ms", "ms of a commit"]
+    print_table([*titles, *more], lines)
 
 
-def _delays(bench: Bench, shares: bool) -> tuple[list[float], list[float]]:
-    """Milliseconds of each commit: until the other knew, since it was answered; and its own."""
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+def _delays(bench: Bench, *, shares: bool) -> list[Delay]:
     here, there = multiprocessing.Pipe()
     other = multiprocessing.get_context("spawn").Process(
-        target=watch, args=(bench.dsn, shares, there), daemon=True
+        target=watch, args=(bench.dsn, there), kwargs={"shares": shares}, daemon=True
     )
     other.start()
     try:
         _heard(here)
-        found, took = [], []
-        for edit in _edits(bench):
-            time.sleep(_REST_S)
-            begun = time.monotonic()
-            bench.store.commit({LAYER: [edit]}, WRITER, "benchmark of tiles: heard")
-            answered = time.monotonic()
-            found.append((_heard(here) - answered) * 1000)
-            took.append((answered - begun) * 1000)
-        return found, took
+        return [_delay(bench, edit, here) for edit in _edits(bench)]
     finally:
         other.terminate()
         other.join()
 
 
-def _heard(here: Connection) -> float:
+def _delay(bench: Bench, edit: Update, here: Connection) -> Delay:
+    time.sleep(_REST_S)
+    begun = time.monotonic()
+    bench.store.commit({LAYER: [edit]}, WRITER, "benchmark of tiles: heard")
+    answered = time.monotonic()
+    stale, known = (1000 * (at - answered) for at in _heard(here))
+    return Delay(known, stale, 1000 * (answered - begun))
+
+
+def _heard(here: Connection) -> tuple[float, float]:
     if not here.poll(_PATIENCE_S):
         raise SystemExit(f"the other process heard nothing for {_PATIENCE_S:g} s")
-    return float(here.recv())
+    stale, known = here.recv()
+    return float(stale), float(known)
 
 
-def watch(dsn: str, shares: bool, there: Connection) -> None:
+def watch(dsn: str, there: Connection, *, shares: bool) -> None:
     """Look for commits as a server does that is asked without a pause, and say when one is known.
 
     Parameters
@@ -87,13 +118,15 @@ def watch(dsn: str, shares: bool, there: Connection) -> None:
         store.follow()
         while not _hears(store):
             time.sleep(_LOOK_S)
-        head = store.layer(LAYER, ANYBODY).record.head
-        there.send(time.monotonic())
+        head, stale = 0, time.monotonic()
         while True:
+            begun = time.monotonic()
             found = store.layer(LAYER, ANYBODY).record.head
             if found != head:
+                there.send((stale, time.monotonic()))
                 head = found
-                there.send(time.monotonic())
+            else:
+                stale = begun
             time.sleep(_LOOK_S)
 
 

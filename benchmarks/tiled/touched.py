@@ -54,7 +54,7 @@ def measure_touched(bench: Bench) -> None:
     places = sampled(bench)
     for how in _CHOSEN:
         begun = time.perf_counter()
-        before = {where: maker.make(bench.asked(where)) for where in places}
+        before = [(where, maker.make(bench.asked(where))) for where in places]
         warm = time.perf_counter() - begun
         with changed(bench, how) as seconds:
             first = _first(bench, maker, places[-1])
@@ -86,10 +86,10 @@ def _first(bench: Bench, maker: TileMaker, where: Place) -> tuple[float, float]:
     return spent[0], spent[1]
 
 
-def _look(bench: Bench, before: dict[Place, KeptTile]) -> dict[int, Found]:
+def _look(bench: Bench, before: Sequence[tuple[Place, KeptTile]]) -> dict[int, Found]:
     """Ask of each tile whether it still holds, and draw it afresh."""
     found: dict[int, Found] = defaultdict(Found)
-    for where, tile in before.items():
+    for where, tile in before:
         asked, zoom = bench.asked(where), found[where.zoom]
         begun = time.perf_counter()
         valid = not asked.touches(tile)
