@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from served.clocks import Meter, Spent
-from served.rows import Row, print_table, take_turns
+from served.rows import print_table, shown, times
 
 from services.tile_questions import ALL
 from tiled.bench import Bench
@@ -40,28 +40,22 @@ class Way:
 
 def measure_contents(bench: Bench) -> None:
     """The densest tiles by the content rule, and with all properties of all features."""
-    meter = Meter(os.getpid(), bench.postmaster)
-    rows, ways = [], []
+    lines = []
     for zoom in ZOOMS:
         where = bench.map.densest(zoom)
-        row = Row(named(where), {})
-        found = {name: _way(bench, where, name) for name in NAMES}
-        row.asks = {name: _asking(meter, way) for name, way in found.items()}
-        rows.append(row)
-        ways.append(found)
-    take_turns(rows, bench.options.rounds, bench.options.seconds)
-    lines = []
-    for row, found in zip(rows, ways, strict=True):
-        drawn = {name: way.draw() for name, way in found.items()}
-        where = found[WHOLE].asked.where
+        ways = {name: _way(bench, where, name) for name in NAMES}
+        drawn = {name: way.draw() for name, way in ways.items()}
+        spent = _spent(bench, ways)
         seen = {name: decode(d.body, where) for name, d in drawn.items()}
-        most = len(drawn[WHOLE].body)
+        most = seen[WHOLE]
         for name, one in drawn.items():
+            cpus = [1000 * s.cpu for s in spent[name]]
             lines.append(
                 [
-                    *(row.title, name, f"{len(one.body):,}", f"{len(one.body) / most:.1%}"),
-                    *(row.cell(name), row.ratio(name, WHOLE)),
-                    f"{seen[name].area / seen[WHOLE].area:.2%}" if seen[WHOLE].area else "-",
+                    *(named(where), name, f"{len(one.body):,}"),
+                    f"{len(one.body) / len(drawn[WHOLE].body):.1%}",
+                    *(shown(cpus), times(cpus, [1000 * s.cpu for s in spent[WHOLE]])),
+                    f"{seen[name].area / most.area:.2%}" if most.area else "-",
                     *(f"{seen[name].polygons:,}", f"{seen[name].features:,}"),
                     "no" if one.thinned is None else f"below {one.thinned:g} units",
                 ]
@@ -70,16 +64,18 @@ def measure_contents(bench: Bench) -> None:
     print_table([*titles, "polygons", "features, counts too", "thinned"], lines)
 
 
+def _spent(bench: Bench, ways: Mapping[str, Way]) -> Mapping[str, list[Spent]]:
+    """What drawing takes; each is drawn once a turn, as it takes seconds where it is dense."""
+    meter = Meter(os.getpid(), bench.postmaster)
+    spent: dict[str, list[Spent]] = {name: [] for name in ways}
+    for _ in range(bench.options.rounds):
+        for name, way in ways.items():
+            with meter.metered() as bill:
+                way.draw()
+            spent[name].append(bill.spent)
+    return spent
+
+
 def _way(bench: Bench, where: Place, name: str) -> Way:
     asked = bench.asked(where, NAMES[name])
     return Way(asked, name != WHOLE)
-
-
-def _asking(meter: Meter, way: Way) -> Callable[[int], Spent]:
-    def ask(times: int) -> Spent:
-        with meter.metered() as bill:
-            for _ in range(times):
-                way.draw()
-        return bill.spent / times
-
-    return ask

@@ -26,7 +26,7 @@ from tiles.keeping.making import TileMaker
 
 CHANGES = 1_000
 # Tiles of each zoom that are looked at: all, or so many of them.
-MOST = {10: 4, 11: 6, 12: 12, 13: 40, 14: 120, 15: 250, 16: 400}
+MOST = {10: 2, 11: 3, 12: 8, 13: 20, 14: 80, 15: 200, 16: 300}
 _CACHE_BYTES = 1 << 30
 # Degrees, about two metres; and a digit for a digit.
 _SHIFT = 2e-5
