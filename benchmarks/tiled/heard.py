@@ -6,6 +6,7 @@ import dataclasses
 import multiprocessing
 import statistics
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,6 +16,7 @@ from served.parcels import LAYER
 from served.questions import TABLE
 from served.rows import print_table
 
+from layers.commits import Committed
 from layers.counters import Counter
 from layers.edits import Update
 from layers.following import Follower
@@ -25,6 +27,9 @@ from tiled.bench import ANYBODY, WRITER, Bench
 _LOOK_S = 0.0002
 _REST_S = 0.25
 _PATIENCE_S = 20.0
+_PARCEL = (
+    f"SELECT _fid, coalesce(land_grade, 0), _valid_from FROM {TABLE} ORDER BY md5(_fid) LIMIT 1"
+)
 WAYS = {
     "of the same machine: shared counter": True,
     "of another machine: LISTEN alone": False,
@@ -81,16 +86,16 @@ def _delays(bench: Bench, *, shares: bool) -> list[Delay]:
     other.start()
     try:
         _heard(here)
-        return [_delay(bench, edit, here) for edit in _edits(bench)]
+        return [_delay(act, here) for act in _acts(bench)]
     finally:
         other.terminate()
         other.join()
 
 
-def _delay(bench: Bench, edit: Update, here: Connection) -> Delay:
+def _delay(act: Callable[[], object], here: Connection) -> Delay:
     time.sleep(_REST_S)
     begun = time.monotonic()
-    bench.store.commit({LAYER: [edit]}, WRITER, "benchmark of tiles: heard")
+    act()
     answered = time.monotonic()
     stale, known = (1000 * (at - answered) for at in _heard(here))
     return Delay(known, stale, 1000 * (answered - begun))
@@ -134,11 +139,15 @@ def _hears(store: Store) -> bool:
     return store._follower.hears
 
 
-def _edits(bench: Bench) -> list[Update]:
-    """An even number of changes to one parcel, after which it is as it was."""
+def _acts(bench: Bench) -> Iterator[Callable[[], object]]:
+    """Commits: changes of one parcel, each of which the next commit undoes."""
     with psycopg.connect(bench.dsn) as connection:
-        query = f"SELECT _fid, land_grade FROM {TABLE} ORDER BY md5(_fid) LIMIT 1"
-        feature, grade = connection.execute(query).fetchone() or ("", 0)
-    number = bench.options.commits // 2 * 2
-    values = (grade + 1 if grade is not None else 1, grade)
-    return [Update(feature, {"land_grade": values[n % 2]}) for n in range(number)]
+        found = connection.execute(_PARCEL).fetchone()
+    assert found is not None
+    feature, grade, since = found
+    # For the whole of its period: else what is undone leaves a period that ends and begins there.
+    edits = {LAYER: [Update(feature, {"land_grade": grade + 1}, valid_from=since)]}
+    for _ in range(bench.options.commits // 2):
+        done: list[Committed] = []
+        yield lambda done=done: done.append(bench.store.commit(edits, WRITER, "benchmark: heard"))
+        yield lambda done=done: bench.store.revert(done[0].commit, WRITER)
