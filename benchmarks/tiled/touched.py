@@ -65,7 +65,8 @@ def measure_touched(bench: Bench) -> None:
         _print(how, found)
         print(
             f"\n{how}: warming {len(places)} tiles took {warm:.1f} s, the commit {seconds:.1f} s; "
-            f"the first tile after it, of z{places[-1].zoom}, came in {first[0]:.0f} ms, the next in {first[1]:.1f} ms"
+            f"the first tile after it, of z{places[-1].zoom}, came in {first[0]:.0f} ms, "
+            f"the same again in {first[1]:.1f} ms"
         )
 
 
