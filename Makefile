@@ -15,8 +15,9 @@ at_once := -n $(WORKERS) --dist loadfile
 pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test test-long interop qgis cite cite-tiles cql2 fuzz-api ogc-schemas \
-    peers bench-features bench-assign bench-overlay check audit format web lock bundle test-bare clean
+.PHONY: help setup setup-test demo serve test test-long interop qgis cite cite-tiles cql2 fuzz-api \
+    ogc-schemas peers bench-features bench-tiles bench-assign bench-overlay check audit format web \
+    lock bundle test-bare clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -108,6 +109,9 @@ peers: setup  ## install the servers and engines that ours are compared with, in
 
 bench-features: peers  ## features over HTTP beside tipg, pygeoapi and pg_featureserv; takes hours
 	@$(bin)/python benchmarks/features.py $(OPTIONS)
+
+bench-tiles: peers  ## tiles beside tipg, pg_tileserv, martin, bare granian, nginx; ten minutes
+	@$(bin)/python benchmarks/tiling.py $(OPTIONS)
 
 bench-assign: peers  ## points to polygons beside GeoPandas, DuckDB, SedonaDB, PostGIS; takes hours
 	@$(bin)/python benchmarks/assignment.py $(OPTIONS)

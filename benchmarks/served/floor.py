@@ -28,12 +28,22 @@ _MOST_S = 120
 
 @dataclass(frozen=True)
 class Floor:
-    """One SELECT that pgbench runs again and again."""
+    """One SELECT, or a script of some, that pgbench runs again and again.
+
+    Attributes
+    ----------
+    variables : sequence of str
+        Of the script, as ``name=value``.
+    options : str
+        Of the connection, as libpq takes them.
+    """
 
     dsn: str
     postmaster: int
     script: Path
     seconds: float
+    variables: Sequence[str] = ()
+    options: str = _OPTIONS
 
     def ask(self, times: int) -> Spent:
         """Run it for as long as the others are asked, and return what one time took.
@@ -59,11 +69,11 @@ class Floor:
 
     def _run(self, more: Sequence[str]) -> list[_Look]:
         command = [find_server().programs / "pgbench", "-n", "-M", "prepared", "-c", "1"]
-        command += ["-f", str(self.script), *more]
+        command += ["-f", str(self.script), *(f"-D{v}" for v in self.variables), *more]
         known, new, looks = set(children(self.postmaster)), list[int](), list[_Look]()
         with subprocess.Popen(
             command,
-            env=_environment(self.dsn),
+            env=_environment(self.dsn, self.options),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -153,8 +163,8 @@ def _literal(text: str) -> str:
     return sql.Literal(text).as_string(None)
 
 
-def _environment(dsn: str) -> Mapping[str, str]:
+def _environment(dsn: str, options: str) -> Mapping[str, str]:
     where = conninfo.conninfo_to_dict(dsn)
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
     own = {name: str(where[key]) for key, name in names.items() if key in where}
-    return os.environ | own | {"PGOPTIONS": _OPTIONS}
+    return os.environ | own | {"PGOPTIONS": options}

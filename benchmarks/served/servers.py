@@ -21,7 +21,8 @@ from served.places import VIEW, Place, pygeoapi_settings
 from served.questions import Question
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / ".cache" / "peers"
+# Where `make peers` installs them; another folder of the same form where PEERS names one.
+PEERS = Path(os.environ.get("PEERS") or ROOT / ".cache" / "peers").absolute()
 _START_S = 120
 
 
