@@ -26,7 +26,7 @@ from tiled.servers import (
 )
 from tiled.visits import asking_all, read
 from tiles import vector
-from tiles.content import content_of
+from tiles.content import GOAL_BYTES, content_of
 from tiles.grids import Place
 
 FLOOR, OURS = "floor", Ours.name
@@ -49,32 +49,40 @@ class Statement:
 
 def measure_uncached(bench: Bench) -> None:
     """Tiles around the densest place, the same attributes from all servers."""
+    alone, several, about, numbers = [], [], [], []
     with bench.serving(KINDS) as servers:
-        alone, several, about = [], [], []
         for zoom, number in ZOOMS.items():
-            places = bench.map.around(zoom, number)
+            places, statements = _plain(bench, zoom, number)
+            if not places:
+                continue
             title = f"z{zoom}, {len(places)} tiles"
-            paths = {s.name: [s.tile(where) for where in places] for s in servers}
-            asks = {s.name: bench.meter(s.pid) for s in servers}
             one, four = Row(title, {}, bar="1.15 x the floor, or + 0.3 ms"), Row(title, {})
             for s in servers:
-                own = (asks[s.name], s.port, paths[s.name])
+                own = (bench.meter(s.pid), s.port, [s.tile(where) for where in places])
                 one.asks[s.name] = asking_all(*own, 1, PAST_GATE)
                 four.asks[s.name] = asking_all(*own, AT_ONCE, PAST_GATE)
-            statements = [_statement(bench, where) for where in places]
             one.asks[FLOOR] = _floor(bench, zoom, statements).ask
             about += _compare(title, places, servers, statements)
             alone.append(one)
             several.append(four)
+            numbers.append(len(places))
         take_turns([*alone, *several], bench.options.rounds, bench.options.seconds)
         names = [s.name for s in servers]
-    for row, statements_of in zip(alone, _numbers(bench), strict=True):
-        row.found[FLOOR] = [spent / statements_of for spent in row.found[FLOOR]]
+    for row, tiles in zip(alone, numbers, strict=True):
+        row.found[FLOOR] = [spent / tiles for spent in row.found[FLOOR]]
     _print(names, alone, several, about)
 
 
-def _numbers(bench: Bench) -> list[int]:
-    return [len(bench.map.around(zoom, number)) for zoom, number in ZOOMS.items()]
+def _plain(bench: Bench, zoom: int, number: int) -> tuple[list[Place], list[Statement]]:
+    """The tiles about the densest place that are not thinned, and what draws them."""
+    wanted = bench.map.around(zoom, number)
+    every = [(where, _statement(bench, where)) for where in wanted]
+    found = [(where, told) for where, told in every if len(told.body) <= GOAL_BYTES]
+    if len(found) < len(every):
+        most = max(len(told.body) for _, told in every)
+        told = f"{len(every) - len(found)} of {len(every)} tiles are left out"
+        print(f"<!-- z{zoom}: {told}: over the goal ({most:,} bytes), ours are thinned -->")
+    return [where for where, _ in found], [told for _, told in found]
 
 
 def _print(
@@ -101,13 +109,18 @@ def _print(
 
 def _over(row: Row) -> str:
     ours, floor = row.of(OURS), row.of(FLOOR, "database")
+    if not ours:
+        return "-"
     ratios = [a / b for a, b in zip(ours, floor, strict=True)]
     whole = statistics.median(ours) / statistics.median(floor)
     return f"{whole:.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _more(row: Row) -> str:
-    more = [a - b for a, b in zip(row.of(OURS), row.of(FLOOR, "database"), strict=True)]
+    ours, floor = row.of(OURS), row.of(FLOOR, "database")
+    if not ours:
+        return "-"
+    more = [a - b for a, b in zip(ours, floor, strict=True)]
     return f"{statistics.median(more):.2f} ({min(more):.2f} to {max(more):.2f})"
 
 
