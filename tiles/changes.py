@@ -14,11 +14,10 @@ from layers.errors import TooMuchAsked
 from layers.model import Layer
 from layers.reading.boxes import storage_bounds
 from layers.store import PublishedLayer, Snapshot
-from layers.tables import srid_of
 from tiles.content import CELL, COUNT, COUNTED_BELOW, EXTENT, ID
 from tiles.grids import Place
 from tiles.lattices import size_in_units
-from tiles.vector import Drawn, cell_of, check, geometry_in, margin_of, moved_to
+from tiles.vector import Drawn, cell_of, check, geometry_in, margin_of, middle_in
 
 CHANGE, CREATED, CHANGED, RETIRED = "change", "created", "changed", "retired"
 
@@ -135,20 +134,13 @@ def _counted(
     rows: sa.Subquery, record: Layer, where: Place, small: Any, coded: list[str]
 ) -> sa.Select[Any]:
     geom = rows.c._geom
-    middle = sa.func.ST_SetSRID(
-        sa.func.ST_Point(
-            (sa.func.ST_XMin(geom) + sa.func.ST_XMax(geom)) / 2.0,
-            (sa.func.ST_YMin(geom) + sa.func.ST_YMax(geom)) / 2.0,
-        ),
-        sa.literal_column(str(srid_of(record.schema)), sa.Integer),
-    )
     points = (
-        sa.select(rows.c[CHANGE], moved_to(middle, record, where).label("_at"))
+        sa.select(rows.c[CHANGE], *middle_in(geom, record, where))
         .where(geom.is_not(None), small)
         .offset(sa.literal_column("0"))
         .subquery("points")
     )
-    column, row = cell_of(points.c._at, where)
+    column, row = cell_of(points.c._x, points.c._y, where)
     cells = (
         sa.select(
             points.c[CHANGE],

@@ -40,6 +40,7 @@ from tiles.content import (
 from tiles.errors import NotAnInstant
 from tiles.grids import Place
 from tiles.lattices import UNIT, size_in_units
+from tiles.thinning import LAST_FORESEEN, foreseen
 
 # Drawn beyond the tile's edge, in its units, so that outlines and symbols join.
 BUFFER = 64
@@ -48,6 +49,7 @@ _ENVELOPE = ("in_tilewest", "in_tilesouth", "in_tileeast", "in_tilenorth")
 _MERCATOR = 3857
 # Metres from the middle of the web's Mercator to its sides.
 _MERCATOR_SIDE = 20037508.342789244
+_EARTH_M = 6378137.0
 # Degrees of latitude that the web's Mercator shows.
 _MERCATOR_BOX = (-180.0, -85.06, 180.0, 85.06)
 _TYPES = {ID: sa.Text(), VALID_FROM: sa.Text(), VALID_TO: sa.Text()}
@@ -100,12 +102,14 @@ def tile(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None)
 
 def draw(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None) -> Drawn:
     """Return a vector tile and how it was thinned; see `tile`."""
-    content = check(snapshot, where, names)
+    whole = content = check(snapshot, where, names)
+    if where.scale <= LAST_FORESEEN:
+        content = foreseen(_narrowed(snapshot, where), where, content)
     drawn = draw_as(snapshot, where, content)
     while (thinner := _thinner(drawn, content)) is not None:
         content = thinner
-        drawn = Drawn(draw_as(snapshot, where, content).body, content.counted_below)
-    return drawn
+        drawn = draw_as(snapshot, where, content)
+    return drawn if content is whole else Drawn(drawn.body, content.counted_below)
 
 
 async def draw_soon(
@@ -113,6 +117,8 @@ async def draw_soon(
 ) -> Drawn | None:
     """Return what `draw` does to whoever has an event loop; None where a thread must wait."""
     content = check(snapshot, where, names)
+    if where.scale <= LAST_FORESEEN:
+        return None
     asked = _question(snapshot, where, content)
     found = await asked[0].told_soon(*asked[1:])
     if found is None:
@@ -149,11 +155,15 @@ def _question(
     snapshot: Snapshot, where: Place, content: Content
 ) -> tuple[Snapshot, Any, Callable[[sa.Select[Any], Layer], sa.Select[Any]], dict[str, Any]]:
     """The snapshot of a tile's features; and what is to be made of their select, by name."""
-    narrowed = snapshot.where(bbox=margin_of(where), bbox_crs=where.crs, restricted=False)
+    narrowed = _narrowed(snapshot, where)
     name = ("mvt", where.matrix_set.id, content)
     values: dict[str, Any] = dict(zip(_ENVELOPE, where.bounds, strict=True))
     values[UNIT] = 1.0 / where.unit
     return narrowed, name, lambda select, record: mvt(select, record, where, content), values
+
+
+def _narrowed(snapshot: Snapshot, where: Place) -> Snapshot:
+    return snapshot.where(bbox=margin_of(where), bbox_crs=where.crs, restricted=False)
 
 
 def margin_of(where: Place) -> Box:
@@ -253,20 +263,12 @@ def _counted(
     rows: sa.Subquery, record: Layer, where: Place, content: Content, sizes: dict[str, float]
 ) -> sa.Select[Any]:
     geom = rows.c._geom
-    middle = sa.func.ST_SetSRID(
-        sa.func.ST_Point(
-            (sa.func.ST_XMin(geom) + sa.func.ST_XMax(geom)) / 2.0,
-            (sa.func.ST_YMin(geom) + sa.func.ST_YMax(geom)) / 2.0,
-        ),
-        _srid_number(srid_of(record.schema)),
-    )
-    placed = sa.select(moved_to(middle, record, where).label("_at"))
-    placed = placed.where(geom.is_not(None))
+    placed = sa.select(*middle_in(geom, record, where)).where(geom.is_not(None))
     if content.counted_below < NEVER:
         measured = size_in_units(geom, record.schema, where, where.unit)
         placed = placed.where(measured < _number(content.counted_below))
     points = placed.offset(sa.literal_column("0")).subquery("points")
-    column, row = cell_of(points.c._at, where)
+    column, row = cell_of(points.c._x, points.c._y, where)
     cells = (
         sa.select(
             column.label("i"), row.label("j"), sa.cast(sa.func.count(), sa.Integer).label(COUNT)
@@ -285,12 +287,30 @@ def _counted(
     )
 
 
-def cell_of(point: Any, where: Place) -> tuple[Any, Any]:
+def middle_in(geom: Any, record: Layer, where: Place) -> tuple[Any, Any]:
+    """Return where the middle of a stored geometry's box is, in a tile's reference system.
+
+    From degrees to the web's Mercator it is worked out here: PostGIS takes longer to make a point,
+    to move it and to read it again.
+    """
+    x = (sa.func.ST_XMin(geom) + sa.func.ST_XMax(geom)) / 2.0
+    y = (sa.func.ST_YMin(geom) + sa.func.ST_YMax(geom)) / 2.0
+    if _srid(where) == _MERCATOR and parse_crs(record.schema.crs).is_geographic:
+        end = _number(_MERCATOR_BOX[3])
+        bounded = sa.func.greatest(-end, sa.func.least(end, y))
+        tangent = sa.func.tan(sa.func.radians(_number(45.0) + bounded / 2.0))
+        x, y = x * _number(_MERCATOR_SIDE / 180.0), sa.func.ln(tangent) * _number(_EARTH_M)
+        return x.label("_x"), y.label("_y")
+    point = sa.func.ST_SetSRID(sa.func.ST_Point(x, y), _srid_number(srid_of(record.schema)))
+    moved = moved_to(point, record, where)
+    return sa.func.ST_X(moved).label("_x"), sa.func.ST_Y(moved).label("_y")
+
+
+def cell_of(x: Any, y: Any, where: Place) -> tuple[Any, Any]:
     """Return column and row of the cell of a tile in which a point lies."""
     west, _, _, north = _envelope(where)
     per_cell = given(UNIT, 1.0 / where.unit, sa.Double) / _number(float(CELL))
-    column = sa.func.floor((sa.func.ST_X(point) - west) * per_cell)
-    return column, sa.func.floor((north - sa.func.ST_Y(point)) * per_cell)
+    return sa.func.floor((x - west) * per_cell), sa.func.floor((north - y) * per_cell)
 
 
 def geometry_in(geom: Any, record: Layer, where: Place) -> sa.ColumnElement[Any]:
