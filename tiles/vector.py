@@ -103,10 +103,15 @@ def tile(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None)
 def draw(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None) -> Drawn:
     """Return a vector tile and how it was thinned; see `tile`."""
     whole = content = check(snapshot, where, names)
-    if where.scale <= LAST_FORESEEN:
+    looked = where.scale <= LAST_FORESEEN
+    if looked:
         content = foreseen(_narrowed(snapshot, where), where, content)
     drawn = draw_as(snapshot, where, content)
     while (thinner := _thinner(drawn, content)) is not None:
+        if not looked:
+            looked, least = True, thinner.counted_below
+            thinner = foreseen(_narrowed(snapshot, where), where, thinner)
+            thinner = thinner.thinned(max(least, thinner.counted_below))
         content = thinner
         drawn = draw_as(snapshot, where, content)
     return drawn if content is whole else Drawn(drawn.body, content.counted_below)
