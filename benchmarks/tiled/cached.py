@@ -15,13 +15,13 @@ from layers.access.grants import Role, Terms
 from layers.access.policy import Caller
 from tiled.bench import Bench
 from tiled.places import named
-from tiled.servers import Granian, GranianAsgi, Martin, Nginx, Ours, Tileserv, TileServer
+from tiled.servers import Granian, GranianAsgi, Martin, Nginx, Ours, TileServer, TileservWhole
 from tiled.visits import Answer, loading, read
 from tiles.grids import Place
 
 OURS, BARE = Ours.name, Granian.name
 Rows = tuple[Row, Row, dict[str, int]]
-KINDS: tuple[type[TileServer], ...] = (Granian, GranianAsgi, Nginx, Martin, Tileserv)
+KINDS: tuple[type[TileServer], ...] = (Granian, GranianAsgi, Nginx, Martin, TileservWhole)
 WANTED_BYTES = 20_000
 AT_ONCE = 32
 # Of each zoom, to find one of that size.
