@@ -86,6 +86,9 @@ class Floor:
                 time.sleep(_LOOK_S)
             if process.returncode:
                 raise SystemExit(f"pgbench: {process.stderr.read() if process.stderr else ''}")
+        # Its backend ends a little later, and all its CPU would be taken from whoever comes next.
+        while not set(new).isdisjoint(children(self.postmaster)):
+            time.sleep(_LOOK_S)
         return looks
 
 

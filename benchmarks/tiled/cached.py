@@ -15,14 +15,16 @@ from layers.access.grants import Role, Terms
 from layers.access.policy import Caller
 from tiled.bench import Bench
 from tiled.places import named
-from tiled.servers import Granian, GranianAsgi, Martin, Nginx, Ours, Tileserv, TileServer
+from tiled.servers import Granian, GranianAsgi, Martin, Nginx, Ours, TileServer, TileservWhole
 from tiled.visits import Answer, loading, read
 from tiles.grids import Place
 
 OURS, BARE = Ours.name, Granian.name
-KINDS: tuple[type[TileServer], ...] = (Granian, GranianAsgi, Nginx, Martin, Tileserv)
+Rows = tuple[Row, Row, dict[str, int]]
+KINDS: tuple[type[TileServer], ...] = (Granian, GranianAsgi, Nginx, Martin, TileservWhole)
 WANTED_BYTES = 20_000
 AT_ONCE = 32
+# Of each zoom, to find one of that size.
 _LOOKED_AT = 24
 _WARM = 20
 # What each server says for itself.
@@ -40,22 +42,22 @@ def measure_cached(bench: Bench) -> None:
         answer = _warmed(ours, path, {})
         _write(bench, answer)
         print(f"<!-- {named(where)}: {len(answer.body):,} bytes -->")
-        whole, same = Row("200", {}), Row("304", {})
-        _put(bench, whole, same, ours, path, {}, OURS)
-        _put(bench, whole, same, ours, path, {"X-API-Key": key}, f"{OURS}, an API key")
+        rows: Rows = (Row("200", {}), Row("304", {}), {})
+        _put(bench, rows, ours, path, {}, OURS)
+        _put(bench, rows, ours, path, {"X-API-Key": key}, f"{OURS}, an API key")
         edition = bench.options.versions // 2
         when = middle_of(edition).isoformat().replace("+00:00", "Z")
-        _put(bench, whole, same, ours, f"{path}?datetime={when}", {}, f"{OURS}, datetime=")
+        _put(bench, rows, ours, f"{path}?datetime={when}", {}, f"{OURS}, datetime=")
         pinned = f"{path}?datetime={when}&revision={edition + 1}"
-        _put(bench, whole, same, ours, pinned, {}, f"{OURS}, datetime= and revision=")
+        _put(bench, rows, ours, pinned, {}, f"{OURS}, datetime= and revision=")
         with bench.serving(KINDS) as others:
             for server in others:
-                _put(bench, whole, same, server, server.tile(where), {}, server.name)
-            take_turns([whole, same], bench.options.rounds, bench.options.seconds)
-    _print(whole, same)
+                _put(bench, rows, server, server.tile(where), {}, server.name)
+            take_turns(rows[:2], bench.options.rounds, bench.options.seconds)
+    _print(*rows)
 
 
-def _print(whole: Row, same: Row) -> None:
+def _print(whole: Row, same: Row, sizes: Mapping[str, int]) -> None:
     lines = []
     for row in (whole, same):
         for name in row.asks:
@@ -63,14 +65,15 @@ def _print(whole: Row, same: Row) -> None:
             rates = [1 / s.wall for s in spent]
             lines.append(
                 [
-                    *(row.title, name, shown(_micro(spent, "server")), shown(_micro(spent, "cpu"))),
+                    *(row.title, name, f"{sizes[name]:,}"),
+                    *(shown(_micro(spent, "server")), shown(_micro(spent, "cpu"))),
                     times(row.of(name), row.of(BARE)) if BARE in row.asks else "-",
                     shown(rates),
                 ]
             )
         for name, why in row.refused.items():
             print(f"<!-- {row.title}, {name}: {why} -->")
-    titles = ["answer", "by", "CPU of the server, us", "with PostgreSQL, us"]
+    titles = ["answer", "by", "bytes of the tile", "CPU of the server, us", "with PostgreSQL, us"]
     print_table([*titles, f"of {BARE} (bar 1.5 x)", f"answers/s, {AT_ONCE} connections"], lines)
 
 
@@ -80,15 +83,16 @@ def _micro(spent: list[Spent], part: str) -> list[float]:
 
 def _put(
     bench: Bench,
-    whole: Row,
-    same: Row,
+    rows: Rows,
     server: TileServer,
     path: str,
     headers: Mapping[str, str],
     name: str,
 ) -> None:
     """Put a server into the rows of both answers, where it gives them."""
+    whole, same, sizes = rows
     answer = _warmed(server, path, headers)
+    sizes[name] = len(answer.body)
     url = f"http://127.0.0.1:{server.port}{path}"
     meter, seconds = bench.meter(server.pid), bench.options.seconds
     if answer.status != 200 or not answer.body:
@@ -114,8 +118,8 @@ def _warmed(server: TileServer, path: str, headers: Mapping[str, str]) -> Answer
 def _tile_of(bench: Bench, wanted: int) -> Place:
     """The tile about the densest place whose size comes nearest to what is wanted."""
     found: dict[int, Place] = {}
-    for zoom in (13, 14, 15, 16):
-        for where in bench.map.around(zoom, _LOOKED_AT // 4):
+    for zoom in (15, 16, 17):
+        for where in bench.map.around(zoom, _LOOKED_AT):
             asked = bench.asked(where)
             found.setdefault(abs(len(asked.draw().body) - wanted), where)
     return found[min(found)]

@@ -14,6 +14,7 @@ import psycopg
 from served import servers
 from served.places import VIEW
 from served.places import Place as Ground
+from served.questions import FIELDS as WHOLE
 from served.questions import Question
 from served.servers import Server, Shikong, Tipg
 
@@ -118,11 +119,22 @@ class Tileserv(TileServer):
         return f"/{VIEW}/{where.zoom}/{where.column}/{where.row}.pbf?{asked}"
 
 
+class TileservWhole(Tileserv):
+    """The same, asked for all fields: a tile about as large as ours by the content rule."""
+
+    port = 8420
+
+    def tile(self, where: Place) -> str:
+        """Return the address of a tile."""
+        return f"/{VIEW}/{where.zoom}/{where.column}/{where.row}.pbf"
+
+
 class Martin(TileServer):
-    """martin, with its own cache."""
+    """martin, with its own cache, and all fields: a tile about as large as ours by the rule."""
 
     name, port, items = "martin", 8415, "/health"
     cache_mb: ClassVar[int] = 128
+    fields: ClassVar[Sequence[str]] = tuple(WHOLE)
 
     def command(self) -> Sequence[str | Path]:
         """Return the program and its arguments."""
@@ -150,7 +162,7 @@ class Martin(TileServer):
             "buffer": _BUFFER,
             "clip_geom": True,
             "bounds": [-180.0, -90.0, 180.0, 90.0],
-            "properties": dict.fromkeys(FIELDS, "text"),
+            "properties": dict.fromkeys(self.fields, "text"),
         }
         # No `max_feature_count`: nothing is cut.
         settings = {
@@ -171,10 +183,11 @@ class Martin(TileServer):
 
 
 class MartinAnew(Martin):
-    """The same, which keeps no tile."""
+    """The same, which keeps no tile, and has the fields that all servers give."""
 
     port = 8416
     cache_mb = 0
+    fields = FIELDS
 
 
 class Granian(TileServer):
