@@ -12,16 +12,19 @@ Where anybody has shown a wrong credential of late, requests with one take the l
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from layers.errors import LayersError
 from layers.readers import Reader
 from layers.store import PublishedLayer, Store
 from services.access.rates import Rates
@@ -30,6 +33,8 @@ from services.negotiation import has_tag
 _MOST = 20_000
 _MOST_BYTES = 256 << 20
 _MOST_SIGHTS = 10_000
+# So long before its time is over a key that is in use is looked for again.
+_RENEWED_S = 0.4
 # Of an answer that says "not modified": what describes the body goes with the body.
 _OF_BODIES = frozenset((b"content-length", b"content-type", b"content-encoding"))
 # Requests that carry one of these are for the application.
@@ -91,6 +96,7 @@ class Gate:
     _sights: OrderedDict[bytes, tuple[str, float, int]] = field(
         default_factory=OrderedDict, repr=False
     )
+    _renewing: set[bytes] = field(default_factory=set, repr=False)
     _size: int = 0
     _number: itertools.count[int] = field(default_factory=itertools.count, repr=False)
     _prefix: str = field(default_factory=lambda: secrets.token_hex(6))
@@ -145,8 +151,27 @@ class Gate:
         if found is None or self.rates.somebody_failed:
             return None
         sight, until, version = found
-        fresh = time.monotonic() < until and version == self.store.register.version
-        return sight if fresh else None
+        left = until - time.monotonic()
+        if left <= 0 or version != self.store.register.version:
+            return None
+        if left < _RENEWED_S and credential not in self._renewing:
+            self._renew_soon(credential)
+        return sight
+
+    def _renew_soon(self, credential: bytes) -> None:
+        """Have a key looked for again before its time is over, or all who show it would ask."""
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            self._renewing.add(credential)
+            loop.run_in_executor(None, self._renew, credential)
+
+    def _renew(self, credential: bytes) -> None:
+        try:
+            self.note(credential, self.store.register.renew_key(_text_of(credential)).reader())
+        except LayersError:
+            self._sights.pop(credential, None)
+        finally:
+            self._renewing.discard(credential)
 
     def keep(self, key: Key, answer: Answer) -> None:
         """Keep an answer; the least used leave first."""
@@ -168,9 +193,8 @@ class Gate:
             Who was found to ask.
         """
         register = self.store.register
-        text = credential.decode("latin-1").removeprefix("authorization").removeprefix("x-api-key")
-        text = text.strip().rpartition(" ")[2]
-        self._sights[credential] = (sight_of(reader), register.key_until(text), register.version)
+        until = register.key_until(_text_of(credential))
+        self._sights[credential] = (sight_of(reader), until, register.version)
         while len(self._sights) > _MOST_SIGHTS:
             self._sights.popitem(last=False)
 
@@ -246,6 +270,12 @@ def answer_of(start: Message, body: bytes, lasting: Lasting) -> Answer | None:
         etag.decode("latin-1"),
         lasting,
     )
+
+
+def _text_of(credential: bytes) -> str:
+    """The key in what a request shows, header's name and all."""
+    text = credential.decode("latin-1").removeprefix("authorization").removeprefix("x-api-key")
+    return text.strip().rpartition(" ")[2]
 
 
 def sight_of(reader: Reader) -> str:

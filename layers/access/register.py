@@ -89,13 +89,28 @@ class Register:
         BadCredential
             Where it is none that opens anything.
         """
+        return self._found(keys.digest(f"key {text}"), self._finder(text))
 
+    def renew_key(self, text: str) -> Caller:
+        """Return who shows a key as they are now, also where that was found a moment ago.
+
+        Raises
+        ------
+        BadCredential
+            Where it is none that opens anything.
+        """
+        with self.database.keep() as connection:
+            caller = self._finder(text)(connection, self.clock())
+        self._kept.put(keys.digest(f"key {text}"), caller)
+        return caller
+
+    def _finder(self, text: str) -> Callable[[Connection, datetime], Caller]:
         def find(connection: Connection, now: datetime) -> Caller:
             key = keys.find_key(connection, text, now)
             keys.note_use(connection, key, now)
             return self._caller(connection, key.caller, key.name, None, now)
 
-        return self._found(keys.digest(f"key {text}"), find)
+        return find
 
     def by_session(self, secret: str) -> Caller:
         """Return whose session it is.

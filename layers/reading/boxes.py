@@ -34,9 +34,9 @@ def storage_bounds(layer: Layer, box: Box, crs: CRS) -> Box:
         Where the box has no place in that system.
     """
     target = parse_crs(layer.schema.crs)
-    if target == crs:
+    transformer = _way(crs, target)
+    if transformer is None:
         return box
-    transformer = _transformer(crs, target)
     bounds = transformer.transform_bounds(*box, densify_pts=21)
     if not np.isfinite(bounds).all():
         # A world-wide box has no image in a local projection: everything there is, then.
@@ -67,8 +67,26 @@ def lonlat_to(crs: str) -> Callable[..., Any]:
     return _transformer(LONLAT, parse_crs(crs)).transform
 
 
+# By the objects themselves, which stand beside it: to compare systems, or to hash them, takes
+# longer than a small read.
+_WAYS: dict[tuple[int, int], tuple[CRS, CRS, Transformer | None]] = {}
+_MOST = 64
+
+
+def _way(source: CRS, target: CRS) -> Transformer | None:
+    """The transformation from one system to another; None where they are the same."""
+    key = (id(source), id(target))
+    found = _WAYS.get(key)
+    if found is None:
+        if len(_WAYS) >= _MOST:
+            _WAYS.clear()
+        made = None if source == target else _transformer(source, target)
+        found = _WAYS[key] = (source, target, made)
+    return found[2]
+
+
 # Kept: to make one takes PROJ 0.4 s for CGCS2000, a hundred times what the read itself does.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_MOST)
 def _transformer(source: CRS, target: CRS) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 

@@ -22,12 +22,13 @@ from layers.reading import inputs, restricted
 from layers.reading.boxes import LONLAT, Box, meets_box
 from layers.reading.cql2 import Filter, condition
 from layers.reading.filters import equals, holds, mentions
-from layers.reading.inputs import FID, LIMIT, OFFSET, REACH, given
+from layers.reading.inputs import FID, FIDS, LIMIT, OFFSET, REACH, given
 from layers.reading.moments import Moment, branches, written
 from layers.reading.ordering import Key, Order, Sort, check_key
 from layers.reading.sights import Eye, Shown, shown
 from layers.tables import EARLIEST, FOREVER, INSTANT
 
+TEXTS: sa.ARRAY[str] = sa.ARRAY(sa.Text)
 __all__ = ["Box", "Moment", "Query", "select_features"]
 
 
@@ -146,7 +147,7 @@ def _among(column: Any, ids: Any) -> sa.ColumnElement[bool]:
     if isinstance(ids, sa.CompoundSelect):
         return sa.cast(column.in_(ids), sa.Boolean)
     # One parameter, however many there are.
-    every = sa.bindparam("ids", list(ids), type_=sa.ARRAY(sa.Text), unique=True)
+    every = sa.cast(given(FIDS, list(ids), TEXTS), TEXTS)
     return sa.cast(column == sa.any_(every), sa.Boolean)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-AT, REVISION, FID = "in_at", "in_revision", "in_fid"
+AT, REVISION, FID, FIDS = "in_at", "in_revision", "in_fid", "in_fids"
 LIMIT, OFFSET, REACH = "in_limit", "in_offset", "in_reach"
 BOX = ("in_west", "in_south", "in_east", "in_north")
 KEY = "in_key"

@@ -20,7 +20,7 @@ from layers import tables
 from layers.model import Layer
 from layers.readers import Known, Sight
 from layers.reading import inputs
-from layers.reading.boxes import storage_box
+from layers.reading.boxes import split_box, storage_box
 from layers.reading.features import Query
 from layers.reading.moments import Moment
 from spatial.periods import Interval
@@ -145,7 +145,7 @@ def form_of(layer: Layer, sight: Sight, moment: Moment, query: Query) -> Any:
     if sight.restricted(layer.schema) and query.restricted:
         return None
     boxed = query.bbox is not None
-    if query.bbox is not None and storage_box(layer, query.bbox, query.bbox_crs) is None:
+    if query.bbox is not None and len(split_box(query.bbox, query.bbox_crs)) > 1:
         return None
     return (
         layer.id,
@@ -154,7 +154,7 @@ def form_of(layer: Layer, sight: Sight, moment: Moment, query: Query) -> Any:
         _time_of(layer, moment),
         boxed and query.placeless,
         boxed,
-        query.ids is not None,
+        None if query.ids is None else _is_single(query.ids),
         query.limit is not None,
         query.offset > 0,
         None if query.after is None else tuple(value is None for value in query.after),
@@ -183,8 +183,9 @@ def values_of(layer: Layer, moment: Moment, query: Query) -> dict[str, Any]:
     if query.limit is not None:
         found |= {inputs.LIMIT: query.limit, inputs.REACH: query.limit + query.offset}
     found[inputs.OFFSET] = query.offset
-    if query.ids is not None:
-        [found[inputs.FID]] = query.ids  # type: ignore[misc]
+    if query.ids is not None and not isinstance(query.ids, sa.CompoundSelect):
+        found[inputs.FIDS] = ids = list(query.ids)
+        found[inputs.FID] = ids[0] if ids else ""
     if query.bbox is not None:
         box = storage_box(layer, query.bbox, query.bbox_crs)
         assert box is not None  # noqa: S101 - else there is no form
@@ -202,8 +203,11 @@ def with_head(select: sa.Select[Any], layer: Layer) -> sa.Select[Any]:
 
 def _is_plain(query: Query) -> bool:
     others = (query.equal, query.where, query.filter, query.q, query.touched)
-    one = query.ids is None or (isinstance(query.ids, list | tuple) and len(query.ids) == 1)
-    return one and not any(others)
+    return not isinstance(query.ids, sa.CompoundSelect) and not any(others)
+
+
+def _is_single(ids: Any) -> bool:
+    return isinstance(ids, list | tuple) and len(ids) == 1
 
 
 def is_timed(sight: Sight) -> bool:

@@ -261,7 +261,9 @@ class Snapshot:
             select, dialect = build(self.layer.record), self.layer.database.reading.dialect
             kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
         values = kept.filled(values_of(record, self.moment, self.query) | dict(more))
-        return Question(kept, values, record.head, self.query.ids is not None)
+        ids = self.query.ids
+        single = ids is not None and not isinstance(ids, sa.CompoundSelect) and len(ids) == 1
+        return Question(kept, values, record.head, single)
 
     def _written(self, record: Layer, crs: CRS, place: CRS | None) -> sa.Select[Any]:
         return as_geojson(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from layers.access.policy import Caller
+from layers.errors import BadCredential
 from layers.readers import Reader, View
 from services.access.rates import Rates
 from services.gate import Answer, Gate, Lasting, sight_of
@@ -16,6 +20,7 @@ from services.gate import Answer, Gate, Lasting, sight_of
 URL = b"/collections/parcels/tiles/WebMercatorQuad/0/0/0"
 KEY = (b"authorization", b"Bearer sk_0000_secret")
 HOST = (b"host", b"city.example")
+NOBODY = Reader.anonymous()
 KNOWN = Reader("key:0000", (View(),))
 
 
@@ -23,10 +28,19 @@ KNOWN = Reader("key:0000", (View(),))
 class Register:
     version: int = 0
     until: float = math.inf
+    renewed: int = 0
+    gone: bool = False
 
     def key_until(self, text: str) -> float:
         assert text == "sk_0000_secret"
         return self.until
+
+    def renew_key(self, text: str) -> Any:
+        self.renewed += 1
+        if self.gone:
+            raise BadCredential("revoked")
+        self.until = time.monotonic() + 1
+        return Caller("key:0000", "a key")
 
 
 @dataclass
@@ -45,7 +59,7 @@ def answer(lasting: Lasting) -> Answer:
     return Answer(b"HTTP/1.1 200 OK\r\nx: y", b"body", b"HTTP/1.1 304 Not Modified", '"e"', lasting)
 
 
-def gate_of(reader: Reader = Reader.anonymous(), **lasting: Any) -> tuple[Gate, Store]:
+def gate_of(reader: Reader = NOBODY, **lasting: Any) -> tuple[Gate, Store]:
     store: Any = Store()
     gate = Gate(store, Rates("1/second", "5/minute"))
     told = answer(Lasting(**({"generation": 1, "until": math.inf} | lasting)))
@@ -92,6 +106,26 @@ def test_a_key_is_known_as_long_as_the_register_knows_it() -> None:
     assert gate.ask(URL, [KEY])[0] == b""
     store.register.until = -math.inf
     gate.note(KEY[0] + KEY[1], KNOWN)
+    assert gate.ask(URL, [KEY])[0] == b""
+
+
+def test_a_key_in_use_is_looked_for_before_its_time_is_over() -> None:
+    gate, store = gate_of(KNOWN)
+    store.register.until = time.monotonic() + 0.3
+    gate.note(KEY[0] + KEY[1], KNOWN)
+
+    async def ask() -> None:
+        assert gate.ask(URL, [KEY])[0].endswith(b"body")
+        while store.register.renewed < 1:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(ask())
+    assert store.register.renewed == 1
+    store.register.until = time.monotonic() + 0.3
+    store.register.gone = True
+    gate.note(KEY[0] + KEY[1], KNOWN)
+    store.register.renewed = 0
+    asyncio.run(ask())
     assert gate.ask(URL, [KEY])[0] == b""
 
 
