@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Memory that looks like files; where there is none, what is temporary is near enough.
-_FOLDERS = (Path("/dev/shm"), Path("/tmp"))  # noqa: S108 - opened so that nobody can lay a trap
+_FOLDERS = (Path("/dev/shm"), Path("/tmp"))  # noqa: S108 # nosec B108 - no traps: see below
 _NUMBER = struct.Struct("=Q")
 
 
