@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Memory that looks like files; where there is none, what is temporary is near enough.
-_FOLDERS = (Path("/dev/shm"), Path("/tmp"))  # noqa: S108 # nosec B108 - no traps: see below
+# Memory that looks like files; where there is none, what is temporary is near enough. Both are
+# everybody's: what is opened there is neither a link nor somebody else's.
+_FOLDERS = (Path("/dev/shm"), Path("/tmp"))  # noqa: S108 # nosec B108
 _NUMBER = struct.Struct("=Q")
 
 
