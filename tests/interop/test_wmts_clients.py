@@ -6,11 +6,20 @@ import re
 import shutil
 import subprocess
 import urllib.request
+from contextlib import closing
+from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 from owslib.wmts import WebMapTileService
+from rasterio.enums import ColorInterp
 
+from layers import catalog
+from layers.model import Visibility
+from layers.store import open_store
 from tests.interop.conftest import Server
+from tests.rasters import publish, write
 
 MVT = "application/vnd.mapbox-vector-tile"
 SETS = ["WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad", "Tianditu_c", "Tianditu_w"]
@@ -106,3 +115,37 @@ def test_gdal_places_a_layer(city_server: Server, name: str, code: str, pixel: f
     corners = re.findall(r"^(Upper Left|Lower Right).*\( *(\d+)d *(\d+)' *([\d.]+)\"W", told, re.M)
     places = [int(d) + int(m) / 60 + float(s) / 3600 for _, d, m, s in corners]
     assert places == pytest.approx([-PARCELS[0], -PARCELS[2]], abs=1e-4)
+
+
+def test_gdal_draws_a_raster_layer_by_wmts(own_server: Server, tmp_path: Path) -> None:
+    """The picture that GDAL puts together of our tiles is the one that was published."""
+    program = shutil.which("gdalwarp")
+    if program is None:
+        pytest.skip("gdal-bin is not installed")
+    dice = np.random.default_rng(1)
+    # Fields of one colour each, larger than what drawing anew may blur at their edges.
+    fields = dice.integers(0, 255, (3, 4, 5), dtype=np.uint8).repeat(40, axis=1).repeat(40, axis=2)
+    colors = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    path = write(tmp_path / "picture.tif", fields, colors=colors)
+    with closing(open_store(own_server.dsn)) as store:
+        publish(store, "picture", path)
+        with store.database.write() as connection:
+            catalog.set_visibility(connection, "picture", Visibility.PUBLIC)
+    source = f"WMTS:{own_server.base}/wmts/1.0.0/WMTSCapabilities.xml,layer=picture,tilematrixset="
+    for name in ("WebMercatorQuad", "Tianditu_c"):
+        out = tmp_path / f"{name}.tif"
+        window = ["-t_srs", "EPSG:32650", "-te", "440000", "4428400", "442000", "4430000"]
+        command = [program, *window, "-tr", "10", "10", f"{source}{name}", str(out)]
+        run = subprocess.run(command, capture_output=True, timeout=180, check=False)
+        assert run.returncode == 0, run.stderr.decode()
+        with rasterio.open(out) as drawn:
+            got = drawn.read()
+        # The middle of each field has its colour.
+        for row in range(4):
+            for column in range(5):
+                middle = (
+                    slice(row * 40 + 12, row * 40 + 28),
+                    slice(column * 40 + 12, column * 40 + 28),
+                )
+                wanted = fields[:, row * 40 + 20, column * 40 + 20]
+                assert np.abs(got[:3, *middle].astype(int) - wanted[:, None, None]).max() <= 1
