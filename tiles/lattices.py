@@ -23,6 +23,8 @@ _DEGREE_M = math.pi * 6378137.0 / 180.0
 # Beyond this latitude the web's Mercator has no place.
 _MERCATOR_END = 85.06
 UNIT = "in_tileunit"
+# Drawn beyond the tile's edge, in its units, so that outlines and symbols join.
+BUFFER = 64
 
 
 def size_in_units(geom: Any, schema: Schema, where: Place, unit: float) -> sa.ColumnElement[float]:

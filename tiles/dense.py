@@ -1,0 +1,243 @@
+"""Tiles of low zooms, which hold the most features: PostgreSQL selects them, kernels draw them.
+
+The select's features go into a few large values, in the order of their ids: their geometries as
+one run of well-known binary, each attribute as one array of those that are large enough to have it.
+What is drawn of a version is a function of that version, the tile and the content alone, as it is
+in `tiles.vector`, whose rule it is: the same features with the same attributes, each corner on the
+same lattice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from layers.model import Layer, Schema
+from layers.reading.kept import Rows
+from layers.store import Snapshot
+from tiles.columns import value_of
+from tiles.content import CELL, COUNT, EXTENT, Content, is_point_layer
+from tiles.grids import Place
+from tiles.lattices import BUFFER, UNIT, size_in_units
+
+if TYPE_CHECKING:
+    from spatial.drawing.lattices import Lattice
+    from spatial.drawing.shapes import Drawn
+
+# From there on a tile holds so few that PostgreSQL draws it as soon.
+BELOW_ZOOM = 13
+_DEGREES = ("OGC:CRS84", "EPSG:4326", "EPSG:4490")
+_SHAPES, _SIZES, _COUNTED = "_shapes", "_sizes", "_counted"
+
+Floats = NDArray[np.float64]
+Int32s = NDArray[np.int32]
+
+
+def is_dense(schema: Schema, where: Place, content: Content) -> bool:
+    """Return whether kernels draw a tile: of lines or areas stored in degrees, at low zooms."""
+    if where.scale >= BELOW_ZOOM or not content.draws or is_point_layer(schema):
+        return False
+    shape = schema.geometry.removeprefix("Multi")
+    return schema.crs in _DEGREES and shape in ("Polygon", "LineString")
+
+
+def draw_dense(narrowed: Snapshot, where: Place, content: Content) -> bytes:
+    """Return a vector tile, drawn by kernels; empty where nothing lies in it.
+
+    Parameters
+    ----------
+    narrowed : Snapshot
+        Of the features that meet the tile with its margin.
+    where : Place
+        For which `is_dense` holds.
+    """
+    name = ("dense", where.matrix_set.id, content)
+    found = narrowed.told(
+        name,
+        lambda select, record: gather(select, record, where, content),
+        {UNIT: 1.0 / where.unit},
+    )
+    return _Tile(narrowed.schema, narrowed.layer.record.id, where, content, found).body()
+
+
+def gather(select: sa.Select[Any], record: Layer, where: Place, content: Content) -> sa.Select[Any]:
+    """Return the select that puts a tile's features, in the order of their ids, into one row.
+
+    Returns
+    -------
+    Select
+        ``_shapes``, the geometries of what is drawn; ``_sizes``, its sizes as doubles of the
+        highest byte first; ``_counted``, longitude and latitude of the middle of what is counted,
+        as such; and of each attribute an array, of those that are large enough to have it.
+    """
+    rows = select.subquery("rows")
+    names = attributes(content)
+    columns: list[Any] = [rows.c._fid, rows.c._geom]
+    columns += [_plain(value_of(rows.c, name)).label(f"_of_{name}") for name in names]
+    measured = size_in_units(rows.c._geom, record.schema, where, where.unit)
+    # Fenced, or the size would be worked out for each attribute.
+    sized = sa.select(*columns, measured.label("_size")).offset(sa.literal_column("0")).subquery()
+    least = _number(content.counted_below)
+    # What is counted has no order, and costs none.
+    key = sa.case((sized.c._size >= least, sized.c._fid), else_=None) if content.counts else None
+    order = sa.collate(sized.c._fid if key is None else key, "C")
+    # Aggregates take rows as they come, and none moves them.
+    ready = sa.select(*sized.c).order_by(order).offset(sa.literal_column("0")).subquery("ready")
+    size = ready.c._size
+    parts = [
+        _of_size(_joined(sa.func.ST_AsBinary(ready.c._geom, "NDR")), size, content, 0.0, _SHAPES),
+        _of_size(_joined(sa.func.float8send(size)), size, content, 0.0, _SIZES),
+    ]
+    if content.counts:
+        parts.append(_joined(_middle(ready.c._geom)).filter(size < least).label(_COUNTED))
+    for name, from_size in names.items():
+        column = ready.c[f"_of_{name}"]
+        array = sa.func.array_agg(column, type_=sa.ARRAY(column.type))
+        parts.append(_of_size(array, size, content, from_size, f"_of_{name}"))
+    return sa.select(*parts).select_from(ready)
+
+
+def attributes(content: Content) -> dict[str, float]:
+    """Return the attributes of what is drawn, each with the size from which on it is there."""
+    sizes = dict(content.sizes)
+    if content.counts:
+        sizes.pop(COUNT, None)
+    return sizes
+
+
+def _plain(value: Any) -> Any:
+    """A value as a tile can hold it: dates are text."""
+    if isinstance(value.type, sa.Text | sa.Boolean | sa.Integer | sa.Double):
+        return value
+    return sa.cast(value, sa.Double if isinstance(value.type, sa.Numeric) else sa.Text)
+
+
+def _joined(value: Any) -> Any:
+    return sa.func.string_agg(value, sa.literal_column("''::bytea"), type_=sa.LargeBinary)
+
+
+def _of_size(made: Any, size: Any, content: Content, from_size: float, name: str) -> Any:
+    least = max(from_size, content.counted_below)
+    return (made.filter(size >= _number(least)) if least > 0 else made).label(name)
+
+
+def _middle(geom: Any) -> Any:
+    x = (sa.func.ST_XMin(geom) + sa.func.ST_XMax(geom)) / 2.0
+    y = (sa.func.ST_YMin(geom) + sa.func.ST_YMax(geom)) / 2.0
+    return sa.func.float8send(x).op("||")(sa.func.float8send(y))
+
+
+def _number(number: float) -> sa.ColumnElement[float]:
+    return sa.literal_column(repr(number), sa.Double)
+
+
+class _Tile:
+    """What was gathered of a tile, and what it is drawn with."""
+
+    def __init__(
+        self, schema: Schema, name: str, where: Place, content: Content, found: Rows
+    ) -> None:
+        self.schema, self.name, self.where, self.content = schema, name, where, content
+        self.row = dict(zip(found.columns, found.rows[0], strict=True))
+
+    def body(self) -> bytes:
+        """The bytes of the tile."""
+        from spatial.drawing import encoding
+
+        drawn = self._drawn()
+        cells, counts = self._cells()
+        if not len(counts) and not (drawn.end > drawn.first).any():
+            return b""
+        names = list(attributes(self.content))
+        table = _Table()
+        tags = self._tags(drawn, table)
+        kind = encoding.POLYGON if self._is_area else encoding.LINE
+        features = [encoding.encode(drawn, kind, tags).tobytes()]
+        if self.content.counts:
+            names.append(COUNT)
+            tags = np.full((len(counts), len(names)), -1, np.int32)
+            tags[:, -1] = table.places(counts)
+            features.append(encoding.encode(cells, encoding.POINT, tags).tobytes())
+        return encoding.layer(self.name, EXTENT, names, table.values, features)
+
+    @property
+    def _is_area(self) -> bool:
+        return self.schema.geometry.endswith("Polygon")
+
+    def _drawn(self) -> Drawn:
+        from spatial.drawing.lines import draw_lines
+        from spatial.drawing.mending import mend
+        from spatial.drawing.polygons import draw_polygons
+
+        shapes = np.frombuffer(self.row[_SHAPES] or b"", np.uint8)
+        within = (float(-BUFFER), float(EXTENT + BUFFER))
+        lattice = lattice_of(self.where)
+        if self._is_area:
+            return mend(draw_polygons(shapes, len(self._sizes), lattice, *within))
+        return draw_lines(shapes, len(self._sizes), lattice, *within)
+
+    @property
+    def _sizes(self) -> Floats:
+        return np.frombuffer(self.row[_SIZES] or b"", ">f8")
+
+    def _tags(self, drawn: Drawn, table: _Table) -> Int32s:
+        names = attributes(self.content)
+        tags = np.full((len(drawn.first), len(names)), -1, np.int32)
+        seen = drawn.end > drawn.first
+        for key, (name, from_size) in enumerate(names.items()):
+            told = self.row[f"_of_{name}"] or []
+            large = self._sizes >= from_size if from_size > 0 else np.ones(len(seen), dtype=bool)
+            tags[large & seen, key] = table.places(list(compress(told, seen[large])))
+        return tags
+
+    def _cells(self) -> tuple[Drawn, Sequence[int]]:
+        """Points in the middle of cells, in their order, and how many things are in each."""
+        from spatial.drawing.cells import counted
+
+        middles = np.frombuffer(self.row.get(_COUNTED) or b"", ">f8").reshape(-1, 2)
+        west, _, _, north = self.where.bounds
+        return counted(
+            middles.astype(np.float64),
+            bool(self.where.crs.is_geographic),
+            (west, north),
+            self.where.unit * CELL,
+            EXTENT // CELL,
+            CELL,
+        )
+
+
+class _Table:
+    """The values of a tile, each once."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+
+    @property
+    def values(self) -> list[bytes]:
+        """All of them, in their order."""
+        return list(self._places)
+
+    def places(self, told: Sequence[Any]) -> Int32s:
+        """Return the places of values; -1 where there is none."""
+        from spatial.drawing.encoding import value
+
+        own: dict[Any, int] = {None: -1}
+        for found in dict.fromkeys(told):
+            if found is not None:
+                own[found] = self._places.setdefault(value(found), len(self._places))
+        return np.fromiter(map(own.__getitem__, told), np.int32, len(told))
+
+
+def lattice_of(where: Place) -> Lattice:
+    """Return the lattice of a tile over degrees."""
+    from spatial.drawing.lattices import of_degrees, of_mercator
+
+    west, south, _, north = where.bounds
+    if where.crs.is_geographic:
+        return of_degrees(west, north, where.unit)
+    return of_mercator(west, south, north, where.unit)
