@@ -1,7 +1,7 @@
 """Tiles of low zooms, which hold the most features: PostgreSQL selects them, kernels draw them.
 
-The select's features go into a few large values, in the order of their ids: their geometries as
-one run of well-known binary, each attribute as one array of those that are large enough to have it.
+The select's features go into a few large values: their geometries as one run of well-known binary,
+each attribute as one array of those that are large enough to have it.
 What is drawn of a version is a function of that version, the tile and the content alone, as it is
 in `tiles.vector`, whose rule it is: the same features with the same attributes, each corner on the
 same lattice.
@@ -10,7 +10,6 @@ same lattice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from layers.model import Layer, Schema
 from layers.reading.kept import Rows
 from layers.store import Snapshot
 from tiles.columns import value_of
-from tiles.content import CELL, COUNT, EXTENT, Content, is_point_layer
+from tiles.content import CELL, COUNT, EXTENT, OWN, Content, is_point_layer
 from tiles.grids import Place
 from tiles.lattices import BUFFER, UNIT, size_in_units
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 # From there on a tile holds so few that PostgreSQL draws it as soon.
 BELOW_ZOOM = 13
 _DEGREES = ("OGC:CRS84", "EPSG:4326", "EPSG:4490")
-_SHAPES, _SIZES, _COUNTED = "_shapes", "_sizes", "_counted"
+_SHAPES, _SIZES, _IDS, _COUNTED = "_shapes", "_sizes", "_ids", "_counted"
 
 Floats = NDArray[np.float64]
 Int32s = NDArray[np.int32]
@@ -66,39 +65,39 @@ def draw_dense(narrowed: Snapshot, where: Place, content: Content) -> bytes:
 
 
 def gather(select: sa.Select[Any], record: Layer, where: Place, content: Content) -> sa.Select[Any]:
-    """Return the select that puts a tile's features, in the order of their ids, into one row.
+    """Return the select that puts a tile's features into one row, in whatever order they come.
+
+    All values have the same order. To sort whole rows takes the database longer than all else.
 
     Returns
     -------
     Select
         ``_shapes``, the geometries of what is drawn; ``_sizes``, its sizes as doubles of the
-        highest byte first; ``_counted``, longitude and latitude of the middle of what is counted,
+        highest byte first; ``_ids``; ``_counted``, longitude and latitude of the middle of what is counted,
         as such; and of each attribute an array, of those that are large enough to have it.
     """
     rows = select.subquery("rows")
     names = attributes(content)
-    columns: list[Any] = [rows.c._fid, rows.c._geom]
-    columns += [_plain(value_of(rows.c, name)).label(f"_of_{name}") for name in names]
-    measured = size_in_units(rows.c._geom, record.schema, where, where.unit)
-    # Fenced, or the size would be worked out for each attribute.
-    sized = sa.select(*columns, measured.label("_size")).offset(sa.literal_column("0")).subquery()
+    own = ("_fid", "_geom", "_valid_from", "_valid_to")
+    columns = [rows.c[name] for name in (*own, *(n for n in names if n not in OWN))]
+    # Fenced, or box and size would be worked out wherever they are used.
+    box = sa.func.box3d(rows.c._geom).label("_box")
+    boxed = sa.select(*columns, box).offset(sa.literal_column("0")).subquery()
+    measured = size_in_units(boxed.c._box, record.schema, where, where.unit).label("_size")
+    ready = sa.select(*boxed.c, measured).offset(sa.literal_column("0")).subquery("ready")
     least = _number(content.counted_below)
-    # What is counted has no order, and costs none.
-    key = sa.case((sized.c._size >= least, sized.c._fid), else_=None) if content.counts else None
-    order = sa.collate(sized.c._fid if key is None else key, "C")
-    # Aggregates take rows as they come, and none moves them.
-    ready = sa.select(*sized.c).order_by(order).offset(sa.literal_column("0")).subquery("ready")
     size = ready.c._size
     parts = [
         _of_size(_joined(sa.func.ST_AsBinary(ready.c._geom, "NDR")), size, content, 0.0, _SHAPES),
         _of_size(_joined(sa.func.float8send(size)), size, content, 0.0, _SIZES),
+        _of_size(_array(ready.c._fid), size, content, 0.0, _IDS),
     ]
     if content.counts:
-        parts.append(_joined(_middle(ready.c._geom)).filter(size < least).label(_COUNTED))
+        parts.append(_joined(_middle(ready.c._box)).filter(size < least).label(_COUNTED))
     for name, from_size in names.items():
-        column = ready.c[f"_of_{name}"]
-        array = sa.func.array_agg(column, type_=sa.ARRAY(column.type))
-        parts.append(_of_size(array, size, content, from_size, f"_of_{name}"))
+        # Here, and not before: what is left out by its size is not put into words either.
+        plain = _plain(value_of(ready.c, name))
+        parts.append(_of_size(_array(plain), size, content, from_size, f"_of_{name}"))
     return sa.select(*parts).select_from(ready)
 
 
@@ -121,14 +120,18 @@ def _joined(value: Any) -> Any:
     return sa.func.string_agg(value, sa.literal_column("''::bytea"), type_=sa.LargeBinary)
 
 
+def _array(value: Any) -> Any:
+    return sa.func.array_agg(value, type_=sa.ARRAY(value.type))
+
+
 def _of_size(made: Any, size: Any, content: Content, from_size: float, name: str) -> Any:
     least = max(from_size, content.counted_below)
     return (made.filter(size >= _number(least)) if least > 0 else made).label(name)
 
 
-def _middle(geom: Any) -> Any:
-    x = (sa.func.ST_XMin(geom) + sa.func.ST_XMax(geom)) / 2.0
-    y = (sa.func.ST_YMin(geom) + sa.func.ST_YMax(geom)) / 2.0
+def _middle(box: Any) -> Any:
+    x = (sa.func.ST_XMin(box) + sa.func.ST_XMax(box)) / 2.0
+    y = (sa.func.ST_YMin(box) + sa.func.ST_YMax(box)) / 2.0
     return sa.func.float8send(x).op("||")(sa.func.float8send(y))
 
 
@@ -143,13 +146,17 @@ class _Tile:
         self, schema: Schema, name: str, where: Place, content: Content, found: Rows
     ) -> None:
         self.schema, self.name, self.where, self.content = schema, name, where, content
-        self.row = dict(zip(found.columns, found.rows[0], strict=True))
+        self.row = dict(zip(found.columns, found.rows[0], strict=False))
+        ids = self.row[_IDS] or []
+        # By code points, which is by bytes.
+        self.order = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)
 
     def body(self) -> bytes:
         """The bytes of the tile."""
         from spatial.drawing import encoding
 
         drawn = self._drawn()
+        drawn = drawn._replace(first=drawn.first[self.order], end=drawn.end[self.order])
         cells, counts = self._cells()
         if not len(counts) and not (drawn.end > drawn.first).any():
             return b""
@@ -192,7 +199,9 @@ class _Tile:
         for key, (name, from_size) in enumerate(names.items()):
             told = self.row[f"_of_{name}"] or []
             large = self._sizes >= from_size if from_size > 0 else np.ones(len(seen), dtype=bool)
-            tags[large & seen, key] = table.places(list(compress(told, seen[large])))
+            places = (np.cumsum(large) - 1)[self.order]
+            large = large[self.order] & seen
+            tags[large, key] = table.places(list(map(told.__getitem__, places[large].tolist())))
         return tags
 
     def _cells(self) -> tuple[Drawn, Sequence[int]]:

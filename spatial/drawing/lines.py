@@ -9,7 +9,7 @@ from spatial.cells.compiled import compiled
 from spatial.drawing.binaries import number_at, stride_of, take_points
 from spatial.drawing.lattices import Lattice, column_of, row_of
 from spatial.drawing.rings import crossing
-from spatial.drawing.shapes import Drawn, longer, more_parts
+from spatial.drawing.shapes import TOO_SMALL, Drawn, longer, more_parts
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -22,10 +22,11 @@ def draw_lines(data: Bytes, features: int, lattice: Lattice, low: float, high: f
     starts, outer = np.zeros(2 * features + 2, np.int64), np.zeros(2 * features + 1, np.bool_)
     first, end = np.zeros(features, np.int64), np.zeros(features, np.int64)
     raw, side = np.empty(512), np.empty((2, 2))
-    raw_bytes = raw.view(np.uint8)
+    raw_bytes, box = raw.view(np.uint8), np.empty(4)
     place, parts = 0, 0
     for n in range(features):
         first[n] = parts
+        box[:2], box[2:] = np.inf, -np.inf
         lines = 1
         code = number_at(data, place + 1)
         if data[place] != 1 or (code % 1000 != 2 and code % 1000 != 5):
@@ -44,7 +45,7 @@ def draw_lines(data: Bytes, features: int, lattice: Lattice, low: float, high: f
             # A part is open from its first corner until the line leaves the margin.
             corners = starts[parts]
             for k in range(1, points):
-                if not _side(raw, k, stride, lattice, low, high, side):
+                if not _side(raw, k, stride, lattice, low, high, side, box):
                     continue
                 ax, ay, bx, by = side[0, 0], side[0, 1], side[1, 0], side[1, 1]
                 begin = starts[parts]
@@ -70,6 +71,8 @@ def draw_lines(data: Bytes, features: int, lattice: Lattice, low: float, high: f
                 starts, outer = more_parts(starts, outer, parts + 1)
                 parts += 1
                 starts[parts] = corners
+        if box[2] - box[0] < TOO_SMALL and box[3] - box[1] < TOO_SMALL:
+            parts = first[n]
         end[n] = parts
     xy = xy[: starts[parts]]
     return Drawn(xy, starts[: parts + 1], outer[:parts], first, end, np.zeros(features, np.bool_))
@@ -86,8 +89,9 @@ def _is_straight(xy: Floats, corners: int, x: float, y: float) -> bool:
 
 @compiled
 def _side(
-    raw: Floats, k: int, stride: int, lattice: Lattice, low: float, high: float, side: Floats
-) -> bool:
+    raw: Floats, k: int, stride: int, lattice: Lattice, low: float, high: float, side: Floats,
+    box: Floats,
+) -> bool:  # fmt: skip
     """Write a side of a line as it is drawn; return whether anything of it is."""
     for m in range(2):
         place = (k - 1 + m) * stride
@@ -95,8 +99,10 @@ def _side(
     if not _cut(side, 1, -lattice.end, lattice.end, False):
         return False
     for m in range(2):
-        side[m, 0] = np.rint(column_of(lattice, side[m, 0]))
-        side[m, 1] = np.rint(row_of(lattice, side[m, 1]))
+        x, y = column_of(lattice, side[m, 0]), row_of(lattice, side[m, 1])
+        box[0], box[1] = min(box[0], x), min(box[1], y)
+        box[2], box[3] = max(box[2], x), max(box[3], y)
+        side[m, 0], side[m, 1] = np.rint(x), np.rint(y)
     return _cut(side, 0, low, high, True) and _cut(side, 1, low, high, True)
 
 

@@ -14,7 +14,7 @@ from spatial.cells.compiled import compiled
 from spatial.drawing.binaries import number_at, stride_of, take_points
 from spatial.drawing.lattices import Lattice, column_of, row_of
 from spatial.drawing.rings import area, clean, cut, is_simple, reverse
-from spatial.drawing.shapes import Drawn, longer, more_parts
+from spatial.drawing.shapes import TOO_SMALL, Drawn, longer, more_parts
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -48,11 +48,12 @@ def draw_polygons(data: Bytes, features: int, lattice: Lattice, low: float, high
     first, end = np.zeros(features, np.int64), np.zeros(features, np.int64)
     doubtful = np.zeros(features, np.bool_)
     raw, ring, spare = np.empty(512), np.empty((512, 2)), np.empty((512, 2))
-    raw_bytes = raw.view(np.uint8)
+    raw_bytes, box = raw.view(np.uint8), np.empty(4)
     place, corners, parts = 0, 0, 0
     for n in range(features):
         first[n] = parts
-        polygons, inner = 1, 0
+        box[:2], box[2:] = np.inf, -np.inf
+        polygons = 1
         code = number_at(data, place + 1)
         if data[place] != 1 or (code % 1000 != 3 and code % 1000 != 6):
             raise ValueError("polygons are needed, in well-known binary of little endian")
@@ -73,7 +74,7 @@ def draw_polygons(data: Bytes, features: int, lattice: Lattice, low: float, high
                     room = 24 * points + 16
                     ring, spare = np.empty((room, 2)), np.empty((room, 2))
                 take_points(data, at, points, stride, raw, raw_bytes)
-                count = _ring(raw, points, stride, lattice, low, high, ring, spare)
+                count = _ring(raw, points, stride, lattice, low, high, ring, spare, box)
                 begin, count = clean(ring, count)
                 if count == 0:
                     lost = r == 0
@@ -88,20 +89,22 @@ def draw_polygons(data: Bytes, features: int, lattice: Lattice, low: float, high
                 outer[parts] = r == 0
                 parts += 1
                 starts[parts] = corners
-        inner = parts - first[n]
+        if box[2] - box[0] < TOO_SMALL and box[3] - box[1] < TOO_SMALL:
+            parts = first[n]
+            corners = starts[parts]
         end[n] = parts
-        if inner == 1:
+        if parts == first[n] + 1:
             a, b = starts[parts - 1], corners
             doubtful[n] = b - a > _MOST_COMPARED or not is_simple(xy, a, b)
         else:
-            doubtful[n] = inner > 1
+            doubtful[n] = parts > first[n]
     return Drawn(xy[:corners], starts[: parts + 1], outer[:parts], first, end, doubtful)
 
 
 @compiled
 def _ring(
     raw: Floats, points: int, stride: int, lattice: Lattice, low: float, high: float,
-    ring: Floats, spare: Floats,
+    ring: Floats, spare: Floats, box: Floats,
 ) -> int:  # fmt: skip
     """Round a ring to the lattice, and cut it; return how many corners it has then."""
     count, beyond = 0, False
@@ -115,8 +118,10 @@ def _ring(
         points = cut(spare, points, ring, 1, -1.0, -lattice.end, False)
     left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
     for k in range(points):
-        x = np.rint(column_of(lattice, ring[k, 0]))
-        y = np.rint(row_of(lattice, ring[k, 1]))
+        x, y = column_of(lattice, ring[k, 0]), row_of(lattice, ring[k, 1])
+        box[0], box[1] = min(box[0], x), min(box[1], y)
+        box[2], box[3] = max(box[2], x), max(box[3], y)
+        x, y = np.rint(x), np.rint(y)
         left, top = min(left, x), min(top, y)
         right, bottom = max(right, x), max(bottom, y)
         ring[count, 0], ring[count, 1] = x, y

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from spatial.cells.compiled import compiled
 Floats = NDArray[np.float64]
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+# What is narrower and lower than this, in units before it is rounded, is nothing.
+TOO_SMALL: Final = 0.5
 
 
 class Drawn(NamedTuple):
