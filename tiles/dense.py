@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from layers.model import Layer, Schema
+from layers.reading.inputs import given
 from layers.reading.kept import Rows
 from layers.store import Snapshot
 from tiles.columns import value_of
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 # From there on a tile holds so few that PostgreSQL draws it as soon.
 BELOW_ZOOM = 13
+# Attributes that every feature has.
+_FEW = 6
+# Of what is stored larger than this, corners nearer than a tenth of a unit are passed over: where
+# the grid is in metres, a degree of them.
+_LARGE_BYTES = 1 << 16
+_NEAR_UNITS = 0.1
+_DEGREE_M = 111319.49079327358
 _DEGREES = ("OGC:CRS84", "EPSG:4326", "EPSG:4490")
 _SHAPES, _SIZES, _IDS, _COUNTED = "_shapes", "_sizes", "_ids", "_counted"
 
@@ -38,8 +46,13 @@ Int32s = NDArray[np.int32]
 
 
 def is_dense(schema: Schema, where: Place, content: Content) -> bool:
-    """Return whether kernels draw a tile: of lines or areas stored in degrees, at low zooms."""
+    """Return whether kernels draw a tile: of lines or areas stored in degrees, at low zooms.
+
+    Where each feature has many attributes, PostgreSQL writes them as soon.
+    """
     if where.scale >= BELOW_ZOOM or not content.draws or is_point_layer(schema):
+        return False
+    if not content.counts and len(content.sizes) > _FEW:
         return False
     shape = schema.geometry.removeprefix("Multi")
     return schema.crs in _DEGREES and shape in ("Polygon", "LineString")
@@ -73,8 +86,8 @@ def gather(select: sa.Select[Any], record: Layer, where: Place, content: Content
     -------
     Select
         ``_shapes``, the geometries of what is drawn; ``_sizes``, its sizes as doubles of the
-        highest byte first; ``_ids``; ``_counted``, longitude and latitude of the middle of what is counted,
-        as such; and of each attribute an array, of those that are large enough to have it.
+        highest byte first; ``_ids``; ``_counted``, longitude and latitude of the middle of what is
+        counted, as such; and of each attribute an array, of those that are large enough to have it.
     """
     rows = select.subquery("rows")
     names = attributes(content)
@@ -88,7 +101,7 @@ def gather(select: sa.Select[Any], record: Layer, where: Place, content: Content
     least = _number(content.counted_below)
     size = ready.c._size
     parts = [
-        _of_size(_joined(sa.func.ST_AsBinary(ready.c._geom, "NDR")), size, content, 0.0, _SHAPES),
+        _of_size(_joined(_binary(ready.c._geom, where)), size, content, 0.0, _SHAPES),
         _of_size(_joined(sa.func.float8send(size)), size, content, 0.0, _SIZES),
         _of_size(_array(ready.c._fid), size, content, 0.0, _IDS),
     ]
@@ -114,6 +127,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value.type, sa.Text | sa.Boolean | sa.Integer | sa.Double):
         return value
     return sa.cast(value, sa.Double if isinstance(value.type, sa.Numeric) else sa.Text)
+
+
+def _binary(geom: Any, where: Place) -> Any:
+    """A geometry as bytes; of one with very many corners, without those that are too near."""
+    unit = _NEAR_UNITS if where.crs.is_geographic else _NEAR_UNITS / _DEGREE_M
+    near = _number(unit) / given(UNIT, 1.0 / where.unit, sa.Double)
+    large = sa.func.pg_column_size(geom) > sa.literal_column(str(_LARGE_BYTES))
+    fewer = sa.case((large, sa.func.ST_RemoveRepeatedPoints(geom, near)), else_=geom)
+    return sa.func.ST_AsBinary(fewer, sa.literal_column("'NDR'"))
 
 
 def _joined(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +22,13 @@ def number_at(data: Bytes, place: int) -> int:
     >>> number_at(np.array([9, 1, 2, 0, 0], dtype=np.uint8), 1)
     513
     """
-    return (
+    found: Any = (
         np.int64(data[place])
         | np.int64(data[place + 1]) << 8
         | np.int64(data[place + 2]) << 16
         | np.int64(data[place + 3]) << 24
     )
+    return found  # type: ignore[no-any-return]
 
 
 @compiled
@@ -52,5 +55,5 @@ def take_points(
     into_bytes : array
         The same memory as `into`.
     """
-    for k in range(8 * stride * count):
-        into_bytes[k] = data[place + k]
+    size = 8 * stride * count
+    into_bytes[:size] = data[place : place + size]

@@ -40,7 +40,8 @@ def counted(
 
     Examples
     --------
-    >>> at, counts = counted(np.array([[1.5, 8.5], [1.4, 8.6], [99.0, 0.0]]), True, (0, 10), 1, 10, 4)
+    >>> middles = np.array([[1.5, 8.5], [1.4, 8.6], [99.0, 0.0]])
+    >>> at, counts = counted(middles, True, (0.0, 10.0), 1.0, 10, 4)
     >>> at.xy.tolist(), counts
     ([[6.0, 6.0]], [2])
     """
@@ -54,7 +55,7 @@ def counted(
     inside = (column >= 0) & (column < cells) & (row >= 0) & (row < cells)
     places = (row[inside] * cells + column[inside]).astype(np.int64)
     held, counts = np.unique(places, return_counts=True)
-    xy = np.column_stack([held % cells, held // cells]) * float(units) + units / 2.0
+    xy = (np.column_stack([held % cells, held // cells]) + 0.5).astype(np.float64) * units
     starts = np.arange(len(held) + 1, dtype=np.int64)
     none = np.zeros(len(held), dtype=bool)
     return Drawn(xy, starts, none, starts[:-1], starts[1:], none), counts.tolist()

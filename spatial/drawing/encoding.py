@@ -115,7 +115,7 @@ def encode(drawn: Drawn, kind: int, tags: Int32s) -> Bytes:
             for k in range(a, b):
                 if k == a + 1:
                     size = _put(shape, size, (b - a - 1) << 3 | 2)
-                to_x, to_y = np.int64(xy[k, 0]), np.int64(xy[k, 1])
+                to_x, to_y = int(xy[k, 0]), int(xy[k, 1])
                 size = _put(shape, size, _zigzag(to_x - x))
                 size = _put(shape, size, _zigzag(to_y - y))
                 x, y = to_x, to_y

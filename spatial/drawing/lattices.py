@@ -1,17 +1,15 @@
 """The lattice of a tile: where a point in degrees lies, in units of the tile.
 
 Longitude goes in evenly. Latitude goes by a polynomial around the middle of the tile: in a grid of
-degrees that is the grid itself; of spherical Mercator it is the Taylor series, which differs by less
-than a thousandth of a unit within the tile, and beyond it the function is worked out. So what a
-corner becomes depends on the corner and the tile alone.
+degrees that is the grid itself; of spherical Mercator it is the Taylor series, which differs by
+less than a thousandth of a unit within the tile, and beyond it the function is worked out. So what
+a corner becomes depends on the corner and the tile alone.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Final, NamedTuple
-
-import numpy as np
 
 from spatial.cells.compiled import compiled
 
@@ -73,8 +71,10 @@ def of_degrees(west: float, north: float, unit: float) -> Lattice:
     2.0
     """
     per, far = 1.0 / unit, math.inf
-    series = (0.0, -per, 0.0, 0.0, 0.0, 0.0, 0.0)
-    return Lattice(west, per, north, -far, far, *series, 0.0, 0.0, far)
+    zero = 0.0
+    return Lattice(
+        west, per, north, -far, far, zero, -per, zero, zero, zero, zero, zero, zero, zero, far
+    )
 
 
 def of_mercator(west: float, south: float, north: float, unit: float) -> Lattice:
@@ -108,7 +108,7 @@ def of_mercator(west: float, south: float, north: float, unit: float) -> Lattice
         s * (24 * t**4 + 28 * t**2 + 5),
         s * (120 * t**5 + 180 * t**3 + 61 * t),
     )
-    series = (
+    c1, c2, c3, c4, c5, c6 = (
         -down * value * _RADIAN**n / math.factorial(n) for n, value in enumerate(derivatives, 1)
     )
     middle = latitude / _RADIAN
@@ -121,7 +121,12 @@ def of_mercator(west: float, south: float, north: float, unit: float) -> Lattice
         middle - band,
         middle + band,
         (north - y) / unit,
-        *series,
+        c1,
+        c2,
+        c3,
+        c4,
+        c5,
+        c6,
         north / unit,
         down,
         MERCATOR_END,
@@ -135,7 +140,7 @@ def row_of(lattice: Lattice, latitude: float) -> float:
         d = latitude - lattice.middle
         rest = lattice.c4 + d * (lattice.c5 + d * lattice.c6)
         return lattice.c0 + d * (lattice.c1 + d * (lattice.c2 + d * (lattice.c3 + d * rest)))
-    return lattice.top - lattice.down * np.arcsinh(np.tan(latitude * _RADIAN))
+    return lattice.top - lattice.down * math.asinh(math.tan(latitude * _RADIAN))
 
 
 @compiled

@@ -1,7 +1,8 @@
 """Polygons whose rings meet after they were rounded to a lattice, made valid on it.
 
 GEOS does it, one feature at a time, so that what becomes of one depends on nothing else: what lies
-within an odd number of rings stays, on the lattice.
+within an outer ring and in none of its holes stays, on the lattice. A hole that was cut at the
+margin has a side in common with the outer ring, so that lines alone do not say what is inside.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _valid(shapes: Objects) -> list[Objects]:
     """Return of each shape the valid polygons that it is made of, on the lattice."""
     return [
         _polygons(shapely.set_precision(shapely.multipolygons(_polygons(made)), 1.0))
-        for made in shapely.make_valid(shapes)
+        for made in shapely.make_valid(shapes, method="structure", keep_collapsed=False)
     ]
 
 

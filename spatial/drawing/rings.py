@@ -112,7 +112,8 @@ def clean(ring: Floats, count: int) -> tuple[int, int]:
 def turn(ring: Floats, a: int, b: int, x: float, y: float) -> float:
     """Return twice the area of the triangle of two corners and a point: exact on a lattice."""
     ax, ay = ring[a, 0], ring[a, 1]
-    return (ring[b, 0] - ax) * (y - ay) - (ring[b, 1] - ay) * (x - ax)
+    found: float = (ring[b, 0] - ax) * (y - ay) - (ring[b, 1] - ay) * (x - ax)
+    return found
 
 
 @compiled
