@@ -10,6 +10,7 @@ same lattice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,16 +211,18 @@ class _Tile:
             return mend(draw_polygons(shapes, len(self._sizes), lattice, *within))
         return draw_lines(shapes, len(self._sizes), lattice, *within)
 
-    @property
+    @cached_property
     def _sizes(self) -> Floats:
-        return np.frombuffer(self.row[_SIZES] or b"", ">f8")
+        return np.frombuffer(self.row[_SIZES] or b"", ">f8").astype(np.float64)
 
     def _tags(self, drawn: Drawn, table: _Table) -> Int32s:
         names = attributes(self.content)
         tags = np.full((len(drawn.first), len(names)), -1, np.int32)
         seen = drawn.end > drawn.first
         for key, (name, from_size) in enumerate(names.items()):
-            told = self.row[f"_of_{name}"] or []
+            told = self.row[f"_of_{name}"]
+            if told is None:
+                continue
             large = self._sizes >= from_size if from_size > 0 else np.ones(len(seen), dtype=bool)
             places = (np.cumsum(large) - 1)[self.order]
             large = large[self.order] & seen

@@ -2,7 +2,8 @@
 
 What is drawn of a version is a function of that version, the tile and the content alone: its
 geometry is moved to the tile's own units and cut at its margin by ST_AsMVTGeom. So no commit to
-other features changes what a tile says of this one. Features stand in the order of their ids: the
+other features changes what a tile says of this one. Tiles of low zooms, which hold the most, are
+drawn by kernels (`tiles.dense`), by the same rule. Features stand in the order of their ids: the
 same features give the same bytes.
 """
 
