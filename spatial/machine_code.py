@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-_ROOMS = ("cells", "overlay")
+_ROOMS = ("cells", "drawing", "overlay")
 _HERE = Path(__file__).parent
 
 

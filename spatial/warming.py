@@ -27,6 +27,7 @@ def warm() -> bool:
     from spatial.assignment import assign
     from spatial.cells.compiled import is_kept
     from spatial.cells.index import CellIndex
+    from spatial.drawing.warming import draw_once
     from spatial.overlay.areas import polygons_to_grids
     from spatial.overlay.lengths import lines_to_grids
 
@@ -38,6 +39,7 @@ def warm() -> bool:
     line = gpd.GeoDataFrame(geometry=[shapely.LineString([(0, 0), (9, 1)])], crs=4549)
     lines_to_grids(line, grids)
     polygons_to_grids(grids, grids)
+    draw_once()
     return is_kept() and note_warm()
 
 

@@ -23,6 +23,8 @@ _DEGREE_M = math.pi * 6378137.0 / 180.0
 # Beyond this latitude the web's Mercator has no place.
 _MERCATOR_END = 85.06
 UNIT = "in_tileunit"
+# Drawn beyond the tile's edge, in its units, so that outlines and symbols join.
+BUFFER = 64
 
 
 def size_in_units(geom: Any, schema: Schema, where: Place, unit: float) -> sa.ColumnElement[float]:
@@ -56,7 +58,8 @@ def _factors(geom: Any, storage: str, to_degrees: bool) -> tuple[Any, Any]:
     if degrees:
         middle = (sa.func.ST_YMax(geom) + sa.func.ST_YMin(geom)) / 2.0
         bounded = sa.func.least(sa.func.abs(middle), _constant(_MERCATOR_END))
-        stretch = sa.func.cos(sa.func.radians(bounded))
+        # Typed, or it would be divided by as a decimal number, which takes a hundred times as long.
+        stretch = sa.func.cos(sa.func.radians(bounded), type_=sa.Double)
         return _constant(_DEGREE_M), _constant(_DEGREE_M) / stretch
     stretched = metres / math.cos(math.radians(latitude))
     if to_degrees:

@@ -2,7 +2,8 @@
 
 What is drawn of a version is a function of that version, the tile and the content alone: its
 geometry is moved to the tile's own units and cut at its margin by ST_AsMVTGeom. So no commit to
-other features changes what a tile says of this one. Features stand in the order of their ids: the
+other features changes what a tile says of this one. Tiles of low zooms, which hold the most, are
+drawn by kernels (`tiles.dense`), by the same rule. Features stand in the order of their ids: the
 same features give the same bytes.
 """
 
@@ -20,10 +21,10 @@ from layers.reading.boxes import Box
 from layers.reading.forms import srid_of_crs
 from layers.reading.inputs import given
 from layers.reading.kept import Rows
-from layers.reading.outputs import finite
 from layers.store import Snapshot
 from layers.tables import srid_of
 from spatial.crs import parse_crs
+from tiles.columns import value_of
 from tiles.content import (
     CELL,
     COUNT,
@@ -37,13 +38,12 @@ from tiles.content import (
     Content,
     content_of,
 )
+from tiles.dense import draw_dense, is_dense
 from tiles.errors import NotAnInstant
 from tiles.grids import Place
-from tiles.lattices import UNIT, size_in_units
+from tiles.lattices import BUFFER, UNIT, size_in_units
 from tiles.thinning import LAST_FORESEEN, foreseen
 
-# Drawn beyond the tile's edge, in its units, so that outlines and symbols join.
-BUFFER = 64
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 _ENVELOPE = ("in_tilewest", "in_tilesouth", "in_tileeast", "in_tilenorth")
 _MERCATOR = 3857
@@ -122,7 +122,7 @@ async def draw_soon(
 ) -> Drawn | None:
     """Return what `draw` does to whoever has an event loop; None where a thread must wait."""
     content = check(snapshot, where, names)
-    if where.scale <= LAST_FORESEEN:
+    if where.scale <= LAST_FORESEEN or is_dense(snapshot.schema, where, content):
         return None
     asked = _question(snapshot, where, content)
     found = await asked[0].told_soon(*asked[1:])
@@ -153,6 +153,8 @@ def open_fields(snapshot: Snapshot) -> tuple[Any, ...]:
 def draw_as(snapshot: Snapshot, where: Place, content: Content) -> Drawn:
     """Return a vector tile with a content that is not thinned any further."""
     narrowed, name, build, values = _question(snapshot, where, content)
+    if is_dense(narrowed.schema, where, content):
+        return Drawn(draw_dense(narrowed, where, content))
     return Drawn(_body_of(narrowed.told(name, build, values)))
 
 
@@ -248,7 +250,7 @@ def _drawn(
         )
         size = source.c._size
     columns = [
-        _of_size(_value(source.c, name), size, least).label(name) for name, least in sizes.items()
+        _of_size(value_of(source.c, name), size, least).label(name) for name, least in sizes.items()
     ]
     if content.counts:
         columns.append(sa.cast(sa.null(), sa.Integer).label(COUNT))
@@ -346,16 +348,6 @@ def _envelope(where: Place) -> list[sa.BindParameter[Any]]:
     return [given(n, v, sa.Double) for n, v in zip(_ENVELOPE, where.bounds, strict=True)]
 
 
-def _value(columns: Any, name: str) -> Any:
-    if name == ID:
-        return columns._fid
-    if name == VALID_FROM:
-        return _text(columns._valid_from)
-    if name == VALID_TO:
-        return _text(finite(columns._valid_to))
-    return columns[name]
-
-
 def _type(rows: sa.Subquery, name: str) -> Any:
     return _TYPES[name] if name in _TYPES else rows.c[name].type
 
@@ -376,10 +368,4 @@ def _srid(where: Place) -> int:
     return srid_of_crs(where.crs)
 
 
-def _text(instant: Any) -> sa.ColumnElement[str]:
-    """An instant as RFC 3339 text, which a vector tile can hold."""
-    utc = sa.func.timezone("UTC", instant)
-    return sa.func.to_char(utc, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-
-
-__all__ = ["MEDIA_TYPE", "Drawn", "draw", "draw_as", "draw_soon", "mvt", "tile"]
+__all__ = ["BUFFER", "MEDIA_TYPE", "Drawn", "draw", "draw_as", "draw_soon", "mvt", "tile"]

@@ -1,0 +1,1 @@
+"""Stored geometries drawn on the lattice of a tile, and written as a vector tile is."""
