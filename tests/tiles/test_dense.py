@@ -304,3 +304,20 @@ def fields(body: bytes) -> list[tuple[int, bytes]]:
             assert key & 7 == 0
             found.append((key >> 3, bytes([number() & 255])))
     return found
+
+
+def test_shapes_of_very_many_corners_stay_where_they_are(
+    store: Store, tile_at: TileAt, decode: Decode
+) -> None:
+    """Those that are stored in more than 64 KiB are thinned before they are sent."""
+    dice = np.random.default_rng(8)
+    angles = np.linspace(0, 2 * np.pi, 20_000, endpoint=False)
+    radii = 0.02 * (1 + 0.001 * dice.random(len(angles)))
+    ring = np.column_stack([LON + radii * np.cos(angles), LAT + radii * np.sin(angles)])
+    shape = shapely.MultiPolygon([shapely.Polygon(ring)])
+    found = publish(store, [shape])
+    where = tile_at(LON, LAT, 10)
+    [ours] = decode(tile(found, where), where).geometry
+    [truth] = gpd.GeoSeries([shape], crs=4326).to_crs(3857)
+    assert ours.is_valid
+    assert ours.symmetric_difference(truth).difference(truth.boundary.buffer(where.unit)).is_empty
