@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page
 
 from layers.schemas.profiles import profile_schemas
 from services.style_documents import addressed
@@ -41,17 +37,6 @@ JUDGE = """async (style) => {
 Judge = Callable[[Any], list[str]]
 
 
-def tilejson(route: Route) -> None:
-    """Stands for the TileJSON of a tileset: its tiles, as their description has them."""
-    path = urlsplit(route.request.url).path
-    base = route.request.url.partition("/collections/")[0]
-    with urlopen(f"{base}{path}") as answer:
-        [item] = [x for x in json.load(answer)["links"] if x["rel"] == "item"]
-    names = {"tileMatrix": "z", "tileRow": "y", "tileCol": "x"}
-    template = re.sub(r"\{(\w+)\}", lambda m: f"{{{names[m[1]]}}}", item["href"])
-    route.fulfill(json={"tilejson": "3.0.0", "tiles": [template], "minzoom": 0, "maxzoom": 17})
-
-
 @pytest.fixture
 def page(server: str, browser: Browser) -> Iterator[Page]:
     """A page of the server, on which nothing may go wrong."""
@@ -62,7 +47,6 @@ def page(server: str, browser: Browser) -> Iterator[Page]:
         "console",
         lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None,
     )
-    opened.route("**/tiles/WebMercatorQuad?f=tilejson", tilejson)
     opened.goto(f"{server}/conformance?f=html")
     yield opened
     opened.close()
@@ -71,7 +55,9 @@ def page(server: str, browser: Browser) -> Iterator[Page]:
 
 @pytest.mark.parametrize("layer", CITY)
 def test_the_page_of_a_default_style_draws_it(server: str, page: Page, layer: str) -> None:
-    page.goto(f"{server}/styles/{layer}?f=html")
+    # From afar small things are counted; the pipes are looked at from near.
+    near = "#14/38.0490/-85.5745" if layer.startswith("pipe") else ""
+    page.goto(f"{server}/styles/{layer}?f=html{near}")
     page.wait_for_selector("#style-map[data-drawn]", timeout=60_000)
     # The buttons and the scale lie over the map, and are no part of what it draws.
     page.evaluate("document.querySelector('.maplibregl-control-container').remove()")
@@ -80,10 +66,9 @@ def test_the_page_of_a_default_style_draws_it(server: str, page: Page, layer: st
     colours, counts = np.unique(pixels, axis=0, return_counts=True)
     background = colours[counts.argmax()]
     drawn = pixels[np.abs(pixels.astype(int) - background).max(axis=1) > 12]
-    # Two networks lie far apart: of them only specks are seen at once.
-    assert len(drawn) > (5 if layer.startswith("pipe") else 2000)
+    assert len(drawn) > (200 if layer.startswith("pipe") else 2000)
     if layer == "pipe_segments":
-        # Water, by the standard; its casing is not drawn from afar.
+        # Water, by the standard.
         assert (np.abs(drawn.astype(int) - [0, 255, 255]).max(axis=1) < 60).any()
     legend = page.locator("img[alt^=图例]")
     assert legend.evaluate("image => image.complete && image.naturalWidth") > 100
@@ -130,7 +115,6 @@ def test_maplibre_judges_as_we_do(
     except BadStyle:
         taken = False
     page = browser.new_page()
-    page.route("**/tiles/WebMercatorQuad?f=tilejson", tilejson)
     page.goto(f"{server}/conformance?f=html")
     said = page.evaluate(JUDGE, addressed(document, server))
     page.close()

@@ -37,6 +37,8 @@ VALUES = {
     "processID": "assign-cases-to-grids",
     "jobID": "none",
     "commitId": "1",
+    "styleId": "parcels",
+    "spriteFile": "shikong.json",
 }
 MINIMAL = {"default-src": "'none'", "frame-ancestors": "'none'"}
 WEB = Path(__file__).resolve().parents[3] / "services/web"
