@@ -49,8 +49,9 @@ export async function readCollections() {
   );
 }
 
+// Every field of every feature: what is coloured by age or clicked needs more than the rule gives.
 export function tileAddress(id, { datetime, recorded }) {
   const query = new URLSearchParams(Object.entries({ datetime, recorded }).filter(([, value]) => value));
-  const asked = query.size ? `?${query}` : "";
-  return `${base}/collections/${encodeURIComponent(id)}/tiles/WebMercatorQuad/{z}/{y}/{x}${asked}`;
+  query.set("properties", "all");
+  return `${base}/collections/${encodeURIComponent(id)}/tiles/WebMercatorQuad/{z}/{y}/{x}?${query}`;
 }

@@ -123,7 +123,7 @@ function hitsAt(map, point, byId) {
     [point.x - reach, point.y - reach],
     [point.x + reach, point.y + reach],
   ];
-  const thin = ({ layer, geometry }) => layer.type === "circle" || (layer.type === "line" && !geometry.type.endsWith("Polygon"));
+  const thin = ({ layer, geometry, properties }) => properties.id !== undefined && (layer.type === "circle" || (layer.type === "line" && !geometry.type.endsWith("Polygon")));
   const filled = ({ layer }) => layer.type === "fill";
   const found = new Map();
   for (const { layer, properties } of [

@@ -101,7 +101,7 @@ export function source(collection, pins) {
 function changedSince(collection, ms) {
   const since = new Date((Number.isNaN(ms) ? Date.now() : ms) - 365 * 86_400_000).toISOString().slice(0, 19);
   const first = collection.extent.temporal.interval[0][0]?.slice(0, 19) ?? "";
-  const from = ["slice", ["get", "valid_from"], 0, 19];
+  const from = ["slice", ["coalesce", ["get", "valid_from"], ""], 0, 19];
   return ["all", [">=", from, since], ["!=", from, first]];
 }
 
@@ -111,6 +111,21 @@ export const plainFill = (collection, ms) => ["case", changedSince(collection, m
 const byLook = (places) => (a, b) => places.indexOf(look(a)) - places.indexOf(look(b));
 export const listed = byLook(["events", "pipes", "systems", "plain"]);
 export const hitFirst = byLook(["events", "pipes", "plain", "systems"]);
+
+// A tile that would be too large has points that stand for several small things, and say how many.
+const counted = ["all", ["has", "count"], ["!", ["has", "id"]]];
+
+function addCounted(collection, add) {
+  add(5.5, "counted", collection.id, {
+    type: "circle",
+    filter: counted,
+    paint: {
+      "circle-color": plain().line,
+      "circle-opacity": 0.6,
+      "circle-radius": ["interpolate", ["linear"], ["get", "count"], 1, 1.5, 100, 5],
+    },
+  });
+}
 
 // The layers of a collection, each with its place in the drawing order and its toggle.
 export function layers(collection, ms) {
@@ -128,6 +143,7 @@ export function layers(collection, ms) {
     });
   const make = { systems: addSystems, pipes: addPipes, events: addEvents, plain: addPlain };
   make[look(collection)](collection, add, ms);
+  addCounted(collection, add);
   return made;
 }
 
@@ -148,7 +164,7 @@ function addPlain(collection, add, ms) {
   });
   add(6, "point", id, {
     type: "circle",
-    filter: ["==", ["geometry-type"], "Point"],
+    filter: ["all", ["==", ["geometry-type"], "Point"], ["!", counted]],
     paint: { "circle-color": paint.changed, "circle-radius": 4, "circle-stroke-color": paint.line, "circle-stroke-width": 1 },
   });
   add(8, "label", id, {
@@ -214,7 +230,7 @@ function addPipes(collection, add) {
   });
   add(6, "point", id, {
     type: "circle",
-    filter: ["==", ["geometry-type"], "Point"],
+    filter: ["all", ["==", ["geometry-type"], "Point"], ["!", counted]],
     paint: {
       "circle-color": colour,
       "circle-radius": growing(11, 0.9, 14, 1.8, 16, 3.6, 20, 8),
@@ -230,6 +246,7 @@ function addEvents(collection, add) {
   const final = ["in", ["get", "state"], ["literal", FINAL]];
   add(7, "point", collection.id, {
     type: "circle",
+    filter: ["!", counted],
     layout: { "circle-sort-key": ["case", final, 0, 1] },
     paint: {
       "circle-color": colour,
