@@ -95,8 +95,9 @@ class Follower:
         """See whether another process of this machine changed something."""
         counted = self.counter.value
         if counted != self._counted:
-            self._counted = counted
+            # In this order: another thread that looks in between must not take it for done.
             self.forget()
+            self._counted = counted
 
     def start(self) -> None:
         """Begin to listen, in a thread of its own."""

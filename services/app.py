@@ -108,7 +108,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     )
     app.state.store, app.state.settings = store, settings
     app.state.rates, app.state.provider = rates, _provider(settings)
-    app.state.gate = Gate(store, rates)
+    app.state.gate = Gate(store, rates, settings.tile_memory_bytes // 2)
     app.state.tags = Tags()
     app.state.archives = Archives(settings.data / "archives", schema_form)
     app.state.tiles = TileMaker(_tile_cache(settings), app.state.archives)
@@ -180,7 +180,8 @@ def _tile_cache(settings: Settings) -> TileCache:
     shelf = None
     if settings.tile_disk_bytes:
         shelf = Shelf(settings.data / "tiles", settings.tile_disk_bytes)
-    return TileCache(settings.tile_memory_bytes, shelf)
+    # The other half is the gate's.
+    return TileCache(settings.tile_memory_bytes // 2, shelf)
 
 
 def _provider(settings: Settings) -> Provider | None:

@@ -31,7 +31,6 @@ from services.access.rates import Rates
 from services.negotiation import has_tag
 
 _MOST = 20_000
-_MOST_BYTES = 256 << 20
 _MOST_SIGHTS = 10_000
 # So long before its time is over a key that is in use is looked for again.
 _RENEWED_S = 0.4
@@ -88,10 +87,13 @@ class Gate:
     store : Store
     rates : Rates
         Knows of wrong credentials.
+    most_bytes : int
+        That the answers may take.
     """
 
     store: Store
     rates: Rates
+    most_bytes: int = 64 << 20
     _answers: OrderedDict[Key, Answer] = field(default_factory=OrderedDict, repr=False)
     _sights: OrderedDict[bytes, tuple[str, float, int]] = field(
         default_factory=OrderedDict, repr=False
@@ -178,7 +180,7 @@ class Gate:
         old = self._answers.pop(key, None)
         self._size += answer.size - (0 if old is None else old.size)
         self._answers[key] = answer
-        while len(self._answers) > _MOST or self._size > _MOST_BYTES:
+        while len(self._answers) > _MOST or self._size > self.most_bytes:
             _, gone = self._answers.popitem(last=False)
             self._size -= gone.size
 

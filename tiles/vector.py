@@ -286,7 +286,7 @@ def _counted(
     last = EXTENT // CELL
     i, j = cells.c.i, cells.c.j
     at = sa.func.ST_Point((i + 0.5) * _number(float(CELL)), (j + 0.5) * _number(float(CELL)))
-    # After all ids: no id is as long as that.
+    # Beside the ids, in an order of their own.
     order = sa.func.concat("\x7f", sa.func.to_char(j * last + i, "FM0000000"))
     nothing = [sa.cast(sa.null(), _type(rows, name)).label(name) for name in sizes]
     return sa.select(order.label("_order"), *nothing, cells.c[COUNT], at.label("_geom")).where(
