@@ -14,7 +14,15 @@ from layers.errors import TooMuchAsked
 from layers.model import Layer
 from layers.reading.boxes import storage_bounds
 from layers.store import PublishedLayer, Snapshot
-from tiles.content import CELL, COUNT, COUNTED_BELOW, EXTENT, ID
+from tiles.content import (
+    CELL,
+    COUNT,
+    COUNTED_BELOW,
+    EXTENT,
+    ID,
+    POINTS_FROM_ZOOM,
+    is_point_layer,
+)
 from tiles.grids import Place
 from tiles.lattices import size_in_units
 from tiles.vector import Drawn, cell_of, check, geometry_in, margin_of, middle_in
@@ -68,8 +76,8 @@ def _mvt(
     geom = rows.c._geom
     size = size_in_units(geom, record.schema, where, where.unit)
     coded = [f.id for f in then.shown.fields if f.codes and f.id in rows.c]
-    is_point = record.schema.geometry.removeprefix("Multi").startswith("Point")
-    large = sa.true() if is_point and where.scale >= 12 else size >= COUNTED_BELOW
+    drawn_as_points = is_point_layer(record.schema) and where.scale >= POINTS_FROM_ZOOM
+    large = sa.true() if drawn_as_points else size >= COUNTED_BELOW
     drawn = (
         sa.select(
             rows.c._fid.label("_order"),
@@ -162,6 +170,3 @@ def _counted(
         cells.c[COUNT],
         at.label("_geom"),
     ).where(i.between(0, last - 1), j.between(0, last - 1))
-
-
-__all__ = ["CHANGE", "draw_changes"]
