@@ -31,6 +31,7 @@ _Drawn = tuple[_Array, _Array]
 RAMP = "viridis"
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _CACHE_MB = 128
+_SOME_PLACE = Affine.translation(0.0, 1.0)
 
 
 def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Picture | None:
@@ -60,9 +61,11 @@ def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Pict
 
 def encode(drawn: Picture, driver: str) -> bytes:
     """Return a picture as a file, without loss."""
-    if driver == "WEBP":
-        return drawn.render(img_format=driver, LOSSLESS="YES")
-    return drawn.render(img_format=driver)
+    options = {"LOSSLESS": "YES"} if driver == "WEBP" else {}
+    # Where a file has no place, GDAL warns of it, and Python's list of the warnings to be silent
+    # about is one for all threads. The place is of no use in a picture: nothing of it is written.
+    with rasterio.Env(GDAL_PAM_ENABLED=False):
+        return drawn.render(img_format=driver, transform=_SOME_PLACE, **options)
 
 
 def _draw_one(snapshot: Snapshot, scene: ShownScene, where: Place) -> _Drawn:

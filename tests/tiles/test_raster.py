@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -355,6 +356,16 @@ def test_many_at_once_are_as_one_by_one(store: Store, tmp_path: Path) -> None:
         together = list(threads.map(drawn, places))
     assert together == [drawn(where) for where in places]
     assert len({content for content in together if content}) > 6
+
+
+def test_pictures_are_made_without_the_warnings_of_other_threads(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be ignored is one list for all threads: one that ends brings the old one back."""
+    publish(store, "dem", write(tmp_path / "p.tif", ramp(400, 400)))
+    monkeypatch.setattr(warnings, "filterwarnings", lambda *_, **__: None)
+    for picture in PictureFormat:
+        assert map_tile(snapshot(store, "dem"), tile_at(116.31, 40.01, 15), picture) is not None
 
 
 def test_a_copy_that_was_damaged_is_made_again(store: Store, tmp_path: Path) -> None:
