@@ -14,18 +14,11 @@ from layers.errors import TooMuchAsked
 from layers.model import Layer
 from layers.reading.boxes import storage_bounds
 from layers.store import PublishedLayer, Snapshot
-from tiles.content import (
-    CELL,
-    COUNT,
-    COUNTED_BELOW,
-    EXTENT,
-    ID,
-    POINTS_FROM_ZOOM,
-    is_point_layer,
-)
+from tiles.cells import ORDER, PLACE, as_tile, counted
+from tiles.content import COUNT, COUNTED_BELOW, ID, POINTS_FROM_ZOOM, is_point_layer
 from tiles.grids import Place
-from tiles.lattices import size_in_units
-from tiles.vector import Drawn, cell_of, check, geometry_in, margin_of, middle_in
+from tiles.lattices import geometry_in, margin_of, size_in_units
+from tiles.vector import Drawn, check
 
 CHANGE, CREATED, CHANGED, RETIRED = "change", "created", "changed", "retired"
 
@@ -74,35 +67,31 @@ def _mvt(
     differing = _differing(old.subquery("before"), new.subquery("after"), before, then)
     rows = differing.offset(sa.literal_column("0")).subquery("rows")
     geom = rows.c._geom
-    size = size_in_units(geom, record.schema, where, where.unit)
+    size = size_in_units(geom, record.schema, where)
     coded = [f.id for f in then.shown.fields if f.codes and f.id in rows.c]
     drawn_as_points = is_point_layer(record.schema) and where.scale >= POINTS_FROM_ZOOM
     large = sa.true() if drawn_as_points else size >= COUNTED_BELOW
     drawn = (
         sa.select(
-            rows.c._fid.label("_order"),
+            rows.c._fid.label(ORDER),
             rows.c._fid.label(ID),
             rows.c[CHANGE],
             *(rows.c[name] for name in coded),
             sa.cast(sa.null(), sa.Integer).label(COUNT),
-            geometry_in(geom, record, where).label("_geom"),
+            geometry_in(geom, record, where).label(PLACE),
         )
         .where(large)
         .offset(sa.literal_column("0"))
         .subquery("drawn")
     )
-    counted = _counted(rows, record, where, sa.not_(large), coded)
-    shaped = sa.union_all(sa.select(drawn).where(drawn.c._geom.is_not(None)), counted)
-    ready = _ordered(shaped.subquery("shaped"))
-    made: Any = sa.func.ST_AsMVT(
-        sa.literal_column("ready"), record.id, EXTENT, "_geom", type_=sa.LargeBinary
-    )
-    return sa.select(made).select_from(ready)
+    shown = sa.select(*drawn.c).where(drawn.c[PLACE].is_not(None))
 
+    def of_cell(cells: sa.Subquery) -> list[Any]:
+        nothing = [sa.cast(sa.null(), rows.c[name].type).label(name) for name in coded]
+        return [sa.cast(sa.null(), sa.Text).label(ID), cells.c[CHANGE], *nothing, cells.c[COUNT]]
 
-def _ordered(shaped: sa.Subquery) -> sa.Subquery:
-    order = sa.collate(shaped.c._order, "C")
-    return sa.select(*(c for c in shaped.c if c.name != "_order")).order_by(order).subquery("ready")
+    cells = counted(rows, record, where, sa.not_(large), of_cell, by=(CHANGE,))
+    return as_tile((shown, cells), record)
 
 
 def _differing(
@@ -136,37 +125,3 @@ def _differing(
         .select_from(old.join(new, old.c._fid == new.c._fid, full=True))
         .where(changed)
     )
-
-
-def _counted(
-    rows: sa.Subquery, record: Layer, where: Place, small: Any, coded: list[str]
-) -> sa.Select[Any]:
-    geom = rows.c._geom
-    points = (
-        sa.select(rows.c[CHANGE], *middle_in(geom, record, where))
-        .where(geom.is_not(None), small)
-        .offset(sa.literal_column("0"))
-        .subquery("points")
-    )
-    column, row = cell_of(points.c._x, points.c._y, where)
-    cells = (
-        sa.select(
-            points.c[CHANGE],
-            column.label("i"),
-            row.label("j"),
-            sa.cast(sa.func.count(), sa.Integer).label(COUNT),
-        )
-        .group_by(sa.literal_column("1"), sa.literal_column("2"), sa.literal_column("3"))
-        .subquery("cells")
-    )
-    i, j, last = cells.c.i, cells.c.j, EXTENT // CELL
-    at = sa.func.ST_Point((i + 0.5) * float(CELL), (j + 0.5) * float(CELL))
-    number = sa.func.to_char(j * last + i, "FM0000000")
-    return sa.select(
-        sa.func.concat("\x7f", number, cells.c[CHANGE]).label("_order"),
-        sa.cast(sa.null(), sa.Text).label(ID),
-        cells.c[CHANGE],
-        *(sa.cast(sa.null(), rows.c[name].type).label(name) for name in coded),
-        cells.c[COUNT],
-        at.label("_geom"),
-    ).where(i.between(0, last - 1), j.between(0, last - 1))

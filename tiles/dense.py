@@ -21,10 +21,11 @@ from layers.model import Layer, Schema
 from layers.reading.inputs import given
 from layers.reading.kept import Rows
 from layers.store import Snapshot
+from spatial.drawing.sphere import DEGREE_M
 from tiles.columns import value_of
 from tiles.content import CELL, COUNT, EXTENT, OWN, Content, is_point_layer
 from tiles.grids import Place
-from tiles.lattices import BUFFER, UNIT, size_in_units
+from tiles.lattices import BUFFER, UNIT, constant, size_in_units
 
 if TYPE_CHECKING:
     from spatial.drawing.lattices import Lattice
@@ -38,7 +39,6 @@ _FEW = 6
 # the grid is in metres, a degree of them.
 _LARGE_BYTES = 1 << 16
 _NEAR_UNITS = 0.1
-_DEGREE_M = 111319.49079327358
 _DEGREES = ("OGC:CRS84", "EPSG:4326", "EPSG:4490")
 _SHAPES, _SIZES, _IDS, _COUNTED = "_shapes", "_sizes", "_ids", "_counted"
 
@@ -97,9 +97,9 @@ def gather(select: sa.Select[Any], record: Layer, where: Place, content: Content
     # Fenced, or box and size would be worked out wherever they are used.
     box = sa.func.box3d(rows.c._geom).label("_box")
     boxed = sa.select(*columns, box).offset(sa.literal_column("0")).subquery()
-    measured = size_in_units(boxed.c._box, record.schema, where, where.unit).label("_size")
+    measured = size_in_units(boxed.c._box, record.schema, where).label("_size")
     ready = sa.select(*boxed.c, measured).offset(sa.literal_column("0")).subquery("ready")
-    least = _number(content.counted_below)
+    least = constant(content.counted_below)
     size = ready.c._size
     parts = [
         _of_size(_joined(_binary(ready.c._geom, where)), size, content, 0.0, _SHAPES),
@@ -132,8 +132,8 @@ def _plain(value: Any) -> Any:
 
 def _binary(geom: Any, where: Place) -> Any:
     """A geometry as bytes; of one with very many corners, without those that are too near."""
-    unit = _NEAR_UNITS if where.crs.is_geographic else _NEAR_UNITS / _DEGREE_M
-    near = _number(unit) / given(UNIT, 1.0 / where.unit, sa.Double)
+    unit = _NEAR_UNITS if where.crs.is_geographic else _NEAR_UNITS / DEGREE_M
+    near = constant(unit) / given(UNIT, 1.0 / where.unit, sa.Double)
     large = sa.func.pg_column_size(geom) > sa.literal_column(str(_LARGE_BYTES))
     fewer = sa.case((large, sa.func.ST_RemoveRepeatedPoints(geom, near)), else_=geom)
     return sa.func.ST_AsBinary(fewer, sa.literal_column("'NDR'"))
@@ -149,17 +149,13 @@ def _array(value: Any) -> Any:
 
 def _of_size(made: Any, size: Any, content: Content, from_size: float, name: str) -> Any:
     least = max(from_size, content.counted_below)
-    return (made.filter(size >= _number(least)) if least > 0 else made).label(name)
+    return (made.filter(size >= constant(least)) if least > 0 else made).label(name)
 
 
 def _middle(box: Any) -> Any:
     x = (sa.func.ST_XMin(box) + sa.func.ST_XMax(box)) / 2.0
     y = (sa.func.ST_YMin(box) + sa.func.ST_YMax(box)) / 2.0
     return sa.func.float8send(x).op("||")(sa.func.float8send(y))
-
-
-def _number(number: float) -> sa.ColumnElement[float]:
-    return sa.literal_column(repr(number), sa.Double)
 
 
 class _Tile:

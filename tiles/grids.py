@@ -20,6 +20,7 @@ from morecantile import TileMatrixSet
 from pyproj import CRS
 
 from spatial.crs import CRS84, mover, parse_crs
+from spatial.drawing.sphere import DEGREE_M, SIDE_M, SQUARE_END
 from tiles.errors import TileOutside, UnknownMatrixSet
 
 OFFERED = ("WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad", "Tianditu_c", "Tianditu_w")
@@ -31,10 +32,6 @@ UNITS = 4096
 Box = tuple[float, float, float, float]
 _REGISTERED = ("WebMercatorQuad", "WorldCRS84Quad")
 _PIXEL_M = 0.00028
-_EQUATOR_M = 2 * math.pi * 6378137
-_HALF_M = _EQUATOR_M / 2
-# The latitude at which the square of spherical Mercator ends.
-_MERCATOR_END = 85.05112877980659
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +168,7 @@ def grid(name: str) -> Grid:
     first, degrees = int(top.id), crs.is_geographic
     # All begin at the north-western corner of the world; of full precision, other than the
     # registered definitions, so that neighbours and parents have the very same edges.
-    west, north = (-180.0, 90.0) if degrees else (-_HALF_M, _HALF_M)
+    west, north = (-180.0, 90.0) if degrees else (-SIDE_M, SIDE_M)
     side = -2 * west / top.matrixWidth
     shift = round(math.log2(top.matrixWidth)) - first
     last = min(DEEPEST - shift, int(tiling.tileMatrices[-1].id))
@@ -218,7 +215,7 @@ def to_grid(name: str, lonlat: Box) -> Box:
         west, east = -180.0, 180.0
     tiling = grid(name)
     if not tiling.crs.is_geographic:
-        south, north = (max(-_MERCATOR_END, min(_MERCATOR_END, n)) for n in (south, north))
+        south, north = (max(-SQUARE_END, min(SQUARE_END, n)) for n in (south, north))
     x, y = mover(CRS84, tiling.crs)([west, east], [south, north])
     return float(x[0]), float(y[0]), float(x[1]), float(y[1])
 
@@ -244,18 +241,17 @@ def _matrices(
 
 
 _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
-_DEGREE_M = _EQUATOR_M / 360
 _DEGREES: dict[str, Any] = {
     "cell": 0.703125,
-    "unit_m": _DEGREE_M,
+    "unit_m": DEGREE_M,
     "origin": [90.0, -180.0],
     "wide": 2,
     "high": 1,
 }
 _METRES: dict[str, Any] = {
-    "cell": _EQUATOR_M / 512,
+    "cell": 2 * SIDE_M / 512,
     "unit_m": 1.0,
-    "origin": [-_HALF_M, _HALF_M],
+    "origin": [-SIDE_M, SIDE_M],
     "wide": 2,
     "high": 2,
 }

@@ -79,7 +79,7 @@ def _bytes_of(size: float, content: Content) -> int:
 
 def _sizes(select: sa.Select[Any], record: Layer, where: Place) -> sa.Select[Any]:
     rows = select.subquery("rows")
-    size = size_in_units(rows.c._geom, record.schema, where, where.unit)
+    size = size_in_units(rows.c._geom, record.schema, where)
     array = f"ARRAY[{', '.join(map(repr, STEPS))}]::float8[]"
     steps: Any = sa.literal_column(array)
     step = sa.func.width_bucket(size, steps).label("step")

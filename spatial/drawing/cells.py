@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial.drawing.lattices import RADIUS_M
 from spatial.drawing.shapes import Drawn
+from spatial.drawing.sphere import RADIUS_M
 
 Floats = NDArray[np.float64]
 

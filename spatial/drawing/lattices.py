@@ -12,10 +12,8 @@ import math
 from typing import Final, NamedTuple
 
 from spatial.cells.compiled import compiled
+from spatial.drawing.sphere import MERCATOR_END, RADIUS_M
 
-# The sphere of the web's Mercator, and the latitude at which it is cut off.
-RADIUS_M: Final = 6378137.0
-MERCATOR_END: Final = 85.06
 _RADIAN: Final = math.pi / 180.0
 # Radians from the middle within which the series is near enough.
 _NEAR: Final = 0.05

@@ -21,7 +21,7 @@ from spatial.crs import parse_crs
 from tiles.grids import Place, grid, place
 from tiles.keeping.kept import KeptTile
 from tiles.keeping.making import TileMaker, TileQuestion
-from tiles.vector import margin_of
+from tiles.lattices import margin_of
 
 Ask = Callable[[Place], TileQuestion]
 Make = Callable[[TileQuestion], tuple[str, KeptTile]]

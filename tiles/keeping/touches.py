@@ -18,7 +18,8 @@ from layers.store import PublishedLayer, Snapshot
 from tiles.content import Content
 from tiles.grids import Place
 from tiles.keeping.kept import KeptTile, State
-from tiles.vector import check, draw_as, margin_of
+from tiles.lattices import margin_of
+from tiles.vector import check, draw_as
 
 # Of more features in one tile, it counts as touched: to compare takes as long as to draw anew.
 _MOST_COMPARED = 5000

@@ -11,11 +11,12 @@ import shapely
 from pyproj import Transformer
 
 from spatial.drawing.encoding import LINE, POLYGON, encode
-from spatial.drawing.lattices import RADIUS_M, column_of, of_degrees, of_mercator, row_of
+from spatial.drawing.lattices import column_of, of_degrees, of_mercator, row_of
 from spatial.drawing.lines import draw_lines
 from spatial.drawing.mending import mend, shapes_of
 from spatial.drawing.polygons import draw_polygons
 from spatial.drawing.shapes import Drawn
+from spatial.drawing.sphere import RADIUS_M
 
 # One degree is a hundred units, from the corner at 0, 40 downward.
 LATTICE = of_degrees(0.0, 40.0, 0.01)

@@ -29,7 +29,8 @@ from tiles.keeping.cache import TileCache
 from tiles.keeping.making import TileMaker, TileQuestion
 from tiles.keeping.seeding import DRAWN, EMPTY, THERE, Plan, Stopped, lies_in, seed
 from tiles.keeping.shelf import Shelf
-from tiles.vector import draw, margin_of
+from tiles.lattices import margin_of
+from tiles.vector import draw
 
 NAME = "WebMercatorQuad"
 NOW = Pins(None, None, None)
