@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Served:
 
     port: int
     store: Store
+    process: subprocess.Popen[bytes]
     opened: list[http.client.HTTPConnection] = field(default_factory=list)
 
     def connect(self) -> http.client.HTTPConnection:
@@ -74,9 +75,9 @@ def served(
         subprocess.Popen(command, env=environment) as process,
         closing(open_store(dsn)) as store,
     ):
-        found = Served(port, store)
+        found = Served(port, store, process)
         try:
-            _wait(found, process)
+            _wait(found)
             yield found
         finally:
             for connection in found.opened:
@@ -85,10 +86,10 @@ def served(
             assert process.wait(30) == 0
 
 
-def _wait(served: Served, process: subprocess.Popen[bytes]) -> None:
+def _wait(served: Served) -> None:
     ends = time.monotonic() + 120
     while True:
-        assert process.poll() is None
+        assert served.process.poll() is None
         assert time.monotonic() < ends
         try:
             if served.get(served.connect(), "/health")[0] == 200:
@@ -228,3 +229,36 @@ def test_memory_and_disk_can_be_none(demo_store: Store, tmp_path: Path) -> None:
         assert first.status_code == again.status_code == 200
         assert first.headers["etag"] == again.headers["etag"]
     assert not (tmp_path / "tiles").exists()
+
+
+def test_a_process_that_dies_is_followed_by_another(served: Served) -> None:
+    """Also where each in turn is killed; who comes then knows of what was committed meanwhile."""
+    first = workers(served)
+    assert len(first) == 2
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda gone=pid: gone not in workers(served) and len(workers(served)) == 2)
+        _wait(served)
+    assert not first & workers(served)
+    served.change(title_deed="of another process (synthetic)")
+    for connection in connections(served, PATH):
+        status, _, body = served.get(connection, f"{PATH}?properties=title_deed")
+        assert (status, b"of another process" in body) == (200, True)
+
+
+def workers(served: Served) -> set[int]:
+    """The processes that serve."""
+    children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children")
+    found = set()
+    for pid in map(int, children.read_text().split()):
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+def until(holds: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
