@@ -51,11 +51,12 @@ build() {
 build pg_featureserv PG_FEATURESERV_SOURCE
 build pg_tileserv PG_TILESERV_SOURCE
 
-# By its own locked list of packages; to build it takes long.
+# By its own locked list of packages, with what it serves a PostGIS with alone.
 if [ ! -x .cache/peers/martin/bin/martin ]; then
     if ! command -v cargo >/dev/null; then
         echo "martin is left out: there is no Rust here to build it with" >&2
-    elif ! cargo install --quiet martin@1.14.0 --locked --root .cache/peers/martin; then
+    elif ! cargo install --quiet martin@1.14.0 --locked \
+        --no-default-features --features postgres --root .cache/peers/martin; then
         echo "martin is left out: cargo could not build it" >&2
     fi
 fi

@@ -154,7 +154,7 @@ def form_of(layer: Layer, sight: Sight, moment: Moment, query: Query) -> Any:
         _time_of(layer, moment),
         boxed and query.placeless,
         boxed,
-        None if query.ids is None else _is_single(query.ids),
+        None if query.ids is None else is_single(query.ids),
         query.limit is not None,
         query.offset > 0,
         None if query.after is None else tuple(value is None for value in query.after),
@@ -206,7 +206,8 @@ def _is_plain(query: Query) -> bool:
     return not isinstance(query.ids, sa.CompoundSelect) and not any(others)
 
 
-def _is_single(ids: Any) -> bool:
+def is_single(ids: Any) -> bool:
+    """Return whether one feature is asked for, by its id."""
     return isinstance(ids, list | tuple) and len(ids) == 1
 
 

@@ -25,7 +25,7 @@ from layers.reading.boxes import LONLAT
 from layers.reading.features import Moment, Query, order_of, select_features, shown_to
 from layers.reading.forms import Form
 from layers.reading.frames import as_frame, as_table
-from layers.reading.kept import Question, Rows, Statements, form_of, values_of, with_head
+from layers.reading.kept import Question, Rows, Statements, form_of, is_single, values_of, with_head
 from layers.reading.lifelines import select_periods, with_periods
 from layers.reading.marks import marked
 from layers.reading.ordering import Order
@@ -261,9 +261,7 @@ class Snapshot:
             select, dialect = build(self.layer.record), self.layer.database.reading.dialect
             kept = _STATEMENTS.keep((name, form), with_head(select, record), dialect)
         values = kept.filled(values_of(record, self.moment, self.query) | dict(more))
-        ids = self.query.ids
-        single = ids is not None and not isinstance(ids, sa.CompoundSelect) and len(ids) == 1
-        return Question(kept, values, record.head, single)
+        return Question(kept, values, record.head, is_single(self.query.ids))
 
     def _written(self, record: Layer, crs: CRS, place: CRS | None) -> sa.Select[Any]:
         return as_geojson(

@@ -132,9 +132,13 @@ def _ask(request: Request, where: Place) -> tuple[Selection, list[TileQuestion]]
     admitted: Admitted = request.state.admitted
     selection = read_selection(request)
     questions = []
-    for layer, _ in selection.found:
+    for layer, snapshot in selection.found:
         admitted.note(layer, "tile", restricted=False)
         pins = dataclasses.replace(selection.pins, when=_instant(selection.pins, layer, request))
+        if pins.knows:
+            # Found already: a commit, or an instant, is a revision of each layer.
+            known = snapshot.moment.revision
+            pins = dataclasses.replace(pins, revision=known, recorded=None, commit=None)
         questions.append(question_of(layer, pins, where, Query(), None).question)
     return selection, questions
 
