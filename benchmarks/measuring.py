@@ -53,19 +53,26 @@ class Server:
 
     def busy(self) -> float:
         """Return the CPU seconds of its processes, those that have ended included."""
-        total = 0
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdigit():
-                continue
-            try:
-                words = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(folder.name) == self.pid:
-                total += sum(map(int, words[11:15]))
-            elif int(words[1]) == self.pid:
-                total += sum(map(int, words[11:13]))
-        return total / _TICKS
+        # Anew where one ended meanwhile: it would be counted twice, or not at all.
+        while True:
+            ended = self._times(self.pid)[2:]
+            alive = sum(sum(self._times(child)[:2]) for child in self._children())
+            first = self._times(self.pid)
+            if first[2:] == ended:
+                return (alive + sum(first)) / _TICKS
+
+    def _children(self) -> list[int]:
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(child) for child in path.read_text().split()]
+
+    @staticmethod
+    def _times(pid: int) -> list[int]:
+        """Ticks of a process, and of its children that have ended: user and kernel."""
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return [0, 0, 0, 0]
+        return [int(word) for word in text.rpartition(")")[2].split()[11:15]]
 
 
 def backend_seconds(pid: int) -> float:

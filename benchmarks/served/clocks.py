@@ -70,15 +70,15 @@ class Meter:
     def metered(self) -> Iterator[Bill]:
         """Measure what is done within."""
         bill = Bill()
-        before, ended, begun = self._alive(), self._ended(), time.perf_counter()
+        (before, ended), begun = self._database(), time.perf_counter()
         served = self._served()
         yield bill
         wall, serving = time.perf_counter() - begun, self._served() - served
-        after = self._alive()
+        after, ended_after = self._database()
         # Who ended meanwhile left all of its CPU with its parent, also that of before.
         gone = sum(cpu for pid, cpu in before.items() if pid not in after)
         working = sum(cpu - before.get(pid, 0.0) for pid, cpu in after.items())
-        bill.spent = Spent(serving, working + self._ended() - ended - gone, wall)
+        bill.spent = Spent(serving, working + ended_after - ended - gone, wall)
 
     def backends(self) -> int:
         """Return how many processes PostgreSQL has."""
@@ -86,6 +86,14 @@ class Meter:
 
     def _served(self) -> float:
         return 0.0 if self.server is None else cpu_seconds(self.server)
+
+    def _database(self) -> tuple[Mapping[int, float], float]:
+        """Who is alive and what those took who ended; none ends between the two looks."""
+        while True:
+            ended = self._ended()
+            alive = self._alive()
+            if self._ended() == ended:
+                return alive, ended
 
     def _alive(self) -> Mapping[int, float]:
         found: dict[int, float] = {}
