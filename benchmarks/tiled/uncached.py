@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -170,16 +171,36 @@ def _compare(
     servers: Sequence[TileServer],
     statements: Sequence[Statement],
 ) -> list[list[str]]:
-    """What the tiles of each server hold; and whether ours are the floor's, to the last byte."""
-    lines = []
+    """What the tiles of each server hold; and whether ours are the floor's.
+
+    Those that PostgreSQL draws are so to the last byte. Where our kernels draw them, the floor is
+    the statement that they stand in for, and both must show the same.
+    """
+    lines, own = [], [s.body for s in statements]
+    floor = [decode(body, where) for body, where in zip(own, places, strict=True)]
+    equal = False
     for server in servers:
         bodies = [read(server.port, server.tile(where), PAST_GATE).body for where in places]
-        if server.name == OURS and bodies != [s.body for s in statements]:
-            raise SystemExit(f"{title}: the server's tiles are not those of the floor's statement")
         seen = [decode(body, where) for body, where in zip(bodies, places, strict=True)]
+        if server.name == OURS:
+            equal = bodies == own
+            if not equal and not all(map(_alike, seen, floor)):
+                raise SystemExit(f"{title}: the server's tiles show other than the floor's")
         lines.append([title, server.name, _bytes(bodies), _features(seen), _fields(seen)])
-    lines.append([title, FLOOR, "the same as shikong's, compared", "", ""])
+    if equal:
+        lines.append([title, FLOOR, "the same as shikong's, compared", "", ""])
+    else:
+        lines.append([title, FLOOR, _bytes(own), _features(floor), _fields(floor)])
     return lines
+
+
+def _alike(one: Seen, other: Seen) -> bool:
+    """Whether two tiles show the same but for what is smaller than a unit."""
+    return (
+        one.fields == other.fields
+        and math.isclose(one.features, other.features, rel_tol=0.001)
+        and math.isclose(one.area, other.area, rel_tol=0.001)
+    )
 
 
 def _bytes(bodies: Sequence[bytes]) -> str:
