@@ -80,7 +80,8 @@ def question_of(
     head = snapshot.moment.revision == layer.record.head
     if pins.knows and pins.when is None and head:
         snapshot = layer.at(None, revision=layer.record.head, now=layer.present())
-    snapshot = dataclasses.replace(snapshot, query=query)
+    if query.filter is not None:
+        snapshot = dataclasses.replace(snapshot, query=query)
     names = _read_names(properties, snapshot)
     steady = pins.when is not None or head
     return Asked(_question(layer, snapshot, where, names, pins, steady=steady), pins)

@@ -1,4 +1,4 @@
-"""Tiles of low zooms, which hold the most features: PostgreSQL selects them, kernels draw them.
+"""Tiles of lines and areas in degrees: PostgreSQL selects the features, kernels draw them.
 
 The select's features go into a few large values: their geometries as one run of well-known binary,
 each attribute as one array of those that are large enough to have it.
@@ -9,6 +9,7 @@ same lattice.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     from spatial.drawing.lattices import Lattice
     from spatial.drawing.shapes import Drawn
 
-# From there on a tile holds so few that PostgreSQL draws it as soon.
-BELOW_ZOOM = 13
-# Attributes that every feature has.
-_FEW = 6
+# From there on a tile by the rule has so many attributes that PostgreSQL writes it as soon.
+BELOW_ZOOM = 15
+# Of a few attributes that every feature has kernels are sooner at all zooms; but further down what
+# is as large as the world would have more units than a tile's whole numbers.
+_FEW, _FEW_BELOW_ZOOM = 6, 19
+# Of so many bytes of geometry a tile is drawn in a few milliseconds: nobody's thread is needed.
+_SMALL_BYTES = 1 << 17
 # Of what is stored larger than this, corners nearer than a tenth of a unit are passed over: where
 # the grid is in metres, a degree of them.
 _LARGE_BYTES = 1 << 16
@@ -47,20 +51,22 @@ Int32s = NDArray[np.int32]
 
 
 def is_dense(schema: Schema, where: Place, content: Content) -> bool:
-    """Return whether kernels draw a tile: of lines or areas stored in degrees, at low zooms.
+    """Return whether kernels draw a tile: of lines or areas stored in degrees, with few attributes.
 
-    Where each feature has many attributes, PostgreSQL writes them as soon.
+    Where each feature has many, PostgreSQL writes them as soon.
     """
-    if where.scale >= BELOW_ZOOM or not content.draws or is_point_layer(schema):
+    if not content.draws or is_point_layer(schema):
         return False
     if not content.counts and len(content.sizes) > _FEW:
+        return False
+    if where.scale >= (BELOW_ZOOM if content.counts else _FEW_BELOW_ZOOM):
         return False
     shape = schema.geometry.removeprefix("Multi")
     return schema.crs in _DEGREES and shape in ("Polygon", "LineString")
 
 
-def draw_dense(narrowed: Snapshot, where: Place, content: Content) -> bytes:
-    """Return a vector tile, drawn by kernels; empty where nothing lies in it.
+def body_of(narrowed: Snapshot, where: Place, content: Content, found: Rows) -> bytes:
+    """Return a vector tile of what `gather` selected; empty where nothing lies in it.
 
     Parameters
     ----------
@@ -69,13 +75,16 @@ def draw_dense(narrowed: Snapshot, where: Place, content: Content) -> bytes:
     where : Place
         For which `is_dense` holds.
     """
-    name = ("dense", where.matrix_set.id, content)
-    found = narrowed.told(
-        name,
-        lambda select, record: gather(select, record, where, content),
-        {UNIT: 1.0 / where.unit},
-    )
     return _Tile(narrowed.schema, narrowed.layer.record.id, where, content, found).body()
+
+
+def is_soon_drawn(found: Rows) -> bool:
+    """Return whether a tile takes so little that others can wait for it meanwhile."""
+    # Loading the kernels takes long, once.
+    if "spatial.drawing.encoding" not in sys.modules:
+        return False
+    shapes = found.rows[0][list(found.columns).index(_SHAPES)]
+    return len(shapes or b"") <= _SMALL_BYTES
 
 
 def gather(select: sa.Select[Any], record: Layer, where: Place, content: Content) -> sa.Select[Any]:

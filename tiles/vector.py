@@ -2,17 +2,16 @@
 
 What is drawn of a version is a function of that version, the tile and the content alone: its
 geometry is moved to the tile's own units and cut at its margin by ST_AsMVTGeom. So no commit to
-other features changes what a tile says of this one. Tiles of low zooms, which hold the most, are
-drawn by kernels (`tiles.dense`), by the same rule. Features stand in the order of their ids: the
-same features give the same bytes.
+other features changes what a tile says of this one. Tiles of lines and areas with few attributes
+are drawn by kernels (`tiles.dense`), by the same rule. Features stand in the order of their ids:
+the same features give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,7 +33,7 @@ from tiles.content import (
     Content,
     content_of,
 )
-from tiles.dense import draw_dense, is_dense
+from tiles.dense import body_of, gather, is_dense, is_soon_drawn
 from tiles.errors import NotAnInstant
 from tiles.grids import Place
 from tiles.lattices import constant, geometry_in, margin_of, size_in_units, values_of
@@ -111,13 +110,16 @@ async def draw_soon(
 ) -> Drawn | None:
     """Return what `draw` does to whoever has an event loop; None where a thread must wait."""
     content = check(snapshot, where, names)
-    if where.scale <= LAST_FORESEEN or is_dense(snapshot.schema, where, content):
+    if where.scale <= LAST_FORESEEN:
         return None
     asked = _question(snapshot, where, content)
-    found = await asked[0].told_soon(*asked[1:])
+    found = await asked.narrowed.told_soon(asked.name, asked.build, asked.values)
     if found is None:
         return None
-    drawn = Drawn(_body_of(found))
+    if asked.dense and not is_soon_drawn(found):
+        drawn = Drawn(await asyncio.to_thread(asked.body, found))
+    else:
+        drawn = Drawn(asked.body(found))
     return drawn if _thinner(drawn, content) is None else None
 
 
@@ -136,33 +138,49 @@ def check(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None) -> Co
 
 def open_fields(snapshot: Snapshot) -> tuple[Any, ...]:
     """Return the fields that a tile of a snapshot may show: open ones, that are seen."""
-    return snapshot.where(restricted=False).shown.fields
+    return snapshot.shown_openly.fields
 
 
 def draw_as(snapshot: Snapshot, where: Place, content: Content) -> Drawn:
     """Return a vector tile with a content that is not thinned any further."""
-    narrowed, name, build, values = _question(snapshot, where, content)
-    if is_dense(narrowed.schema, where, content):
-        return Drawn(draw_dense(narrowed, where, content))
-    return Drawn(_body_of(narrowed.told(name, build, values)))
+    asked = _question(snapshot, where, content)
+    return Drawn(asked.body(asked.narrowed.told(asked.name, asked.build, asked.values)))
 
 
-def _question(
-    snapshot: Snapshot, where: Place, content: Content
-) -> tuple[Snapshot, Any, Callable[[sa.Select[Any], Layer], sa.Select[Any]], dict[str, Any]]:
-    """The snapshot of a tile's features; and what is to be made of their select, by name."""
-    narrowed = _narrowed(snapshot, where)
-    name = ("mvt", where.matrix_set.id, content)
-    build = partial(mvt, where=where, content=content)
-    return narrowed, name, build, values_of(where)
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of the features of a tile, by a name, and what their answer is drawn with."""
+
+    narrowed: Snapshot
+    where: Place
+    content: Content
+    dense: bool
+
+    @property
+    def name(self) -> tuple[Any, ...]:
+        return ("dense" if self.dense else "mvt", self.where.matrix_set.id, self.content)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return values_of(self.where)
+
+    def build(self, select: sa.Select[Any], record: Layer) -> sa.Select[Any]:
+        make = gather if self.dense else mvt
+        return make(select, record, self.where, self.content)
+
+    def body(self, found: Rows) -> bytes:
+        if self.dense:
+            return body_of(self.narrowed, self.where, self.content, found)
+        return bytes(found.rows[0][0] or b"")
+
+
+def _question(snapshot: Snapshot, where: Place, content: Content) -> _Question:
+    dense = is_dense(snapshot.schema, where, content)
+    return _Question(_narrowed(snapshot, where), where, content, dense)
 
 
 def _narrowed(snapshot: Snapshot, where: Place) -> Snapshot:
     return snapshot.where(bbox=margin_of(where), bbox_crs=where.crs, restricted=False)
-
-
-def _body_of(found: Rows) -> bytes:
-    return bytes(found.rows[0][0] or b"")
 
 
 def _thinner(drawn: Drawn, content: Content) -> Content | None:

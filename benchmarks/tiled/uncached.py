@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import connect
 from served.floor import Floor
@@ -40,7 +40,7 @@ PAST_GATE = {"X-Request-Id": "benchmark"}
 
 @dataclass(frozen=True)
 class Statement:
-    """The statement of a tile as the store sends it, and what it answers."""
+    """The statement that draws a tile in PostgreSQL, and what it answers."""
 
     text: str
     values: Sequence[str]
@@ -130,11 +130,12 @@ def _rate(row: Row, name: str) -> str:
 
 
 def _statement(bench: Bench, where: Place) -> Statement:
-    """The statement that the server sends for a tile with these fields, and what it answers."""
+    """The statement that draws a tile with these fields in PostgreSQL, and what it answers."""
     asked = bench.asked(where, ",".join(FIELDS))
     content = content_of(asked.snapshot.schema, (), where.scale, FIELDS)
-    narrowed, name, build, values = vector._question(asked.snapshot, where, content)
-    question = narrowed._question(name, narrowed._built(build), values)
+    own = replace(vector._question(asked.snapshot, where, content), dense=False)
+    narrowed = own.narrowed
+    question = narrowed._question(own.name, narrowed._built(own.build), own.values)
     if question is None:
         raise SystemExit(f"{named(where)}: there is no kept statement for it")
     sent = (question.kept.text, question.values)

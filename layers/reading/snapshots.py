@@ -30,7 +30,7 @@ from layers.reading.lifelines import select_periods, with_periods
 from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
-from layers.reading.sights import Shown
+from layers.reading.sights import Shown, shown
 from layers.reading.streams import Part, Patience, ahead, read_parts
 from spatial.crs import parse_crs
 
@@ -109,6 +109,12 @@ class Snapshot:
     def shown(self) -> Shown:
         """Which fields its rows have, and which only some of them have."""
         return self._shown(self.layer.record)
+
+    @cached_property
+    def shown_openly(self) -> Shown:
+        """The same where no restricted field is wanted."""
+        layer = self.layer.record.as_of(self.moment.revision)
+        return shown(layer, self.layer.reader.sight(layer), restricted=False)
 
     @cached_property
     def chosen(self) -> Shown:

@@ -132,7 +132,7 @@ def test_polygons_are_those_of_postgis(
     sizes = [0.00002, 0.0001, 0.0003, 0.001, 0.004, 0.03]
     shapes = stars(dice, 500, 0.12, sizes)
     found = publish(store, shapes, crs=crs)
-    for zoom in (5, 9, 11, 12):
+    for zoom in (5, 9, 11, 12, 14, 18):
         where = tile_at(LON, LAT, zoom)
         if grid != "WebMercatorQuad":
             side = 180.0 / 2 ** (zoom - 1)
@@ -148,9 +148,9 @@ def test_the_rule_says_the_same_of_each_thing(
 ) -> None:
     """Counted, drawn, named, detailed: what PostGIS counts is counted, in the same cells."""
     dice = np.random.default_rng(11)
-    sizes = [0.00002, 0.0001, 0.0003, 0.001, 0.004, 0.03]
+    sizes = [0.000008, 0.00002, 0.0001, 0.0003, 0.001, 0.004, 0.03]
     found = publish(store, stars(dice, 600, 0.12, sizes))
-    for zoom in (4, 8, 10, 12):
+    for zoom in (4, 8, 10, 12, 14):
         where = tile_at(LON, LAT, zoom)
         ours, theirs = (decode(body, where) for body in both(found, where, monkeypatch))
         assert set(ours.columns) == set(theirs.columns)
@@ -195,7 +195,7 @@ def test_lines_are_those_of_postgis(
         assert (shapely.hausdorff_distance(a, b) / where.unit).max() <= 3
 
 
-@pytest.mark.parametrize("zoom", [7, 10, 12])
+@pytest.mark.parametrize("zoom", [7, 10, 12, 15, 18])
 def test_nothing_lies_further_from_its_place_than_to_the_lattice(
     store: Store, tile_at: TileAt, decode: Decode, zoom: int
 ) -> None:
@@ -242,7 +242,10 @@ def test_large_things_and_poles_are_cut_as_postgis_cuts_them(
 ) -> None:
     found = publish(store, [shapely.MultiPolygon([shape])])
     compared = 0
-    for zoom, row, column in ((0, 0, 0), (1, 0, 1), (2, 0, 3), (3, 3, 4), (4, 7, 8), (4, 2, 12)):
+    places = [(0, 0, 0), (1, 0, 1), (2, 0, 3), (3, 3, 4), (4, 7, 8), (4, 2, 12)]
+    # At the corners of the shapes, where a tile has the most of them.
+    places += [(18, 2**17 - 1, 2**17), (18, 2**17 - 1, 2**17 + 14563), (16, 14563, 2**15 + 18204)]
+    for zoom, row, column in places:
         where = place("WebMercatorQuad", zoom, row, column)
         bodies = both(found, where, monkeypatch, NAMES)
         assert bool(bodies[0]) == bool(bodies[1])
