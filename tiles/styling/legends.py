@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Title
-from tiles.styling.defaults import LEGEND, OTHER, TITLES
+from tiles.styling.defaults import LEGEND, OTHER, TITLE, TITLES
 from tiles.styling.evaluating import (
     Branch,
     at_zoom,
@@ -17,7 +17,6 @@ from tiles.styling.evaluating import (
     number_at,
 )
 
-TITLE = "shikong:title"
 _MOST_ENTRIES = 200
 _COLOURS = {
     "fill": "fill-color",
