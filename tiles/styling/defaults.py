@@ -18,6 +18,7 @@ from tiles.styling.tables import Swatch, palette, uses
 FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "sans-serif")
 OTHER = Title("All others", "其余")
 SHEET = "shikong"
+NOTHING = "nothing"
 TITLE, TITLES, LEGEND = "shikong:title", "shikong:titles", "shikong:legend"
 _MOST_CODES = 12
 _PLAIN = {"Polygon": "#e8d9b5", "LineString": "#3b6fb6", "Point": "#3b6fb6"}
@@ -42,7 +43,8 @@ class Scheme:
 
     def match(self, other: str = _OTHER_COLOUR) -> list[Any]:
         """Return the expression of a feature's colour."""
-        pairs = [part for s in self.swatches for part in (s.code, s.colour)]
+        # Each code in a list of its own: QGIS before 3.40 reads no others.
+        pairs = [part for s in self.swatches for part in ([s.code], s.colour)]
         return ["match", self.code, *pairs, other]
 
     @property
@@ -268,14 +270,14 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
     if not _has(fields, "appurtenance"):
         return {}
     kinds = [s.code for s in palette("appurtenances").values()]
-    names = [part for kind in kinds for part in (kind, kind)]
+    names = [part for kind in kinds for part in ([kind], kind)]
     return {
         "symbol": {
             "type": "symbol",
             "minzoom": 16,
             "filter": ["all", _SINGLE, ["has", "appurtenance"]],
             "layout": {
-                "icon-image": ["match", ["get", "appurtenance"], *names, ""],
+                "icon-image": ["match", ["get", "appurtenance"], *names, NOTHING],
                 "icon-size": growing(16, 0.6, 20, 1.2),
                 "icon-allow-overlap": True,
             },

@@ -56,7 +56,7 @@ def test_pipes_are_drawn_in_their_standard_colours(code: str, colour: tuple[int,
     ):
         match = part(layer, name)["paint"][key]
         assert match[:2] == ["match", ["get", "pipe_class"]]
-        found = parse_colour(match[match.index(code) + 1])
+        found = parse_colour(match[match.index([code]) + 1])
         assert found is not None
         assert found[:3] == colour
 
@@ -191,6 +191,7 @@ def test_palettes_are_colours_that_differ(name: str) -> None:
 
 def test_symbols_that_are_drawn_are_in_the_sheet() -> None:
     image = part("pipe_nodes", "symbol")["layout"]["icon-image"]
+    assert {codes[0] for codes in image[2:-1:2]} <= set(symbols())
     assert set(image[3:-1:2]) <= set(symbols())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 from xml.etree import ElementTree
 
@@ -49,6 +50,18 @@ def test_land_use_is_told_by_its_first_level() -> None:
     found = legend_of(default_style("parcels", schema, schema.stored), schema.title, schema.stored)
     assert [e.values for e in found[:12]] == [(f"{n:02}",) for n in range(1, 13)]
     assert (found[6].title.zh, found[12].title.zh) == ("住宅用地", "其余")
+
+
+def test_what_has_no_symbol_is_no_entry() -> None:
+    schema = CN["pipe_nodes"]
+    document = default_style("pipe_nodes", schema, schema.stored)
+    icons = [e for e in legend_of(document, schema.title, schema.stored) if e.symbol == "icon"]
+    assert [e.icon for e in icons] == list(palette("appurtenances"))
+    # What stands for all others in the sheet has no pixel.
+    place = json.loads(sprite_file("shikong.json").content)["nothing"]
+    box = (place["x"], place["y"], place["x"] + place["width"], place["y"] + place["height"])
+    sheet = Image.open(io.BytesIO(sprite_file("shikong.png").content)).convert("RGBA")
+    assert sheet.crop(box).getextrema()[3] == (0, 0)
 
 
 def test_counts_are_told_by_their_numbers() -> None:
