@@ -1,8 +1,9 @@
 """What QGIS draws of tiles of a server, run by the Python that QGIS was built for.
 
-``python3 - TASK <draw.py``, TASK being JSON: ``source`` and ``kind`` (vector tiles or WMTS) of the
-layer, ``box`` in EPSG:3857 and ``size`` in pixels of the picture. Prints one line of JSON with the
-picture in it. Knows of no test, nor of anything that QGIS does not bring.
+``python3 - TASK <draw.py``, TASK being JSON: ``kind`` (tiles or wms) and ``source`` of the layer as
+its users state it; the address of its ``style`` where there is one; ``box`` in EPSG:3857 and
+``size`` in pixels of the picture. Prints one line of JSON with the picture in it. Knows of no
+test, nor of anything that QGIS does not bring.
 """
 
 import base64
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import urllib.request
 
 HOME = tempfile.TemporaryDirectory()
 os.environ.update(HOME=HOME.name, XDG_RUNTIME_DIR=HOME.name, QT_QPA_PLATFORM="offscreen")
@@ -18,6 +20,8 @@ from qgis.core import (  # noqa: E402
     Qgis,
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsMapBoxGlStyleConversionContext,
+    QgsMapBoxGlStyleConverter,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsRasterLayer,
@@ -25,19 +29,38 @@ from qgis.core import (  # noqa: E402
     QgsVectorTileLayer,
 )
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QSize  # noqa: E402
-from qgis.PyQt.QtGui import QColor  # noqa: E402
+from qgis.PyQt.QtGui import QColor, QImage  # noqa: E402
+
+
+def read(address):
+    with urllib.request.urlopen(address) as answer:
+        return answer.read()
+
+
+def judge(address):
+    """What the converter of styles says of one by itself: the same that a layer is styled by."""
+    style = json.loads(read(address))
+    context = QgsMapBoxGlStyleConversionContext()
+    if "sprite" in style:
+        sheet = QImage.fromData(read(style["sprite"] + "@2x.png"))
+        context.setSprites(sheet, json.loads(read(style["sprite"] + "@2x.json")))
+    converter = QgsMapBoxGlStyleConverter()
+    assert converter.convert(style, context) == QgsMapBoxGlStyleConverter.Success
+    return {
+        "warnings": converter.warnings(),
+        "drawn": [s.styleName() for s in converter.renderer().styles()],
+        "written": [s.styleName() for s in converter.labeling().styles()],
+    }
 
 
 def open_layer(task):
-    """Open a layer, styled as its source says; return it with what QGIS can't draw of the style."""
-    if task["kind"] == "wmts":
-        return QgsRasterLayer(task["source"], "ours", "wms"), []
+    if task["kind"] == "wms":
+        return QgsRasterLayer(task["source"], "ours", "wms")
     layer = QgsVectorTileLayer(task["source"], "ours")
-    if not layer.isValid():
-        return layer, []
-    error, *_ = found = layer.loadDefaultStyle()
-    assert error == "", error
-    return layer, list(found[-1]) if isinstance(found[-1], (list, tuple)) else []
+    if layer.isValid() and task["style"]:
+        message, styled = layer.loadDefaultStyle()
+        assert styled, message
+    return layer
 
 
 def draw(layer, task):
@@ -61,11 +84,13 @@ def draw(layer, task):
 
 
 def visit(task):
-    layer, warnings = open_layer(task)
-    told = {"version": Qgis.QGIS_VERSION, "valid": layer.isValid(), "warnings": warnings}
+    layer = open_layer(task)
+    told = {"version": Qgis.QGIS_VERSION, "valid": layer.isValid()}
     if not layer.isValid():
-        return told | {"error": layer.error().message()}
-    return told | {"crs": layer.crs().authid(), "png": draw(layer, task)}
+        return {**told, "error": layer.error().message()}
+    if task["style"]:
+        told.update(judge(task["style"]))
+    return {**told, "crs": layer.crs().authid(), "png": draw(layer, task)}
 
 
 application = QgsApplication([], False)

@@ -221,7 +221,7 @@ def _lines(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
             **_called(scheme),
         },
         **_counted(),
-        **_labels(fields, 17, along=True),
+        **_labels(fields, 17, placed={"symbol-placement": "line"}),
     }
 
 
@@ -229,7 +229,7 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
     scheme = scheme_of(fields)
     colour: Any = _PLAIN["Point"] if scheme is None else scheme.match()
     events = schema.kind is Kind.EVENT
-    radius = growing(10, 2.5, 14, 4, 18, 8) if events else growing(11, 1, 14, 1.8, 16, 3.6, 20, 8)
+    radius = growing(10, 2.5, 14, 4, 18, 8) if events else growing(14, 1.8, 16, 3.6, 20, 8)
     return {
         **(_heat() if events else {}),
         "point": {
@@ -245,7 +245,7 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
         },
         **_icons(fields),
         **_counted(),
-        **_labels(fields, 17),
+        **_labels(fields, 17, placed={"text-anchor": "top", "text-offset": [0, 0.9]}),
     }
 
 
@@ -337,7 +337,7 @@ def _circle_of(swatch: Swatch, low: int, high: int | None, radius: float) -> dic
 
 
 def _labels(
-    fields: Sequence[Field], zoom: int, *, along: bool = False
+    fields: Sequence[Field], zoom: int, *, placed: Mapping[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
     label = next((f for f in fields if f.role is Role.LABEL), None)
     if label is None:
@@ -347,9 +347,8 @@ def _labels(
         "text-font": list(FONTS),
         "text-size": growing(zoom, 10.5, zoom + 4, 14),
         "text-max-width": 8,
+        **(placed or {}),
     }
-    if along:
-        layout["symbol-placement"] = "line"
     return {
         "label": {
             "type": "symbol",
