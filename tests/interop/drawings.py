@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -163,3 +163,26 @@ def tints(picture: Pixels, points: Sequence[Any], colours: dict[str, Colour]) ->
         strongest = near[np.linalg.norm(near, axis=1).argmax()]
         found.append(names[int((wanted @ strongest).argmax())])
     return found
+
+
+def colours_of(server: Server, layer: str, part: str, paint: str) -> dict[str, Colour]:
+    """Return the colours of a style by their codes, and that of all others as ''."""
+    layers = {x["id"]: x for x in server.json(f"/styles/{layer}?f=json")["layers"]}
+    said = layers[f"{layer}/{part}"]["paint"][paint]
+    codes = [code for [code] in said[2:-1:2]]
+    return dict(zip([*codes, ""], map(parsed, [*said[3:-1:2], said[-1]]), strict=True))
+
+
+def places_alone(
+    found: Sequence[tuple[Any, dict[str, Any]]], view: View, field: str
+) -> Iterator[tuple[Any, str]]:
+    """Places on outlines to which none of another kind comes near, each with its kind."""
+    lines = np.array([shape.boundary for shape, _ in found])
+    kinds = np.array([properties[field] for _, properties in found])
+    for line, kind in zip(lines, kinds, strict=True):
+        others = shapely.union_all(lines[kinds != kind])
+        places = shapely.line_interpolate_point(line, np.arange(0, line.length, 15))
+        for place in places[shapely.distance(places, others) > 6]:
+            [at] = shapely.get_coordinates(place)
+            if view.inside(at[None])[0]:
+                yield at, str(kind)

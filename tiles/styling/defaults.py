@@ -27,8 +27,6 @@ _COUNT_EDGE = "#3a4687"
 # Of each colour of the palette `counts`. Cells are 8 to 16 pixels wide.
 _COUNT_RADII = (4.5, 6.5, 9.0, 12.0)
 _HALO = "rgba(255,255,255,0.9)"
-# Above this zoom no tile has features that stand for several (their circles have no layer there).
-_COUNTED_BELOW = 12
 _COUNTED = ["has", "count"]
 _SINGLE = ["!", _COUNTED]
 
@@ -231,7 +229,6 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
     events = schema.kind is Kind.EVENT
     radius = growing(10, 2.5, 14, 4, 18, 8) if events else growing(14, 1.8, 16, 3.6, 20, 8)
     return {
-        **(_heat() if events else {}),
         "point": {
             "type": "circle",
             "filter": ["all", ["==", ["geometry-type"], "Point"], _SINGLE],
@@ -246,22 +243,6 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
         **_icons(fields),
         **_counted(),
         **_labels(fields, 17, placed={"text-anchor": "top", "text-offset": [0, 0.9]}),
-    }
-
-
-def _heat() -> dict[str, dict[str, Any]]:
-    return {
-        "heat": {
-            "type": "heatmap",
-            "maxzoom": _COUNTED_BELOW,
-            "filter": _COUNTED,
-            "paint": {
-                "heatmap-weight": ["interpolate", ["linear"], ["get", "count"], 1, 0.1, 1000, 1],
-                "heatmap-radius": growing(4, 8, 11, 30),
-                "heatmap-opacity": 0.5,
-            },
-            "metadata": {LEGEND: False},
-        }
     }
 
 
