@@ -72,6 +72,12 @@ class View:
 
         return shapely.transform(shapes, moved)
 
+    def pixel(self, longitude: float, latitude: float) -> Pixels:
+        """Return where a place lies in the picture: column and row."""
+        return np.asarray(
+            shapely.get_coordinates(self.place(shapely.Point(longitude, latitude)))[0]
+        )
+
     def inside(self, points: Pixels, margin: int = 8) -> Mask:
         x, y = points.T
         across = (x > margin) & (x < self.width - margin)

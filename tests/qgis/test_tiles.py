@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
 
-from tests.interop.conftest import Server
+from tests.interop import mosaic
+from tests.interop.conftest import Server, serving
 from tests.interop.drawings import (
     Colour,
     View,
@@ -42,6 +44,40 @@ def draw(qgis: Qgis, server: Server, layer: str, view: View) -> dict[str, Any]:
     told = qgis.draw("tiles", source, view, style)
     assert told["crs"] == "EPSG:3857"
     return told
+
+
+@pytest.fixture(scope="module")
+def mosaic_server(
+    empty_template: str,
+    make_database: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """A raster layer behind a server."""
+    dsn, folder = make_database(empty_template), tmp_path_factory.mktemp("mosaic")
+    mosaic.publish_mosaic(dsn, folder)
+    with serving(dsn, folder / "asked") as server:
+        yield server
+
+
+WMTS = "crs={crs}&dpiMode=7&format=image/png&layers=mosaic&styles=default&tileMatrixSet={name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "crs"),
+    [("WebMercatorQuad", "EPSG:3857"), ("Tianditu_w", "EPSG:3857"), ("Tianditu_c", "EPSG:4490")],
+)
+def test_a_raster_layer_by_wmts(qgis: Qgis, mosaic_server: Server, name: str, crs: str) -> None:
+    asked = WMTS.format(name=name, crs=crs) + "&tileDimensions=Time%3Dcurrent"
+    url = f"{mosaic_server.base}/wmts/1.0.0/WMTSCapabilities.xml"
+    told = qgis.draw("wms", f"{asked}&url={url}", mosaic.VIEW)
+    assert told["crs"] == crs
+    mosaic.assert_shown(told["picture"], mosaic.VIEW)
+
+
+def test_a_raster_layer_by_its_map_tiles(qgis: Qgis, mosaic_server: Server) -> None:
+    tiles = f"{mosaic_server.base}/collections/mosaic/map/tiles/WebMercatorQuad/{{z}}/{{y}}/{{x}}"
+    told = qgis.draw("wms", f"type=xyz&zmin=0&zmax=22&url={tiles}", mosaic.VIEW)
+    mosaic.assert_shown(told["picture"], mosaic.VIEW)
 
 
 @pytest.mark.parametrize("layer", VIEWS)
