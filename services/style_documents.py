@@ -17,8 +17,8 @@ from layers.styles import Style, unknown
 from services.access.admission import Admitted
 from services.links import base_url
 from tiles.styling.checking import BASE
-from tiles.styling.defaults import default_style
-from tiles.styling.legends import TITLE, Entry, legend_of
+from tiles.styling.defaults import TITLE, default_style
+from tiles.styling.legends import Entry, legend_of
 from tiles.styling.naming import without_fields
 
 _LONGEST_TITLE = 200

@@ -8,8 +8,11 @@ import re
 import xml.etree.ElementTree as ET  # nosec B405
 from collections.abc import Iterable
 
+import shapely
+
 from layers.store import PublishedLayer
 from services.tile_documents import picture_formats
+from spatial.crs import transform
 from spatial.periods import format_instant
 from tiles.grids import OFFERED, grid
 from tiles.vector import MEDIA_TYPE
@@ -27,6 +30,8 @@ _SPACES = {
 }
 # Of the well-known ones WorldCRS84Quad begins one level deeper than GoogleCRS84Quad does.
 _SCALE_SETS = {"WebMercatorQuad": "urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible"}
+# Where the square of the web's Mercator ends, in degrees.
+_MERCATOR_END = 85.0511287798066
 # Characters that no XML can hold, however they are written.
 _NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 # As OWSLib and GDAL call the style.
@@ -106,6 +111,9 @@ def _add_layer(contents: ET.Element, base: str, layer: PublishedLayer) -> None:
         _add(box, "ows:LowerCorner", f"{bounds[0]!r} {bounds[1]!r}")
         _add(box, "ows:UpperCorner", f"{bounds[2]!r} {bounds[3]!r}")
     _add(found, "ows:Identifier", record.id)
+    # Across 180 degrees there is none.
+    if bounds is not None and bounds[0] <= bounds[2]:
+        _add_mercator_box(found, bounds)
     style = _add(found, "Style", isDefault="true")
     _add(style, "ows:Identifier", STYLE)
     for media_type in formats_of(layer):
@@ -116,6 +124,19 @@ def _add_layer(contents: ET.Element, base: str, layer: PublishedLayer) -> None:
     for media_type in formats_of(layer):
         there = f"{base}/wmts/{VERSION}/{record.id}/{_TEMPLATE}?f={FORMATS[media_type]}"
         _add(found, "ResourceURL", format=media_type, resourceType="tile", template=there)
+
+
+def _add_mercator_box(found: ET.Element, bounds: tuple[float, float, float, float]) -> None:
+    """QGIS (3.40) takes degrees for metres where no box is in the system of the tiles."""
+    west, south, east, north = bounds
+    places = [
+        shapely.Point(x, max(-_MERCATOR_END, min(_MERCATOR_END, y)))
+        for x, y in ((west, south), (east, north))
+    ]
+    low, high = transform(places, "OGC:CRS84", "EPSG:3857")
+    box = _add(found, "ows:BoundingBox", crs="urn:ogc:def:crs:EPSG::3857")
+    _add(box, "ows:LowerCorner", f"{low.x!r} {low.y!r}")
+    _add(box, "ows:UpperCorner", f"{high.x!r} {high.y!r}")
 
 
 def _add_time(found: ET.Element, layer: PublishedLayer) -> None:

@@ -17,8 +17,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from layers.access.grants import Role, Terms
-from tests.interop import wells
+from tests.interop import mosaic, wells
 from tests.interop.conftest import Server
+from tests.interop.drawings import View, covered, ink, read_features, read_picture
 from tests.web.conftest import VENDOR, browser, needed, running  # noqa: F401 - fixtures
 
 HERE = Path(__file__).parent
@@ -123,6 +124,38 @@ def test_openlayers_reads_our_tiles(asked_city: Server, open_map: Open) -> None:
     assert any(a.path.endswith("/tiles/WebMercatorQuad") for a in asked)
     assert any(a.path.endswith("/tileMatrixSets/WebMercatorQuad") for a in asked)
     assert {a.status for a in asked if "/tiles/WebMercatorQuad/" in a.path} <= {200, 204}
+
+
+def test_openlayers_draws_our_map_tiles(own_server: Server, open_map: Open, tmp_path: Path) -> None:
+    mosaic.publish_mosaic(own_server.dsn, tmp_path)
+    view = mosaic.VIEW
+    # Its zooms are those of tiles of 256 pixels.
+    centre = f"{view.longitude},{view.latitude}"
+    page = open_map(
+        "openlayers", own_server, how="map", layer="mosaic", centre=centre, zoom=f"{view.zoom}"
+    )
+    page.evaluate("document.querySelector('.ol-overlaycontainer-stopevent').remove()")
+    mosaic.assert_shown(read_picture(page.screenshot()), view)
+    tiles = own_server.asked()
+    assert any(a.path.endswith("/map/tiles/WebMercatorQuad") for a in tiles)
+    pictures = [a for a in tiles if "/map/tiles/WebMercatorQuad/" in a.path]
+    assert len(pictures) > 3
+    assert {a.status for a in pictures} <= {200, 204}
+
+
+def test_openlayers_draws_vector_tiles_where_the_features_are(
+    asked_city: Server, open_map: Open
+) -> None:
+    """In its own style: areas in white, 40 % opaque, with blue outlines."""
+    view = View(-71.1150, 42.3750, 17, 900, 600)
+    page = open_map("openlayers", asked_city, how="tiles", **CITY)
+    page.evaluate("document.querySelector('.ol-overlaycontainer-stopevent').remove()")
+    picture = read_picture(page.screenshot())
+    lines = [shape.boundary for shape, _ in read_features(asked_city, "parcels", view)]
+    drawn, there = ink(picture, more_than=40), view.mask(lines, 1.25)
+    assert there.sum() > 5000
+    assert covered(drawn, there) > 0.99
+    assert covered(there, drawn) > 0.99
 
 
 def test_maplibre_reads_features(wells_server: Server, open_map: Open) -> None:

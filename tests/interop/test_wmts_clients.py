@@ -28,6 +28,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Truth-testing of elements:Future
 PARCELS = (-71.1601447528039, 42.35207051876413, -71.06543651026468, 42.40376072609409)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL keeps tiles, where nobody says otherwise, in a folder of where it is started."""
+    monkeypatch.setenv("GDAL_DEFAULT_WMS_CACHE_PATH", str(tmp_path / "gdalwmscache"))
+
+
 @pytest.fixture
 def service(city_server: Server) -> WebMapTileService:
     return WebMapTileService(f"{city_server.base}/wmts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -21,9 +22,11 @@ from tests.interop.conftest import (  # noqa: F401 - fixtures are found by their
     serving,
     wells_server,
 )
+from tests.interop.drawings import View, read_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 VISIT = Path(__file__).with_name("visit.py")
+DRAW = Path(__file__).with_name("draw.py")
 # Debian 12's own, and Debian 13's in a tree of its own; `make qgis` installs both.
 TREE = ROOT / ".cache" / "debian-13"
 PROGRAMS = {
@@ -60,19 +63,28 @@ class Qgis:
 
     def visit(self, server: Server, layer: str, **task: Any) -> dict[str, Any]:
         """Let it open a layer, and return what it told of it."""
-        given = {"url": server.base, "layer": layer} | task
-        with VISIT.open() as script:
+        return self._run(VISIT, {"url": server.base, "layer": layer} | task)
+
+    def draw(self, kind: str, source: str, view: View, style: str = "") -> dict[str, Any]:
+        """Let it draw a layer of tiles, and return what it told, with the picture's pixels."""
+        task = {"kind": kind, "source": source, "style": style}
+        told = self._run(DRAW, task | {"box": view.box, "size": [view.width, view.height]})
+        assert told["valid"], told
+        return told | {"picture": read_picture(b64decode(told.pop("png")))}
+
+    def _run(self, script: Path, task: dict[str, Any]) -> dict[str, Any]:
+        with script.open() as lines:
             done = subprocess.run(
-                [*PROGRAMS[self.name], "-", orjson.dumps(given).decode()],
-                stdin=script,
+                [*PROGRAMS[self.name], "-", orjson.dumps(task).decode()],
+                stdin=lines,
                 capture_output=True,
                 text=True,
                 timeout=300,
                 env=ENVIRONMENT,
             )
-        lines = [line for line in done.stdout.splitlines() if line.startswith("told:")]
-        assert lines, done.stderr
-        return dict(orjson.loads(lines[-1].removeprefix("told:")))
+        told = [line for line in done.stdout.splitlines() if line.startswith("told:")]
+        assert told, done.stderr
+        return dict(orjson.loads(told[-1].removeprefix("told:")))
 
 
 def release(name: str) -> Qgis:

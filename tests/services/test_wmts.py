@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from urllib.parse import urlencode
 
@@ -79,6 +80,13 @@ def test_capabilities_by_parameters_are_the_same(client: TestClient, query: str)
     assert client.get(f"/wmts?{query}").content == client.get(CAPABILITIES).content
 
 
+def _mercator(longitude: float, latitude: float) -> tuple[float, float]:
+    """EPSG:3857 by its formula."""
+    radius = 6378137.0
+    y = math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+    return radius * math.radians(longitude), radius * y
+
+
 def test_every_layer_in_every_set(client: TestClient) -> None:
     contents = capabilities(client).find(f"{WMTS}Contents")
     assert contents is not None
@@ -91,6 +99,9 @@ def test_every_layer_in_every_set(client: TestClient) -> None:
         corners = [text(layer, f"{OWS}WGS84BoundingBox/{OWS}{c}Corner") for c in ("Lower", "Upper")]
         box = [float(n) for n in " ".join(corners).split()]
         assert box == about["extent"]["spatial"]["bbox"][0]
+        metres = [text(layer, f"{OWS}BoundingBox/{OWS}{c}Corner") for c in ("Lower", "Upper")]
+        mercator = [*_mercator(*box[:2]), *_mercator(*box[2:])]
+        assert [float(n) for n in " ".join(metres).split()] == pytest.approx(mercator, abs=1e-3)
         linked = layer.findall(f"{WMTS}TileMatrixSetLink/{WMTS}TileMatrixSet")
         assert [link.text for link in linked] == SETS
         assert [f.text for f in layer.findall(f"{WMTS}Format")] == [MVT]

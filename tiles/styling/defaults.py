@@ -1,7 +1,8 @@
 """Default styles, made of a layer's schema: coloured by its coded field, labelled by its label.
 
 At low zooms vector tiles have features that stand for several, with their number as ``count``; they
-are drawn as circles that grow with it, whatever the layer's geometry is.
+are drawn as circles that grow and darken with it, whatever the layer's geometry is, in a colour of
+their own: none that a code has, as they are of all codes.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from typing import Any
 from layers.model import Field, Kind, Role, Schema, Title
 from tiles.styling.tables import Swatch, palette, uses
 
-# Names of fonts of the reader's own machine, the first that it has; no server sends any.
-FONTS = ("Noto Sans CJK SC, Noto Sans SC, PingFang SC, Microsoft YaHei, sans-serif",)
+# Fonts of the reader's own machine, the first that it has; no server sends any.
+FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "sans-serif")
 OTHER = Title("All others", "其余")
 SHEET = "shikong"
-TITLES, LEGEND = "shikong:titles", "shikong:legend"
+NOTHING = "nothing"
+TITLE, TITLES, LEGEND = "shikong:title", "shikong:titles", "shikong:legend"
 _MOST_CODES = 12
 _PLAIN = {"Polygon": "#e8d9b5", "LineString": "#3b6fb6", "Point": "#3b6fb6"}
 _OTHER_COLOUR = "#a8adb3"
+_COUNT_EDGE = "#3a4687"
+# Of each colour of the palette `counts`. Cells are 8 to 16 pixels wide.
+_COUNT_RADII = (4.5, 6.5, 9.0, 12.0)
 _HALO = "rgba(255,255,255,0.9)"
-# Above this zoom no tile has features that stand for several (their circles have no layer there).
-_COUNTED_BELOW = 12
-_SINGLE = ["!", ["has", "count"]]
+_COUNTED = ["has", "count"]
+_SINGLE = ["!", _COUNTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Scheme:
 
     def match(self, other: str = _OTHER_COLOUR) -> list[Any]:
         """Return the expression of a feature's colour."""
-        pairs = [part for s in self.swatches for part in (s.code, s.colour)]
+        # Each code in a list of its own: QGIS before 3.40 reads no others.
+        pairs = [part for s in self.swatches for part in ([s.code], s.colour)]
         return ["match", self.code, *pairs, other]
 
     @property
@@ -89,7 +94,7 @@ def _each_alone(made: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
     for part, layer in made.items():
         said = layer["filter"]
         said = said[1:] if said[0] == "all" else [said]
-        if ["has", "count"] in said:
+        if _COUNTED in said:
             continue
         kept = [condition for condition in said if condition != _SINGLE]
         filters = {"filter": kept[0] if len(kept) == 1 else ["all", *kept]} if kept else {}
@@ -123,7 +128,7 @@ def single_features() -> list[Any]:
 
 def counted_layers() -> dict[str, dict[str, Any]]:
     """Return the parts that draw features which stand for several."""
-    return _counted(_PLAIN["Point"])
+    return _counted()
 
 
 def scheme_of(fields: Sequence[Field]) -> Scheme | None:
@@ -184,7 +189,7 @@ def _areas(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
             "paint": {"line-color": line, "line-width": width},
             **(_called(scheme) if grids else {"metadata": {LEGEND: False}}),
         },
-        **_counted(_PLAIN["Point"]),
+        **_counted(),
         **_labels(fields, 12 if grids else 16),
     }
 
@@ -213,8 +218,8 @@ def _lines(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
             "paint": {"line-color": colour, "line-width": growing(10, 0.7, 14, 1, 16, 2.2, 20, 6)},
             **_called(scheme),
         },
-        **_counted(_PLAIN["LineString"]),
-        **_labels(fields, 17, along=True),
+        **_counted(),
+        **_labels(fields, 17, placed={"symbol-placement": "line"}),
     }
 
 
@@ -222,9 +227,8 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
     scheme = scheme_of(fields)
     colour: Any = _PLAIN["Point"] if scheme is None else scheme.match()
     events = schema.kind is Kind.EVENT
-    radius = growing(10, 2.5, 14, 4, 18, 8) if events else growing(11, 1, 14, 1.8, 16, 3.6, 20, 8)
-    made: dict[str, dict[str, Any]] = {
-        **(_heat() if events else {}),
+    radius = growing(10, 2.5, 14, 4, 18, 8) if events else growing(14, 1.8, 16, 3.6, 20, 8)
+    return {
         "point": {
             "type": "circle",
             "filter": ["all", ["==", ["geometry-type"], "Point"], _SINGLE],
@@ -237,25 +241,8 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
             **_called(scheme),
         },
         **_icons(fields),
-        **_counted("#d7301f" if events else _PLAIN["Point"]),
-        **_labels(fields, 17),
-    }
-    return made
-
-
-def _heat() -> dict[str, dict[str, Any]]:
-    return {
-        "heat": {
-            "type": "heatmap",
-            "maxzoom": _COUNTED_BELOW,
-            "filter": ["has", "count"],
-            "paint": {
-                "heatmap-weight": ["interpolate", ["linear"], ["get", "count"], 1, 0.1, 1000, 1],
-                "heatmap-radius": growing(4, 8, 11, 30),
-                "heatmap-opacity": 0.5,
-            },
-            "metadata": {LEGEND: False},
-        }
+        **_counted(),
+        **_labels(fields, 17, placed={"text-anchor": "top", "text-offset": [0, 0.9]}),
     }
 
 
@@ -264,14 +251,14 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
     if not _has(fields, "appurtenance"):
         return {}
     kinds = [s.code for s in palette("appurtenances").values()]
-    names = [part for kind in kinds for part in (kind, kind)]
+    names = [part for kind in kinds for part in ([kind], kind)]
     return {
         "symbol": {
             "type": "symbol",
             "minzoom": 16,
-            "filter": ["all", _SINGLE, ["in", ["get", "appurtenance"], ["literal", kinds]]],
+            "filter": ["all", _SINGLE, ["has", "appurtenance"]],
             "layout": {
-                "icon-image": ["match", ["get", "appurtenance"], *names, ""],
+                "icon-image": ["match", ["get", "appurtenance"], *names, NOTHING],
                 "icon-size": growing(16, 0.6, 20, 1.2),
                 "icon-allow-overlap": True,
             },
@@ -285,40 +272,53 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _counted(colour: str) -> dict[str, dict[str, Any]]:
-    """Circles for features that stand for several, with the number in them."""
+def _counted() -> dict[str, dict[str, Any]]:
+    """Circles for features that stand for several, with the number in them.
+
+    A part for each size, as not every client can work a size or a colour out of a number.
+    """
+    found = list(palette("counts").values())
+    least = [int(swatch.code) for swatch in found]
+    parts = {
+        f"count-{low}": _circle_of(swatch, low, high, radius)
+        for swatch, low, high, radius in zip(
+            found, least, [*least[1:], None], _COUNT_RADII, strict=True
+        )
+    }
+    label = {
+        "type": "symbol",
+        "filter": ["all", _COUNTED, [">", ["to-number", ["get", "count"], 1], 1]],
+        "layout": {
+            "text-field": ["to-string", ["get", "count"]],
+            "text-font": list(FONTS),
+            "text-size": 11,
+        },
+        "paint": {"text-color": "#1b232b", "text-halo-color": _HALO, "text-halo-width": 1.2},
+        "metadata": {LEGEND: False},
+    }
+    return {**parts, "count-label": label}
+
+
+def _circle_of(swatch: Swatch, low: int, high: int | None, radius: float) -> dict[str, Any]:
     number = ["to-number", ["get", "count"], 1]
-    radius = ["interpolate", ["linear"], ["log10", ["max", 1, number]], 0, 5, 1, 9, 3, 18, 5, 32]
-    only = ["has", "count"]
+    until = [] if high is None else [["<", number, high]]
+    zh, en = swatch.title.zh, swatch.title.en
     return {
-        "count": {
-            "type": "circle",
-            "filter": only,
-            "paint": {
-                "circle-color": colour,
-                "circle-opacity": 0.7,
-                "circle-radius": radius,
-                "circle-stroke-color": "#ffffff",
-                "circle-stroke-width": 1,
-            },
-            "metadata": {LEGEND: False},
+        "type": "circle",
+        "filter": ["all", _COUNTED, [">=", number, low], *until],
+        "paint": {
+            "circle-color": swatch.colour,
+            "circle-opacity": 0.85,
+            "circle-radius": radius,
+            "circle-stroke-color": _COUNT_EDGE,
+            "circle-stroke-width": 0.8,
         },
-        "count-label": {
-            "type": "symbol",
-            "filter": ["all", only, [">", number, 1]],
-            "layout": {
-                "text-field": ["to-string", ["get", "count"]],
-                "text-font": list(FONTS),
-                "text-size": 11,
-            },
-            "paint": {"text-color": "#1b232b", "text-halo-color": _HALO, "text-halo-width": 1.2},
-            "metadata": {LEGEND: False},
-        },
+        "metadata": {TITLE: {"zh": f"聚合要素：{zh}", "en": f"Counted features: {en}"}},
     }
 
 
 def _labels(
-    fields: Sequence[Field], zoom: int, *, along: bool = False
+    fields: Sequence[Field], zoom: int, *, placed: Mapping[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
     label = next((f for f in fields if f.role is Role.LABEL), None)
     if label is None:
@@ -328,9 +328,8 @@ def _labels(
         "text-font": list(FONTS),
         "text-size": growing(zoom, 10.5, zoom + 4, 14),
         "text-max-width": 8,
+        **(placed or {}),
     }
-    if along:
-        layout["symbol-placement"] = "line"
     return {
         "label": {
             "type": "symbol",

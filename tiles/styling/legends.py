@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Title
-from tiles.styling.defaults import LEGEND, OTHER, TITLES
+from tiles.styling.defaults import LEGEND, NOTHING, OTHER, TITLE, TITLES
 from tiles.styling.evaluating import (
     Branch,
     at_zoom,
@@ -17,7 +17,6 @@ from tiles.styling.evaluating import (
     number_at,
 )
 
-TITLE = "shikong:title"
 _MOST_ENTRIES = 200
 _COLOURS = {
     "fill": "fill-color",
@@ -103,7 +102,7 @@ def _entries(layer: Mapping[str, Any], title: Title, known: Mapping[str, Field])
         yield _entry(layer, own, Branch(_NONE))
         return
     for branch in made:
-        if branch.output == "":
+        if kind == "symbol" and branch.output in ("", NOTHING):
             continue
         said = own if branch.field is None else _called(branch, layer, known)
         yield _entry(layer, said, branch)

@@ -1,5 +1,5 @@
-// A map of another site, as OpenLayers' own examples make one: features by box, or vector tiles.
-// The address of the page says of what: server, layer, centre, zoom, how (items, mercator, tiles), key.
+// A map of another site, as OpenLayers' own examples make one: features by box, vector tiles, or map tiles.
+// The address of the page says of what: server, layer, centre, zoom, how (items, mercator, tiles, map), key.
 
 const asked = Object.fromEntries(new URLSearchParams(location.search));
 const collection = `${asked.server}/collections/${asked.layer}`;
@@ -67,6 +67,12 @@ function tilesLayer() {
   return new ol.layer.VectorTile({ source });
 }
 
+function mapLayer() {
+  const source = new ol.source.OGCMapTile({ url: `${collection}/map/tiles/WebMercatorQuad`, crossOrigin: "anonymous" });
+  source.on("tileloaderror", () => (window.failed = "a tile did not come"));
+  return new ol.layer.Tile({ source });
+}
+
 function plain(feature) {
   const { geometry, ...properties } = feature.getProperties();
   return properties;
@@ -74,7 +80,7 @@ function plain(feature) {
 
 const map = new ol.Map({
   target: "map",
-  layers: [asked.how === "tiles" ? tilesLayer() : itemsLayer()],
+  layers: [{ tiles: tilesLayer, map: mapLayer }[asked.how]?.() ?? itemsLayer()],
   view: new ol.View({
     center: ol.proj.fromLonLat(asked.centre.split(",").map(Number)),
     zoom: Number(asked.zoom),

@@ -18,6 +18,8 @@ from tiles.styling.sprites import symbols
 from tiles.styling.tables import palette
 
 CN = profile_schemas("cn")
+LEAST = (1, 10, 100, 1000)
+CODED = ["pipe_classes", "land_use", "incident_states", "grid_types", "series"]
 
 
 def styled(layer: str) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def test_pipes_are_drawn_in_their_standard_colours(code: str, colour: tuple[int,
     ):
         match = part(layer, name)["paint"][key]
         assert match[:2] == ["match", ["get", "pipe_class"]]
-        found = parse_colour(match[match.index(code) + 1])
+        found = parse_colour(match[match.index([code]) + 1])
         assert found is not None
         assert found[:3] == colour
 
@@ -75,14 +77,57 @@ def test_every_code_of_the_profile_has_a_colour_of_its_own_palette() -> None:
 
 def test_what_stands_for_several_is_drawn_by_its_number() -> None:
     for layer in CN:
-        circles, number = part(layer, "count"), part(layer, "count-label")
-        assert circles["filter"] == ["has", "count"]
-        assert "count" in str(circles["paint"]["circle-radius"])
-        assert number["layout"]["text-field"] == ["to-string", ["get", "count"]]
+        parts = [x for x in styled(layer)["layers"] if "count" in x["id"]]
+        assert [x["id"] for x in parts] == [f"{layer}/count-{n}" for n in (*LEAST, "label")]
+        assert parts[-1]["layout"]["text-field"] == ["to-string", ["get", "count"]]
         for one in styled(layer)["layers"]:
             said = one["filter"][1:] if one["filter"][0] == "all" else [one["filter"]]
             alone, several = ["!", ["has", "count"]] in said, ["has", "count"] in said
             assert alone != several, one["id"]
+
+
+@pytest.mark.parametrize(
+    ("count", "least"), [(1, 1), (9, 1), (10, 10), (99, 10), (100, 100), (999, 100), (10**6, 1000)]
+)
+def test_each_number_has_one_circle(count: int, least: int) -> None:
+    tests = {">=": int.__ge__, "<": int.__lt__}
+    drawn = []
+    for one in LEAST:
+        _, counted, *bounds = part("incidents", f"count-{one}")["filter"]
+        assert counted == ["has", "count"]
+        assert {str(b[1]) for b in bounds} == {"['to-number', ['get', 'count'], 1]"}
+        if all(tests[operator](count, bound) for operator, _, bound in bounds):
+            drawn.append(one)
+    assert drawn == [least]
+
+
+def test_counts_have_colours_of_their_own_that_darken() -> None:
+    """A circle that stands for features of all codes is in the colour of none of them."""
+    paints = [part("incidents", f"count-{n}")["paint"] for n in LEAST]
+    counts = [_parsed(paint["circle-color"]) for paint in paints]
+    for found in ([_luminance(c) for c in counts], [-p["circle-radius"] for p in paints]):
+        assert found == sorted(set(found), reverse=True)
+    # Numbers are in a dark text: WCAG asks for 4.5 of contrast.
+    dark = _parsed(part("incidents", "count-label")["paint"]["text-color"])
+    assert all((_luminance(c) + 0.05) / (_luminance(dark) + 0.05) > 4.5 for c in counts)
+    for name in CODED:
+        for swatch in palette(name).values():
+            for colour in counts:
+                apart = zip(colour, _parsed(swatch.colour), strict=True)
+                assert max(abs(a - b) for a, b in apart) > 20, swatch
+
+
+def _parsed(colour: str) -> tuple[int, int, int]:
+    found = parse_colour(colour)
+    assert found is not None
+    return found[:3]
+
+
+def _luminance(colour: tuple[int, int, int]) -> float:
+    """The relative luminance of WCAG 2."""
+    parts = [c / 255 for c in colour]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_labels_are_in_local_fonts() -> None:
@@ -91,7 +136,8 @@ def test_labels_are_in_local_fonts() -> None:
         [label] = [f.id for f in CN[layer].with_role(Role.LABEL)]
         layout = part(layer, "label")["layout"]
         assert layout["text-field"] == ["to-string", ["get", label]]
-        assert layout["text-font"][0].startswith("Noto Sans CJK SC")
+        # One name each: QGIS looks for the first as it stands there.
+        assert layout["text-font"][0] == "Noto Sans CJK SC"
 
 
 def test_only_fields_that_are_seen_are_named() -> None:
@@ -134,9 +180,7 @@ def test_a_city_with_codes_of_its_own() -> None:
     assert scheme.swatches[0].colour == palette("incident_states")["closed"].colour
 
 
-@pytest.mark.parametrize(
-    "name", ["pipe_classes", "land_use", "incident_states", "grid_types", "series"]
-)
+@pytest.mark.parametrize("name", [*CODED, "counts"])
 def test_palettes_are_colours_that_differ(name: str) -> None:
     found = palette(name).values()
     assert all(parse_colour(s.colour) for s in found)
@@ -147,6 +191,7 @@ def test_palettes_are_colours_that_differ(name: str) -> None:
 
 def test_symbols_that_are_drawn_are_in_the_sheet() -> None:
     image = part("pipe_nodes", "symbol")["layout"]["icon-image"]
+    assert {codes[0] for codes in image[2:-1:2]} <= set(symbols())
     assert set(image[3:-1:2]) <= set(symbols())
 
 

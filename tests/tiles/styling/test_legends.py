@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,6 +18,7 @@ from tiles.styling.defaults import default_style
 from tiles.styling.legend_pictures import draw_legend
 from tiles.styling.legends import legend_of
 from tiles.styling.sprites import _sheet, sprite_file, symbols
+from tiles.styling.tables import palette
 
 CN = profile_schemas("cn")
 WHOLE = Title("Whole", "全部")
@@ -47,7 +49,34 @@ def test_land_use_is_told_by_its_first_level() -> None:
     schema = CN["parcels"]
     found = legend_of(default_style("parcels", schema, schema.stored), schema.title, schema.stored)
     assert [e.values for e in found[:12]] == [(f"{n:02}",) for n in range(1, 13)]
-    assert (found[6].title.zh, found[-1].title.zh) == ("住宅用地", "其余")
+    assert (found[6].title.zh, found[12].title.zh) == ("住宅用地", "其余")
+
+
+def test_what_has_no_symbol_is_no_entry() -> None:
+    schema = CN["pipe_nodes"]
+    document = default_style("pipe_nodes", schema, schema.stored)
+    icons = [e for e in legend_of(document, schema.title, schema.stored) if e.symbol == "icon"]
+    assert [e.icon for e in icons] == list(palette("appurtenances"))
+    # What stands for all others in the sheet has no pixel.
+    place = json.loads(sprite_file("shikong.json").content)["nothing"]
+    box = (place["x"], place["y"], place["x"] + place["width"], place["y"] + place["height"])
+    sheet = Image.open(io.BytesIO(sprite_file("shikong.png").content)).convert("RGBA")
+    assert sheet.crop(box).getextrema()[3] == (0, 0)
+
+
+def test_counts_are_told_by_their_numbers() -> None:
+    for layer in ("parcels", "incidents"):
+        schema = CN[layer]
+        document = default_style(layer, schema, schema.stored)
+        found = legend_of(document, schema.title, schema.stored)[-4:]
+        assert [e.title for e in found] == [
+            Title("Counted features: fewer than 10", "聚合要素：少于 10"),
+            Title("Counted features: 10 and more", "聚合要素：10 起"),
+            Title("Counted features: 100 and more", "聚合要素：100 起"),
+            Title("Counted features: 1,000 and more", "聚合要素：1000 起"),
+        ]
+        assert [e.colour for e in found] == [s.colour for s in palette("counts").values()]
+        assert {e.symbol for e in found} == {"circle"}
 
 
 def test_what_can_be_told_of_any_style() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from layers.model import Field, Schema, Title
 from tiles.errors import BadStyledLayer, Unsayable
-from tiles.styling.defaults import OTHER, counted_layers, single_features, style_around
-from tiles.styling.legends import TITLE
+from tiles.styling.defaults import OTHER, TITLE, counted_layers, single_features, style_around
 from tiles.styling.sld.conditions import Known, condition_of
 from tiles.styling.sld.elements import Element, parse_sld
 from tiles.styling.sld.scales import zoom_of
