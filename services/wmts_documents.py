@@ -13,6 +13,7 @@ import shapely
 from layers.store import PublishedLayer
 from services.tile_documents import picture_formats
 from spatial.crs import transform
+from spatial.drawing.sphere import SQUARE_END
 from spatial.periods import format_instant
 from tiles.grids import OFFERED, grid
 from tiles.vector import MEDIA_TYPE
@@ -30,8 +31,6 @@ _SPACES = {
 }
 # Of the well-known ones WorldCRS84Quad begins one level deeper than GoogleCRS84Quad does.
 _SCALE_SETS = {"WebMercatorQuad": "urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible"}
-# Where the square of the web's Mercator ends, in degrees.
-_MERCATOR_END = 85.0511287798066
 # Characters that no XML can hold, however they are written.
 _NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 # As OWSLib and GDAL call the style.
@@ -130,7 +129,7 @@ def _add_mercator_box(found: ET.Element, bounds: tuple[float, float, float, floa
     """QGIS (3.40) takes degrees for metres where no box is in the system of the tiles."""
     west, south, east, north = bounds
     places = [
-        shapely.Point(x, max(-_MERCATOR_END, min(_MERCATOR_END, y)))
+        shapely.Point(x, max(-SQUARE_END, min(SQUARE_END, y)))
         for x, y in ((west, south), (east, north))
     ]
     low, high = transform(places, "OGC:CRS84", "EPSG:3857")
