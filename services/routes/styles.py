@@ -143,12 +143,14 @@ async def legend(request: Request) -> Response:
     check_names(request, ("f",))
     chosen = choose_format(request, _LEGENDS)
     found = await _find(request)
+    entries = await run_in_threadpool(lambda: found.legend)
     if chosen is _SVG:
-        return answer_bytes(request, draw_legend(found.title, found.legend), SVG_TYPE)
+        drawn = await run_in_threadpool(draw_legend, found.title, entries)
+        return answer_bytes(request, drawn, SVG_TYPE)
     document = {
         "id": found.id,
         "title": {"zh": found.title.zh, "en": found.title.en},
-        "entries": [entry.document() for entry in found.legend],
+        "entries": [entry.document() for entry in entries],
         "links": [link(address(request, "styles", found.id, "legend", f="json"), "self", JSON)],
     }
     return answer_json(request, document)

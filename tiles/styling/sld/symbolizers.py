@@ -25,13 +25,13 @@ class Notes:
     """What could not be said, each thing once, with the rule that it is of."""
 
     rule: str = ""
-    found: list[str] = field(default_factory=list)
+    # In their order; a name has nothing to say.
+    found: dict[str, None] = field(default_factory=dict)
 
     def add(self, text: str) -> None:
         """Note something of the present rule."""
         said = f"{self.rule}: {text}" if self.rule else text
-        if said not in self.found:
-            self.found.append(said)
+        self.found[said] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ def _dashes(text: Any, width: Any, notes: Notes) -> dict[str, Any]:
         numbers = [float(part) for part in str(text).replace(",", " ").split()]
     except ValueError:
         numbers = []
-    if not numbers or not isinstance(width, int | float) or width <= 0 or min(numbers) < 0:
+    sound = numbers and all(0 <= number < 1e6 for number in numbers)
+    if not sound or not isinstance(width, int | float) or width <= 0:
         notes.add("stroke-dasharray is left out: it takes numbers, and a width that is one")
         return {}
     return {"line-dasharray": [round(n / width, 4) for n in numbers]}
