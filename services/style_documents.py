@@ -19,7 +19,7 @@ from services.links import base_url
 from tiles.styling.checking import BASE
 from tiles.styling.defaults import default_style
 from tiles.styling.legends import TITLE, Entry, legend_of
-from tiles.styling.naming import without_fields
+from tiles.styling.naming import named_fields, without_fields
 
 _LONGEST_TITLE = 200
 
@@ -35,7 +35,7 @@ class Found:
     stored : Style or None
         None where it is the platform's own.
     whole : bool
-        Whether nothing of it was left out for this reader.
+        Whether it names no field that is there, and that this reader does not see.
     """
 
     id: str
@@ -63,7 +63,11 @@ def stored_style(layer: PublishedLayer, style: Style) -> Found:
     """Return a stored style, as the layer's reader sees it."""
     fields = {f.id for f in layer.reader.fields(layer.record)}
     document = without_fields(style.document, fields)
-    whole = len(document["layers"]) == len(style.document["layers"])
+    # Of fields that are gone from the schema there is nothing to hide: somebody has to mend it.
+    schema = layer.record.schema
+    restricted = {f.id for f in layer.reader.restricted(layer.record)}
+    hidden = {f.id for f in (*schema.stored, *schema.restricted)} - fields - restricted
+    whole = not any(named_fields(one) & hidden for one in style.document["layers"])
     return Found(style.id, layer, style.title, document, style, whole)
 
 
