@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from typing import Any
@@ -110,8 +111,9 @@ def pointer(*path: str | int) -> str:
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        # Counted once: a body may have a hundred thousand.
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise BadBody(f"the body has a member {twice[:100]!r} twice in one object; say it once")
     return found
 
