@@ -61,7 +61,7 @@ def draw(snapshot: Snapshot, scenes: Sequence[ShownScene], where: Place) -> Pict
 
 def encode(drawn: Picture, driver: str) -> bytes:
     """Return a picture as a file, without loss."""
-    options = {"LOSSLESS": "YES"} if driver == "WEBP" else {}
+    options: dict[str, Any] = {"LOSSLESS": "YES"} if driver == "WEBP" else {}
     # Where a file has no place, GDAL warns of it, and Python's list of the warnings to be silent
     # about is one for all threads. The place is of no use in a picture: nothing of it is written.
     with rasterio.Env(GDAL_PAM_ENABLED=False):
