@@ -30,11 +30,11 @@ from services.parameters import check_names
 from services.routes.collections import find_layer
 from tiles.errors import UnknownArchive
 from tiles.keeping.archive_files import MEDIA_TYPE, OURS
-from tiles.keeping.archives import ENDING, Archive, Archives
+from tiles.keeping.archive_reading import SAID, Archive
+from tiles.keeping.archives import ENDING, Archives
 
 _NUMBER = "[0-9]{1,15}"
 _RANGE = re.compile(rf"bytes=(?:(?P<first>{_NUMBER})-(?P<last>{_NUMBER})?|-(?P<suffix>{_NUMBER}))")
-_SAID = ("revision", "recorded", "instant", "matrixSet", "zooms", "properties", "tiles")
 
 
 async def tile_archives(request: Request) -> Response:
@@ -116,7 +116,8 @@ def _described(request: Request, archive: Archive) -> dict[str, Any]:
         "id": name,
         "title": archive.told["name"],
         "bytes": archive.size,
-        **{key: ours[key] for key in _SAID},
+        "tileType": archive.kind,
+        **{key: ours[key] for key in SAID},
         "links": [link(href, "item", MEDIA_TYPE, archive.path.name)],
     }
 
