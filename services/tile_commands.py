@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from layers.errors import UnknownLayer
+from layers.errors import NoRoom, UnknownLayer
 from layers.model import Visibility
 from layers.readers import Known, Reader
 from layers.reading.features import Query
@@ -66,6 +66,7 @@ def seed_tiles(options: Options) -> None:
                 raise
         print(_told(counts))
         _warn_of_room(cache, settings)
+        _check_kept(cache)
 
 
 def archive_tiles(options: Options) -> None:
@@ -190,6 +191,16 @@ def _told(counts: Counter[str]) -> str:
         f"{counts[DRAWN]:,} drawn, {counts[THERE]:,} there already, {counts[EMPTY]:,} of them empty"
         f" · 新绘 {counts[DRAWN]:,}，已有 {counts[THERE]:,}，其中空瓦片 {counts[EMPTY]:,}"
     )
+
+
+def _check_kept(cache: TileCache) -> None:
+    """Refuse to end as if all was well where tiles were drawn in vain."""
+    shelf = cache.shelf
+    if shelf is not None and shelf.lost:
+        raise NoRoom(
+            f"{shelf.lost:,} tiles could not be kept in {shelf.folder} ({shelf.cause}); make room "
+            "on the disk, and run it again"
+        )
 
 
 def _warn_of_room(cache: TileCache, settings: Settings) -> None:
