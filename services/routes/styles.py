@@ -23,6 +23,7 @@ from services.negotiation import (
     answer_json,
     check_format,
     choose_format,
+    quality,
 )
 from services.openapi import operation
 from services.pages import respond
@@ -167,9 +168,19 @@ def _choose(request: Request) -> Format:
     """The format of a style; the two versions of SLD differ in a parameter of their type."""
     chosen = choose_format(request, FORMATS)
     if chosen is SLD_10 and "f" not in request.query_params:
-        accept = request.headers.get("accept", "").replace(" ", "").replace('"', "")
-        return SLD_11 if "version=1.1" in accept else SLD_10
+        return _sld_of(", ".join(request.headers.getlist("accept")))
     return chosen
+
+
+def _sld_of(accept: str) -> Format:
+    """The version of SLD that an Accept header likes best; 1.0 where it names none."""
+    weights = {SLD_10: 0.0, SLD_11: 0.0}
+    for part in accept.lower().replace('"', "").split(","):
+        kind, *parameters = (p.strip() for p in part.split(";"))
+        for version, named in (("version=1.0", SLD_10), ("version=1.1", SLD_11)):
+            if kind == SLD and any(p.startswith(version) for p in parameters):
+                weights[named] = max(weights[named], quality(parameters))
+    return SLD_11 if weights[SLD_11] > weights[SLD_10] else SLD_10
 
 
 async def _find(request: Request) -> Found:

@@ -58,7 +58,7 @@ def check_media_type(request: Request, offered: tuple[str, ...]) -> None:
     if kind not in offered:
         raise WrongMediaType(f"Content-Type {stated!r} is not taken here", offered)
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise WrongMediaType(f"charset {charset!r} is not taken: JSON is UTF-8", offered)
+        raise WrongMediaType(f"charset {charset!r} is not taken; send UTF-8", offered)
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise WrongMediaType(f"Content-Encoding {coding!r} is not taken; send it plain", offered)

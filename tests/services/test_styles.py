@@ -101,6 +101,9 @@ def test_a_collection_leads_to_its_styles(client: TestClient) -> None:
         (SLD, f"{SLD};version=1.0"),
         (f"{SLD};version=1.0", f"{SLD};version=1.0"),
         (f"{SLD};version=1.1", f"{SLD};version=1.1"),
+        (f'{SLD}; version="1.1.0"', f"{SLD};version=1.1"),
+        (f"{SLD};version=1.0, {SLD};version=1.1;q=0.1", f"{SLD};version=1.0"),
+        (f"{SLD};version=1.0;q=0.1, {SLD};version=1.1", f"{SLD};version=1.1"),
         ("text/html", "text/html; charset=utf-8"),
     ],
 )

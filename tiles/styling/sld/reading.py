@@ -59,7 +59,7 @@ def read_sld(content: bytes, layer_id: str, schema: Schema, fields: Sequence[Fie
         for place, layer in enumerate(_layers_of(group, reading), 1):
             made[f"{number}-{place}"] = layer
     if not made:
-        left = "; ".join([*notes.found][:5]) or "it has no rules"
+        left = "; ".join([*notes.found][:5]) or "it has no rule that draws anything"
         raise BadStyledLayer(f"nothing of the SLD can be drawn: {left}")
     if len(made) > _MOST_LAYERS:
         raise BadStyledLayer(f"the SLD draws {len(made)} layers; {_MOST_LAYERS} are the most here")
