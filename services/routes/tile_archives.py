@@ -98,7 +98,7 @@ def _find(request: Request) -> tuple[Archive, os.stat_result]:
         if name_of(archive) == name:
             admitted.note(layer, "tile-archive", restricted=False)
             try:
-                return archive, archive.path.stat()
+                return archive, archive.stat()
             except OSError:
                 break
     raise UnknownArchive(f"{layer.record.id} has no archive {name!r}; .../tiles/archives lists all")

@@ -47,6 +47,8 @@ DAMAGE = (
 _HEADER = 127
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LEAVES = 16
+# Of what is read at once: a header that is damaged may name the whole of a large file.
+_MOST_BYTES = 64 << 20
 # Of directories below each other, as the format has it.
 _DEEPEST = 4
 _KINDS = {packing: kind for kind, packing in PACKINGS.items()}
@@ -61,6 +63,8 @@ class _File:
         self.size = os.fstat(self.number).st_size
 
     def read(self, offset: int, length: int) -> bytes:
+        if length > _MOST_BYTES:
+            raise ValueError(f"a part of {length} bytes is longer than any of ours")
         if not 0 <= offset <= offset + length <= self.size:
             raise EOFError(f"bytes {offset} to {offset + length} of {self.size}")
         data = os.pread(self.number, length, offset)
@@ -125,6 +129,19 @@ class Archive:
                 _check_picture(body)
         thinned = self._thinned.get(number)
         return KeptTile(body, etag_of(body, asked.scope), asked.state, thinned)
+
+    def stat(self) -> os.stat_result:
+        """Return what is known of the file, as long as its name is that of no other.
+
+        Raises
+        ------
+        OSError
+            Where somebody has moved another file there, or taken it away.
+        """
+        told = self.path.stat()
+        if not os.path.samestat(told, os.fstat(self._file.number)) or told.st_size != self.size:
+            raise FileNotFoundError(f"{self.path} is another file by now")
+        return told
 
     def _entry(self, number: int) -> Entry | None:
         header = self._header

@@ -28,6 +28,7 @@ from tiles.errors import NothingToPack
 from tiles.grids import Place, place
 from tiles.keeping import making
 from tiles.keeping.archive_files import MATRIX_SET, Label, write_archive
+from tiles.keeping.archive_reading import open_archive
 from tiles.keeping.archives import Archives
 from tiles.keeping.cache import TileCache
 from tiles.keeping.making import ChangeQuestion, TileMaker, TileQuestion
@@ -317,6 +318,32 @@ def test_what_can_not_be_opened_hides_no_other(
         os.mkfifo(tmp_path / f"{name}3.pmtiles")
     (tmp_path / "m.pmtiles").write_bytes(packed.read_bytes())
     assert Archives(tmp_path, schema_form).find(asking(parcels)(middle(13))) is not None
+
+
+def test_a_header_that_names_the_whole_of_a_large_file_is_not_followed(
+    packed: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "b.pmtiles"
+    whole, large = packed.read_bytes(), 1 << 30
+    # The length of the root directory, as the format has it; the file is as long, and empty.
+    file.write_bytes(whole[:16] + large.to_bytes(8, "little") + whole[24:])
+    os.truncate(file, 2 << 30)
+    with pytest.raises(ValueError, match="1073741824 bytes is longer than any of ours"):
+        open_archive(file)
+
+
+def test_a_file_that_took_the_name_of_another_is_not_taken_for_it(
+    packed: Path, parcels: PublishedLayer, tmp_path: Path
+) -> None:
+    """Its tag would stand for the other's bytes, for ever in caches."""
+    file = tmp_path / "b.pmtiles"
+    file.write_bytes(packed.read_bytes())
+    archive = open_archive(file)
+    assert archive.stat().st_size == len(packed.read_bytes())
+    (tmp_path / "c").write_bytes(packed.read_bytes())
+    (tmp_path / "c").replace(file)
+    with pytest.raises(FileNotFoundError, match="another file by now"):
+        archive.stat()
 
 
 @pytest.mark.parametrize("name", ["tiles", "matrixSet", "name"])
