@@ -16,10 +16,12 @@ from layers.store import PublishedLayer
 from layers.styles import Style, unknown
 from services.access.admission import Admitted
 from services.links import base_url
+from tiles.errors import Unsayable
 from tiles.styling.checking import BASE
 from tiles.styling.defaults import default_style
 from tiles.styling.legends import TITLE, Entry, legend_of
 from tiles.styling.naming import named_fields, without_fields
+from tiles.styling.sld.writing import write_sld
 
 _LONGEST_TITLE = 200
 
@@ -44,6 +46,21 @@ class Found:
     document: Mapping[str, Any]
     stored: Style | None = None
     whole: bool = True
+
+    @property
+    def author(self) -> str | None:
+        """Who wrote it, for who may know that: those who see who wrote the layer's revisions."""
+        if self.stored is None or not self.layer.reader.knows_internals(self.layer.record):
+            return None
+        return self.stored.author
+
+    def can_be_sld(self) -> bool:
+        """Return whether an SLD can say anything of it."""
+        try:
+            write_sld(self.document, self.id, self.title, "1.1.0")
+        except Unsayable:
+            return False
+        return True
 
     @property
     def legend(self) -> list[Entry]:

@@ -393,6 +393,13 @@ def test_two_who_create_at_once_both_get_a_name(desk: Desk) -> None:
     assert len({style_id for _, style_id in made}) == 6
 
 
+def test_who_wrote_a_style_is_said_to_those_who_see_who_wrote_the_layer(desk: Desk) -> None:
+    put(desk, "/styles/land.plan", plain())
+    page = "/styles/land.plan?f=html"
+    assert "作者" in desk.client.get(page, headers=publisher(desk)).text
+    assert "作者" not in desk.client.get(page).text
+
+
 def test_the_audit_says_who_wrote_a_style(desk: Desk) -> None:
     put(desk, "/styles/land.plan", plain())
     desk.client.delete("/styles/land.plan", headers=publisher(desk))

@@ -62,7 +62,7 @@ def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dic
     dict
         A MapLibre style; ``{base}`` in it stands for the address of the server.
     """
-    make = _LAYERS.get(_shape(schema))
+    make = None if schema.raster else _LAYERS.get(_shape(schema))
     if make is None:
         return _picture(layer_id, schema)
     made = make(schema, fields)
@@ -72,7 +72,7 @@ def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dic
 
 
 def _picture(layer_id: str, schema: Schema) -> dict[str, Any]:
-    """The style of what has no features: its tiles are pictures already."""
+    """The style of a raster layer: its tiles are pictures already."""
     address = f"{{base}}/collections/{layer_id}/map/tiles/WebMercatorQuad?f=tilejson"
     return {
         "version": 8,
