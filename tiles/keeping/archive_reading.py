@@ -170,11 +170,7 @@ def open_archive(path: Path) -> Archive:
         raise ValueError("its tiles are no vector tiles of ours, and no pictures")
     packed = file.read(header["metadata_offset"], header["metadata_length"])
     whole = json.loads(gzip.decompress(packed))
-    ours = whole.get(OURS)
-    if ours is None:
-        raise ValueError("shikong tiles archive did not write it")
-    if ours["format"] != FORMAT:
-        raise ValueError(f"its tiles are of format {ours['format']}, those of now of {FORMAT}")
+    ours = _own_of(whole)
     # What lies at the end tells whether all of it is there.
     file.read(header["tile_data_offset"] + header["tile_data_length"] - 1, 1)
     first, last = ours["zooms"]
@@ -184,7 +180,6 @@ def open_archive(path: Path) -> Archive:
         return deserialize_directory(file.read(offset, length))
 
     directory(header["root_offset"], header["root_length"])
-    _check_said(whole)
     told = (ours["revision"], _instant(ours["recorded"]), _instant(ours["instant"]))
     return Archive(
         path,
@@ -221,11 +216,18 @@ def _check_picture(body: bytes) -> None:
         raise ValueError("a picture of it is damaged")
 
 
-def _check_said(whole: dict[str, Any]) -> None:
-    """Refuse an archive that could not be listed: somebody has changed what it says."""
-    lacking = [name for name in SAID if name not in whole[OURS]]
+def _own_of(whole: dict[str, Any]) -> dict[str, Any]:
+    """What an archive of ours says beside what PMTiles has words for; all of it is there."""
+    ours: dict[str, Any] | None = whole.get(OURS)
+    if ours is None:
+        raise ValueError("shikong tiles archive did not write it")
+    if ours["format"] != FORMAT:
+        raise ValueError(f"its tiles are of format {ours['format']}, those of now of {FORMAT}")
+    # Or it could not be listed.
+    lacking = [name for name in SAID if name not in ours]
     if lacking or not isinstance(whole.get("name"), str):
         raise ValueError(f"it does not say its {', '.join(lacking) or 'name'}")
+    return ours
 
 
 def _instant(text: str) -> datetime:

@@ -7,44 +7,18 @@ are drawn as circles that grow with it, whatever the layer's geometry is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Kind, Role, Schema, Title
-from tiles.styling.tables import Swatch, palette, uses
+from tiles.styling.counts import SINGLE, counted_layers
+from tiles.styling.schemes import Scheme, scheme_of
+from tiles.styling.tables import FONTS, HALO, LEGEND, TITLES, palette
 
-# Names of fonts of the reader's own machine, the first that it has; no server sends any.
-FONTS = ("Noto Sans CJK SC, Noto Sans SC, PingFang SC, Microsoft YaHei, sans-serif",)
 OTHER = Title("All others", "其余")
 SHEET = "shikong"
-TITLES, LEGEND = "shikong:titles", "shikong:legend"
-_MOST_CODES = 12
 _PLAIN = {"Polygon": "#e8d9b5", "LineString": "#3b6fb6", "Point": "#3b6fb6"}
-_OTHER_COLOUR = "#a8adb3"
-_HALO = "rgba(255,255,255,0.9)"
 # Above this zoom no tile has features that stand for several (their circles have no layer there).
 _COUNTED_BELOW = 12
-_SINGLE = ["!", ["has", "count"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """By which field features are coloured: the expression of its code, and the swatches."""
-
-    field: Field
-    code: list[Any]
-    swatches: tuple[Swatch, ...]
-
-    def match(self, other: str = _OTHER_COLOUR) -> list[Any]:
-        """Return the expression of a feature's colour."""
-        pairs = [part for s in self.swatches for part in (s.code, s.colour)]
-        return ["match", self.code, *pairs, other]
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What a legend calls the codes."""
-        titles = {s.code: {"zh": s.title.zh, "en": s.title.en} for s in self.swatches}
-        return {TITLES: titles}
 
 
 def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dict[str, Any]:
@@ -91,7 +65,7 @@ def _each_alone(made: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
         said = said[1:] if said[0] == "all" else [said]
         if ["has", "count"] in said:
             continue
-        kept = [condition for condition in said if condition != _SINGLE]
+        kept = [condition for condition in said if condition != SINGLE]
         filters = {"filter": kept[0] if len(kept) == 1 else ["all", *kept]} if kept else {}
         found[part] = {n: v for n, v in layer.items() if n != "filter"} | filters
     return found
@@ -116,50 +90,6 @@ def style_around(
     }
 
 
-def single_features() -> list[Any]:
-    """Return the condition of features that stand for themselves alone."""
-    return list(_SINGLE)
-
-
-def counted_layers() -> dict[str, dict[str, Any]]:
-    """Return the parts that draw features which stand for several."""
-    return _counted(_PLAIN["Point"])
-
-
-def scheme_of(fields: Sequence[Field]) -> Scheme | None:
-    """Return how features are coloured: by a field with a palette, or else by a coded one."""
-    for f in fields:
-        use = uses().get(f.id)
-        if use is not None:
-            code: list[Any] = ["get", f.id]
-            if use.characters is not None:
-                code = ["slice", ["to-string", code], 0, use.characters]
-            return Scheme(f, code, _known(palette(use.palette), f, use.characters))
-    coded = [f for f in fields if 0 < len(f.codes) <= _MOST_CODES and f.role is not Role.KEY]
-    for f in sorted(coded, key=lambda f: f.role is not Role.CODE):
-        colours = [s.colour for s in palette("series").values()]
-        pairs = zip(f.codes.items(), colours, strict=False)
-        swatches = tuple(Swatch(code, title, colour) for (code, title), colour in pairs)
-        return Scheme(f, ["to-string", ["get", f.id]], swatches)
-    return None
-
-
-def _known(swatches: Mapping[str, Swatch], f: Field, characters: int | None) -> tuple[Swatch, ...]:
-    """The swatches of the codes that a field has, called as its schema calls them."""
-    if not f.codes:
-        return tuple(swatches.values())
-    if characters is not None:
-        begins = {code[:characters] for code in f.codes}
-        return tuple(s for s in swatches.values() if s.code in begins)
-    known = [
-        Swatch(s.code, f.codes[s.code], s.colour) for s in swatches.values() if s.code in f.codes
-    ]
-    more = [code for code in f.codes if code not in swatches]
-    colours = [s.colour for s in palette("series").values()]
-    rest = (Swatch(code, f.codes[code], colours[n % len(colours)]) for n, code in enumerate(more))
-    return (*known, *rest)
-
-
 def _shape(schema: Schema) -> str:
     return schema.geometry.removesuffix("Z").removeprefix("Multi")
 
@@ -173,18 +103,18 @@ def _areas(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
     return {
         "fill": {
             "type": "fill",
-            "filter": ["all", ["==", ["geometry-type"], "Polygon"], _SINGLE],
+            "filter": ["all", ["==", ["geometry-type"], "Polygon"], SINGLE],
             "paint": fill,
             **({"metadata": {LEGEND: False}} if grids else _called(scheme)),
         },
         "outline": {
             "type": "line",
-            "filter": ["all", ["==", ["geometry-type"], "Polygon"], _SINGLE],
+            "filter": ["all", ["==", ["geometry-type"], "Polygon"], SINGLE],
             "layout": {"line-join": "round"},
             "paint": {"line-color": line, "line-width": width},
             **(_called(scheme) if grids else {"metadata": {LEGEND: False}}),
         },
-        **_counted(_PLAIN["Point"]),
+        **counted_layers(_PLAIN["Point"]),
         **_labels(fields, 12 if grids else 16),
     }
 
@@ -192,7 +122,7 @@ def _areas(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
 def _lines(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
     scheme = scheme_of(fields)
     colour: Any = _PLAIN["LineString"] if scheme is None else scheme.match()
-    only = ["all", ["==", ["geometry-type"], "LineString"], _SINGLE]
+    only = ["all", ["==", ["geometry-type"], "LineString"], SINGLE]
     round_ends = {"line-join": "round", "line-cap": "round"}
     return {
         "casing": {
@@ -213,7 +143,7 @@ def _lines(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
             "paint": {"line-color": colour, "line-width": growing(10, 0.7, 14, 1, 16, 2.2, 20, 6)},
             **_called(scheme),
         },
-        **_counted(_PLAIN["LineString"]),
+        **counted_layers(_PLAIN["LineString"]),
         **_labels(fields, 17, along=True),
     }
 
@@ -227,7 +157,7 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
         **(_heat() if events else {}),
         "point": {
             "type": "circle",
-            "filter": ["all", ["==", ["geometry-type"], "Point"], _SINGLE],
+            "filter": ["all", ["==", ["geometry-type"], "Point"], SINGLE],
             "paint": {
                 "circle-color": colour,
                 "circle-radius": radius,
@@ -237,7 +167,7 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
             **_called(scheme),
         },
         **_icons(fields),
-        **_counted("#d7301f" if events else _PLAIN["Point"]),
+        **counted_layers("#d7301f" if events else _PLAIN["Point"]),
         **_labels(fields, 17),
     }
     return made
@@ -269,7 +199,7 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
         "symbol": {
             "type": "symbol",
             "minzoom": 16,
-            "filter": ["all", _SINGLE, ["in", ["get", "appurtenance"], ["literal", kinds]]],
+            "filter": ["all", SINGLE, ["in", ["get", "appurtenance"], ["literal", kinds]]],
             "layout": {
                 "icon-image": ["match", ["get", "appurtenance"], *names, ""],
                 "icon-size": growing(16, 0.6, 20, 1.2),
@@ -282,38 +212,6 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
                 }
             },
         }
-    }
-
-
-def _counted(colour: str) -> dict[str, dict[str, Any]]:
-    """Circles for features that stand for several, with the number in them."""
-    number = ["to-number", ["get", "count"], 1]
-    radius = ["interpolate", ["linear"], ["log10", ["max", 1, number]], 0, 5, 1, 9, 3, 18, 5, 32]
-    only = ["has", "count"]
-    return {
-        "count": {
-            "type": "circle",
-            "filter": only,
-            "paint": {
-                "circle-color": colour,
-                "circle-opacity": 0.7,
-                "circle-radius": radius,
-                "circle-stroke-color": "#ffffff",
-                "circle-stroke-width": 1,
-            },
-            "metadata": {LEGEND: False},
-        },
-        "count-label": {
-            "type": "symbol",
-            "filter": ["all", only, [">", number, 1]],
-            "layout": {
-                "text-field": ["to-string", ["get", "count"]],
-                "text-font": list(FONTS),
-                "text-size": 11,
-            },
-            "paint": {"text-color": "#1b232b", "text-halo-color": _HALO, "text-halo-width": 1.2},
-            "metadata": {LEGEND: False},
-        },
     }
 
 
@@ -335,9 +233,9 @@ def _labels(
         "label": {
             "type": "symbol",
             "minzoom": zoom,
-            "filter": _SINGLE,
+            "filter": SINGLE,
             "layout": layout,
-            "paint": {"text-color": "#39424c", "text-halo-color": _HALO, "text-halo-width": 1.4},
+            "paint": {"text-color": "#39424c", "text-halo-color": HALO, "text-halo-width": 1.4},
             "metadata": {LEGEND: False},
         }
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from layers.model import Field, Title
 from tiles.styling.colours import opacity_of
-from tiles.styling.defaults import LEGEND, OTHER, TITLES
+from tiles.styling.defaults import OTHER
 from tiles.styling.evaluating import (
     Branch,
     at_zoom,
@@ -17,6 +17,7 @@ from tiles.styling.evaluating import (
     compared,
     number_at,
 )
+from tiles.styling.tables import LEGEND, TITLES
 
 TITLE = "shikong:title"
 _MOST_ENTRIES = 200

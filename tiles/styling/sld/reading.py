@@ -8,12 +8,14 @@ from typing import Any
 
 from layers.model import Field, Schema, Title
 from tiles.errors import BadStyledLayer, Unsayable
-from tiles.styling.defaults import OTHER, counted_layers, single_features, style_around
+from tiles.styling.counts import counted_layers, single_features
+from tiles.styling.defaults import OTHER, style_around
 from tiles.styling.legends import TITLE
 from tiles.styling.sld.conditions import Known, condition_of
 from tiles.styling.sld.elements import Element, parse_sld
 from tiles.styling.sld.scales import zoom_of
-from tiles.styling.sld.symbolizers import Made, Notes, Reading, layers_of
+from tiles.styling.sld.symbolizers import Made, layers_of
+from tiles.styling.sld.values import Notes, Reading
 
 _MOST_LAYERS = 190
 _LONGEST_TITLE = 200
