@@ -6,30 +6,16 @@
 # has a jar already names it: CITE_TILES_JAR=/some/ets-ogcapi-tiles10-aio.jar make cite-tiles
 set -eu
 cd "$(dirname "$0")/.."
+. deploy/cite-needs.sh
 
 from=${OGC_GIT:-https://github.com/opengeospatial}
 commit=94900dbf03ed5b373dd785fdee7dbc16c5f1bc36
 jar=.cache/cite/ets-ogcapi-tiles10-$commit-aio.jar
 
-# A program, or the Debian package that has it: need PROGRAM PACKAGE
-need() {
-    command -v "$1" >/dev/null && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing $2"
-        sh deploy/packages.sh install "$2" && return
-    fi
-    echo "$1 is missing; as root, run: apt-get install $2" >&2
-    exit 1
-}
-
-need java openjdk-17-jre-headless
-[ -z "${CITE_TILES_JAR:-}" ] || exit 0
-[ ! -e "$jar" ] || exit 0
+need_suite "${CITE_TILES_JAR:-}" "$jar"
 need git git
 need javac openjdk-17-jdk-headless
-need mvn maven
 sources=.cache/cite/ets-ogcapi-tiles10
-mkdir -p .cache/cite
 rm -rf "$sources"
 git init -q "$sources"
 echo "Fetching the OGC's test suite for Tiles"
@@ -39,9 +25,8 @@ echo "Building it, which takes minutes"
 # Debian's Maven is older than the one that it asks for, and builds it all the same.
 if ! (cd "$sources" && mvn --batch-mode --strict-checksums -DskipTests -Denforcer.skip=true \
     -Dmaven.buildNumber.skip=true -Dmaven.javadoc.skip=true package) >.cache/cite/tiles-log 2>&1; then
-    grep -m 1 ERROR .cache/cite/tiles-log >&2
-    echo "Maven can't build it; name a jar that you have: CITE_TILES_JAR=... make cite-tiles" >&2
-    exit 1
+    refuse .cache/cite/tiles-log \
+        "Maven can't build it; name a jar that you have: CITE_TILES_JAR=... make cite-tiles"
 fi
 cp "$sources"/target/*-aio.jar "$jar"
 rm -rf "$sources"

@@ -38,6 +38,7 @@
     ├── BadCredential         an API key that is unknown, expired or revoked
     ├── Forbidden             a reader or writer who may not
     ├── DamagedRaster         a kept raster whose bytes are not, or no longer, what they were
+    ├── NoRoom                a disk of this machine is full
     ├── StreamStopped         a stream that nobody reads any more
     └── StoreUnavailable      the database can't be reached, or is of another format
 """
@@ -185,6 +186,10 @@ class Forbidden(LayersError):
 
 class DamagedRaster(LayersError):
     """A kept raster whose bytes are lacking, or are no longer what they were."""
+
+
+class NoRoom(LayersError):
+    """A disk of this machine is full."""
 
 
 class StreamStopped(LayersError):

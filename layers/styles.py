@@ -19,7 +19,7 @@ from layers import catalog
 from layers.access import audit
 from layers.clock import Clock
 from layers.database import Database
-from layers.errors import BadStyleName, Forbidden, UnknownLayer, UnknownStyle
+from layers.errors import BadStyleName, Forbidden, TooMuchAsked, UnknownLayer, UnknownStyle
 from layers.model import Layer, Title
 from layers.readers import Reader
 from layers.tables import style
@@ -27,6 +27,8 @@ from layers.writers import Verb, Writer
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LONGEST_TITLE = 200
+# In force for one layer at once: whoever lists them reads them all.
+MOST_STYLES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Styles:
         ------
         BadStyleName
             Where the id or the title can't be one.
+        TooMuchAsked
+            Where the layer has as many styles as it may have.
         UnknownLayer
             Where the reader sees no such layer.
         Forbidden
@@ -139,6 +143,8 @@ class Styles:
         with self.database.write() as connection:
             found = _begin(connection, layer_id, wanted.id, writer, reader)
             check(found)
+            if found is None:
+                _check_room(connection, layer_id)
             chosen = wanted.chosen
             if chosen is None:
                 chosen = found is not None and found.chosen
@@ -219,6 +225,17 @@ def _begin(
     return _find(connection, style_id)
 
 
+def _check_room(connection: Connection, layer_id: str) -> None:
+    newest = sa.select(sa.func.max(style.c.seq)).where(style.c.layer_id == layer_id)
+    of_each = style.c.seq.in_(newest.group_by(style.c.id))
+    count = sa.select(sa.func.count()).where(of_each, style.c.document.is_not(None))
+    if connection.execute(count).scalar_one() >= MOST_STYLES:
+        raise TooMuchAsked(
+            f"{layer_id} has {MOST_STYLES} styles, and may have no more; delete one that nobody "
+            "draws it by"
+        )
+
+
 def _check_title(title: Title) -> None:
     for text in (title.zh, title.en):
         if not 0 < len(text) <= _LONGEST_TITLE or not text.isprintable():
@@ -228,11 +245,17 @@ def _check_title(title: Title) -> None:
             )
 
 
-def _in_force(connection: Connection, layer_ids: Iterable[str]) -> list[Style]:
-    """The styles of some layers; a layer's default is the last that was chosen, while it is so."""
+def _in_force(
+    connection: Connection, layer_ids: Iterable[str], style_id: str | None = None
+) -> list[Style]:
+    """The styles of some layers; a layer's default is the last that was chosen, while it is so.
+
+    Where an id is given, the document of no other style is read.
+    """
     newest = sa.select(sa.func.max(style.c.seq)).group_by(style.c.id)
     of_layers = style.c.layer_id.in_(sorted(layer_ids))
-    query = sa.select(style).where(style.c.seq.in_(newest.where(of_layers))).order_by(style.c.id)
+    wanted = of_layers if style_id is None else sa.and_(of_layers, style.c.id == style_id)
+    query = sa.select(style).where(style.c.seq.in_(newest.where(wanted))).order_by(style.c.id)
     last = sa.select(sa.func.max(style.c.seq)).group_by(style.c.layer_id)
     chosen = set(connection.scalars(last.where(of_layers, style.c.chosen)))
     rows = connection.execute(query)
@@ -241,8 +264,7 @@ def _in_force(connection: Connection, layer_ids: Iterable[str]) -> list[Style]:
 
 def _find(connection: Connection, style_id: str) -> Style | None:
     """The style in force under an id, None where there is none."""
-    found = _in_force(connection, [style_id.partition(".")[0]])
-    return next((style for style in found if style.id == style_id), None)
+    return next(iter(_in_force(connection, [style_id.partition(".")[0]], style_id)), None)
 
 
 def _style(row: Row[Any], chosen: bool) -> Style:

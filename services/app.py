@@ -49,6 +49,7 @@ from services.routes import (
     feature,
     functions,
     items,
+    legends,
     lineage,
     login,
     map_tiles,
@@ -125,6 +126,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
         editing,
         transactions,
         styles,
+        legends,
         style_editing,
     )
     described = (

@@ -230,6 +230,11 @@ def _tiles(chosen: Any) -> None:
     for parser in (seed, archive):
         add = parser.add_argument
         add("--zoom", type=_zooms, default=(0, 14), metavar="A..B", help="zooms; 0..14 if absent")
+        add(
+            "--format",
+            choices=tile_commands.FORMATS,
+            help="vector tiles or pictures; png of a raster layer if absent, mvt of any other",
+        )
         add("--at", metavar="TIME", help="the instant that is shown; now if absent")
         add("--revision", type=_revision, metavar="N", help="what was known; the newest if absent")
         add("--properties", metavar="NAMES", help="as in requests: a,b or all")

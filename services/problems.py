@@ -34,6 +34,7 @@ STATUS: Mapping[type[Exception], int] = {
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
     layers.DamagedRaster: 503,
+    layers.NoRoom: 503,
     tiles.UnknownMatrixSet: 404,
     tiles.TileOutside: 404,
     tiles.NotAnInstant: 400,
@@ -69,6 +70,11 @@ STATUS: Mapping[type[Exception], int] = {
 DETAILS: Mapping[int, str] = {
     502: "another server that this one needs does not answer as it should; try again",
     503: "the database does not answer; try again",
+}
+# Of the same status, where it is not what most others of it are.
+_OWN_DETAILS: Mapping[type[Exception], str] = {
+    layers.DamagedRaster: "the store lacks the file of a scene here; tell who runs this server",
+    layers.NoRoom: "a disk of this server is full; tell who runs it",
 }
 _TITLES = {499: "Client Closed Request"}
 
@@ -118,7 +124,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status >= 500:
         _log(request, error)
-        return problem(request, status, DETAILS.get(status, "an internal error"))
+        detail = _OWN_DETAILS.get(type(error)) or DETAILS.get(status, "an internal error")
+        return problem(request, status, detail)
     headers: dict[str, str] = {}
     faults: tuple[tuple[str, str], ...] = ()
     if isinstance(error, services.TooManyRequests):

@@ -16,10 +16,13 @@ from layers.store import PublishedLayer
 from layers.styles import Style, unknown
 from services.access.admission import Admitted
 from services.links import base_url
+from tiles.errors import Unsayable
 from tiles.styling.checking import BASE
-from tiles.styling.defaults import TITLE, default_style
+from tiles.styling.defaults import default_style
 from tiles.styling.legends import Entry, legend_of
-from tiles.styling.naming import without_fields
+from tiles.styling.naming import named_fields, without_fields
+from tiles.styling.sld.writing import write_sld
+from tiles.styling.tables import TITLE
 
 _LONGEST_TITLE = 200
 
@@ -35,7 +38,7 @@ class Found:
     stored : Style or None
         None where it is the platform's own.
     whole : bool
-        Whether nothing of it was left out for this reader.
+        Whether it names no field that is there, and that this reader does not see.
     """
 
     id: str
@@ -44,6 +47,21 @@ class Found:
     document: Mapping[str, Any]
     stored: Style | None = None
     whole: bool = True
+
+    @property
+    def author(self) -> str | None:
+        """Who wrote it, for who may know that: those who see who wrote the layer's revisions."""
+        if self.stored is None or not self.layer.reader.knows_internals(self.layer.record):
+            return None
+        return self.stored.author
+
+    def can_be_sld(self) -> bool:
+        """Return whether an SLD can say anything of it."""
+        try:
+            write_sld(self.document, self.id, self.title, "1.1.0")
+        except Unsayable:
+            return False
+        return True
 
     @property
     def legend(self) -> list[Entry]:
@@ -63,7 +81,11 @@ def stored_style(layer: PublishedLayer, style: Style) -> Found:
     """Return a stored style, as the layer's reader sees it."""
     fields = {f.id for f in layer.reader.fields(layer.record)}
     document = without_fields(style.document, fields)
-    whole = len(document["layers"]) == len(style.document["layers"])
+    # Of fields that are gone from the schema there is nothing to hide: somebody has to mend it.
+    schema = layer.record.schema
+    restricted = {f.id for f in layer.reader.restricted(layer.record)}
+    hidden = {f.id for f in (*schema.stored, *schema.restricted)} - fields - restricted
+    whole = not any(named_fields(one) & hidden for one in style.document["layers"])
     return Found(style.id, layer, style.title, document, style, whole)
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from layers.errors import UnknownLayer
+from layers.errors import NoRoom, UnknownLayer
 from layers.model import Visibility
 from layers.readers import Known, Reader
 from layers.reading.features import Query
@@ -17,7 +17,7 @@ from services.opening import opened_store
 from services.parameters import Pins
 from services.progress import progress_bar
 from services.settings import Settings
-from services.tile_questions import question_of, schema_form
+from services.tile_questions import picture_of, question_of, schema_form
 from spatial.errors import SpatialError
 from spatial.periods import Interval, parse_datetime
 from tiles.grids import Place, grid, place
@@ -28,6 +28,7 @@ from tiles.keeping.kept import State
 from tiles.keeping.making import TileMaker, TileQuestion
 from tiles.keeping.seeding import DRAWN, EMPTY, THERE, Ask, Plan, Say, Stopped, seed
 from tiles.keeping.shelf import Shelf
+from tiles.raster import PictureFormat, check_raster
 
 Options = argparse.Namespace
 READERS = {"anonymous": Reader.anonymous(), "everything": Reader.everything()}
@@ -35,6 +36,8 @@ WHOM = {
     "anonymous": "for everybody · 面向所有人",
     "everything": "for readers of every internal field · 面向可见全部内部字段者",
 }
+VECTOR = "mvt"
+FORMATS = (VECTOR, *(kind.value for kind in PictureFormat))
 _MEMORY = 64 << 20
 # From there on what was made first has had to leave for what came after.
 _FULL = 0.9
@@ -63,6 +66,7 @@ def seed_tiles(options: Options) -> None:
                 raise
         print(_told(counts))
         _warn_of_room(cache, settings)
+        _check_kept(cache)
 
 
 def archive_tiles(options: Options) -> None:
@@ -72,13 +76,14 @@ def archive_tiles(options: Options) -> None:
         raise BadParameter(f"{out}: name a file {ENDING} in a folder that exists")
     with opened_store(settings) as store:
         layer = _layer(store, options)
+        kind = _kind(layer, options)
         first = question_of(layer, _pins(layer, options), place(MATRIX_SET, 0, 0, 0), Query(), None)
         state = first.question.state
         # Pinned, or the clock could pass a start or an end between two of its tiles.
         pins = Pins(state.when, state.revision, None)
         _note(store, layer)
         form = schema_form(Known(first.question.snapshot.schema))
-        label = Label(options.reader, form, layer.extent().bounds)
+        label = Label(options.reader, form, layer.extent().bounds, kind)
         cache = _cache(settings) if settings.tile_disk_bytes else TileCache(_MEMORY)
         with progress_bar(layer.record.id, "tiles") as say:
             ask = _ask(layer, pins, options, MATRIX_SET)
@@ -132,8 +137,25 @@ def _pins(layer: PublishedLayer, options: Options) -> Pins:
     return Pins(when, options.revision, None, by_default=options.at is None and text is not None)
 
 
+def _kind(layer: PublishedLayer, options: Options) -> str:
+    """What the tiles are: of a raster layer pictures, unless somebody wants its outlines."""
+    raster = layer.record.schema.raster
+    kind = options.format or (PictureFormat.PNG.value if raster else VECTOR)
+    if kind != VECTOR:
+        check_raster(layer.record)
+        if options.properties is not None:
+            raise BadParameter(
+                f"--properties is of vector tiles; leave it out, or --format {VECTOR}"
+            )
+    return kind
+
+
 def _ask(layer: PublishedLayer, pins: Pins, options: Options, name: str) -> Ask:
+    kind = _kind(layer, options)
+
     def ask(where: Place) -> TileQuestion:
+        if kind != VECTOR:
+            return picture_of(layer, pins, where, PictureFormat(kind)).question
         return question_of(layer, pins, where, Query(), options.properties).question
 
     # What is no property is refused before anything is drawn.
@@ -169,6 +191,16 @@ def _told(counts: Counter[str]) -> str:
         f"{counts[DRAWN]:,} drawn, {counts[THERE]:,} there already, {counts[EMPTY]:,} of them empty"
         f" · 新绘 {counts[DRAWN]:,}，已有 {counts[THERE]:,}，其中空瓦片 {counts[EMPTY]:,}"
     )
+
+
+def _check_kept(cache: TileCache) -> None:
+    """Refuse to end as if all was well where tiles were drawn in vain."""
+    shelf = cache.shelf
+    if shelf is not None and shelf.lost:
+        raise NoRoom(
+            f"{shelf.lost:,} tiles could not be kept in {shelf.folder} ({shelf.cause}); make room "
+            "on the disk, and run it again"
+        )
 
 
 def _warn_of_room(cache: TileCache, settings: Settings) -> None:

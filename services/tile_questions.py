@@ -19,7 +19,8 @@ from tiles.content import OWN
 from tiles.errors import NotAnInstant
 from tiles.grids import Place
 from tiles.keeping.kept import State
-from tiles.keeping.making import TileQuestion, key_of
+from tiles.keeping.making import PictureQuestion, TileQuestion, key_of
+from tiles.raster import PictureFormat
 from tiles.vector import open_fields
 
 PARAMETERS = (*TIME, *FILTER, "properties", "f")
@@ -59,6 +60,15 @@ def read_tile_question(request: Request, layer: PublishedLayer, where: Place) ->
     pins = read_pins(request, layer.record, default=True)
     query = Query(**read_filter_parameters(request))
     return question_of(layer, pins, where, query, request.query_params.get("properties"))
+
+
+def picture_of(layer: PublishedLayer, pins: Pins, where: Place, picture: PictureFormat) -> Asked:
+    """Return the question for a raster layer's map tile."""
+    asked = question_of(layer, pins, where, Query(), None)
+    own = asked.question
+    key = None if own.key is None else key_of(own.key, picture)
+    known = (own.layer, own.snapshot, own.where, own.names, own.scope, key, own.state)
+    return Asked(PictureQuestion(*known, picture), asked.pins)
 
 
 def question_of(

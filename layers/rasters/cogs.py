@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,13 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
 from layers.batches import first_line
-from layers.errors import BadRaster
+from layers.errors import BadRaster, NoRoom
 
 MOST_BANDS = 32
 # Memory for blocks, whatever the size of the file.
 _CACHE_MB = 128
+# Less is a disk that is full.
+_LEAST_FREE = 1 << 20
 _KINDS = frozenset(
     ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"),
 )
@@ -64,19 +67,33 @@ class Made:
 
 
 @contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """Read rasters in bounded memory, with nothing of other files; GDAL's errors as one of ours.
+def quiet(name: str, beside: Path) -> Iterator[None]:
+    """Read rasters in bounded memory, with nothing of other files; GDAL's errors as ours.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, for messages.
+    beside : Path
+        A file in the folder that is written to.
 
     Raises
     ------
     BadRaster
         Where GDAL can't read on.
+    NoRoom
+        Where the disk that is written to is full, of which GDAL says anything.
     """
     try:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             yield
     except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
+        if shutil.disk_usage(beside.parent).free < _LEAST_FREE:
+            raise NoRoom(
+                f"no room for {name} in {beside.parent}: the disk is full; make room there, or "
+                "name another folder with TMPDIR"
+            ) from None
         raise BadRaster(
             f"{name} can't be read as a GeoTIFF ({_cause(error)}); take another copy of it, or "
             "convert it with gdal_translate"
@@ -98,9 +115,10 @@ def make_cog(path: Path, target: Path, *, crs: CRS | None = None, codes: bool = 
     ------
     BadRaster
         Where it is damaged, has no place, or holds what can't be shown; nothing is kept of it.
+    NoRoom
     """
     name = path.name
-    with quiet(name), rasterio.open(path, driver="GTiff") as source:
+    with quiet(name, target), rasterio.open(path, driver="GTiff") as source:
         _check_content(name, source)
         own = _crs_of(name, source, crs)
         made = _describe(source, own, codes)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from weakref import finalize
 
 from layers.database import Database
+from layers.errors import NoRoom
 from layers.rasters import pieces
 
 # Of all copies in a folder; what was used longest ago goes first.
 MOST_BYTES = 20 << 30
+_PARTIAL = ".partial"
+# Nobody writes one copy for so long between two pieces of it.
+_LEFT_S = 3600
 
 
 @dataclass
@@ -41,10 +47,11 @@ class Copies:
         ------
         DamagedRaster
             Where the store does not have the raster as it was.
+        NoRoom
+            Where the disk is full.
         """
         path = self._place() / f"{sha256}.tif"
-        if path.exists():
-            os.utime(path)
+        if _is_used(path):
             return path
         # One at a time in this process; others write the same bytes, and the last name wins.
         with self._lock:
@@ -79,17 +86,22 @@ class Copies:
         return Path(folder.name)
 
     def _make(self, database: Database, sha256: str, path: Path) -> None:
-        handle, name = tempfile.mkstemp(".partial", f".{sha256[:12]}.", path.parent)
+        handle, name = tempfile.mkstemp(_PARTIAL, f".{sha256[:12]}.", path.parent)
         partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as file, database.read() as connection:
                 for content in pieces.read(connection, sha256):
                     file.write(content)
             partial.replace(path)
+        except OSError as error:
+            raise NoRoom(
+                f"raster {sha256} can't be copied to {path.parent} ({error.strerror}); make room"
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
 
     def _trim(self, newest: Path) -> None:
+        _sweep(newest.parent)
         found = []
         for path in newest.parent.glob("*.tif"):
             try:
@@ -103,3 +115,22 @@ class Copies:
             if path != newest:
                 path.unlink(missing_ok=True)
                 total -= size
+
+
+def _is_used(path: Path) -> bool:
+    """Note that a copy is used, where it is there: another process may be about to trim it."""
+    try:
+        os.utime(path)
+    except PermissionError:
+        return True  # another user's, who lets this one read it
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what processes that were killed left half written."""
+    for path in folder.glob(f".*{_PARTIAL}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFT_S:
+                path.unlink()

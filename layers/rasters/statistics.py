@@ -57,7 +57,7 @@ def measure(path: Path, name: str, *, codes: bool) -> tuple[BandStatistics, ...]
     BadRaster
         Where no band has any value, or the file can't be read.
     """
-    with quiet(name), rasterio.open(path) as source:
+    with quiet(name, path), rasterio.open(path) as source:
         colors = source.colorinterp
         bands = [b for b in source.indexes if colors[b - 1] is not ColorInterp.alpha]
         found = tuple(_measure(source, band, codes) for band in bands)

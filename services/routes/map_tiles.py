@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from layers.reading.features import Query
 from services.access.admission import Admitted
 from services.access.rules import Rule
 from services.doors import Door
@@ -22,9 +20,9 @@ from services.parameters import check_names, read_pins
 from services.routes.tiles import find_place
 from services.routes.tilesets import answer_tileset
 from services.tile_documents import PICTURES, TILEJSON, Part, Tiled, list_tilesets
-from services.tile_questions import Asked, question_of
+from services.tile_questions import Asked, picture_of
 from tiles.grids import Place, matrix_set
-from tiles.keeping.making import PictureQuestion, TileMaker, key_of
+from tiles.keeping.making import TileMaker
 from tiles.raster import PictureFormat, check_raster
 
 _TILE = ("collectionId", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol")
@@ -97,11 +95,7 @@ def _ask(request: Request, where: Place, picture: PictureFormat) -> tuple[Asked,
     check_raster(layer.record)
     admitted.note(layer, "tile", restricted=False)
     pins = read_pins(request, layer.record, default=True)
-    asked = question_of(layer, pins, where, Query(), None)
-    own = {f.name: getattr(asked.question, f.name) for f in dataclasses.fields(asked.question)}
-    if own["key"] is not None:
-        own["key"] = key_of(own["key"], picture)
-    return dataclasses.replace(asked, question=PictureQuestion(**own, picture=picture)), generation
+    return picture_of(layer, pins, where, picture), generation
 
 
 def _described_tile() -> dict[str, Any]:

@@ -38,6 +38,8 @@ _JSON_TYPES = (STYLE, "application/vnd.maplibre.style+json", JSON)
 _XML_TYPES = (SLD, "application/vnd.ogc.se+xml", "application/xml", "text/xml")
 BODY_TYPES = (*_JSON_TYPES, *_XML_TYPES)
 _NO_STORE = {"Cache-Control": "no-store"}
+# As many as name a style alike at one time.
+_TRIES = 20
 _NOT_OF_A_NAME = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -150,14 +152,24 @@ def _from_sld(body: bytes, asked: Asked, base: str) -> Stated:
 
 
 def _create(request: Request, asked: Asked, stated: Stated) -> Response:
+    new = dataclasses.replace(asked, conditions=Conditions(none_match="*"))
+    for left in reversed(range(_TRIES)):
+        try:
+            return _write(request, new, stated, _free_name(request, asked, stated))
+        except PreconditionFailed:
+            # Somebody else took the name meanwhile; there is another.
+            if not left:
+                raise
+    raise AssertionError("a try returns or raises")
+
+
+def _free_name(request: Request, asked: Asked, stated: Stated) -> str:
     admitted: Admitted = request.state.admitted
     layer_id = asked.layer.record.id
     known = {style.id for style in admitted.styles(layer_id)}
     name = _NOT_OF_A_NAME.sub("-", (stated.name or "").lower()).strip("-_")[:50] or "style"
     numbered = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-    style_id = next(i for i in (f"{layer_id}.{n}" for n in numbered) if i not in known)
-    new = dataclasses.replace(asked, conditions=Conditions(none_match="*"))
-    return _write(request, new, stated, style_id)
+    return next(i for i in (f"{layer_id}.{n}" for n in numbered) if i not in known)
 
 
 def _write(request: Request, asked: Asked, stated: Stated, style_id: str) -> Response:

@@ -1,4 +1,4 @@
-"""Styles (OGC API Styles): how layers are drawn, their legends, and the symbols that they use."""
+"""Styles (OGC API Styles): how layers are drawn, in each format, and what there is to say of it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from services.negotiation import (
     JSON,
     Format,
     answer_bytes,
-    answer_json,
     check_format,
     choose_format,
+    quality,
 )
 from services.openapi import operation
 from services.pages import respond
@@ -38,9 +38,7 @@ from services.style_documents import (
 )
 from spatial.periods import format_instant
 from tiles.styling.legend_pictures import MEDIA_TYPE as SVG_TYPE
-from tiles.styling.legend_pictures import draw_legend
 from tiles.styling.sld.writing import write_sld
-from tiles.styling.sprites import sprite_file
 
 STYLE = "application/vnd.mapbox.style+json"
 SLD = "application/vnd.ogc.sld+xml"
@@ -48,8 +46,6 @@ STYLE_JSON = Format("json", STYLE, "MapLibre style · MapLibre 样式", ".json",
 SLD_10 = Format("sld10", f"{SLD};version=1.0", "SLD 1.0", ".sld")
 SLD_11 = Format("sld11", f"{SLD};version=1.1", "SLD 1.1", ".sld", by_name=True)
 FORMATS = (STYLE_JSON, SLD_10, SLD_11, HTML_PAGE)
-_SVG = Format("svg", SVG_TYPE, "Legend · 图例", ".svg")
-_LEGENDS = (_SVG, Format("json", JSON, "Legend · 图例", ".json"))
 _SPECIFICATIONS = {
     "json": ("MapLibre", "8", "https://maplibre.org/maplibre-style-spec/"),
     "sld10": ("OGC SLD", "1.0", "https://www.ogc.org/standards/sld/"),
@@ -88,15 +84,17 @@ async def style(request: Request) -> Response:
     """Answer one style: as MapLibre has it, as an SLD where one can say it, or as a page."""
     check_names(request, ("f",))
     chosen = _choose(request)
-    found = await _find(request)
+    found = await find(request)
     tag = style_tag(request, found, chosen.name)
     if chosen.name in ("sld10", "sld11"):
         version = "1.0.0" if chosen is SLD_10 else "1.1.0"
         written = await run_in_threadpool(write_sld, found.document, found.id, found.title, version)
         return answer_bytes(request, written, chosen.media_type, _links(request, found), etag=tag)
     document = addressed(found.document, base_url(request))
+    sayable = False
     if chosen is HTML_PAGE:
         await run_in_threadpool(found.layer.extent)
+        sayable = await run_in_threadpool(found.can_be_sld)
     return respond(
         request,
         document,
@@ -106,6 +104,7 @@ async def style(request: Request) -> Response:
         etag=tag,
         as_page=chosen is HTML_PAGE,
         style=found,
+        sayable=sayable,
         layer=found.layer.record,
         links=_formats(request, found),
     )
@@ -115,16 +114,18 @@ async def metadata(request: Request) -> Response:
     """Answer what there is to say of a style."""
     check_format(request)
     check_names(request, ("f",))
-    found = await _find(request)
+    found = await find(request)
     here = ("styles", found.id, "metadata")
     record = found.layer.record
+    sayable = await run_in_threadpool(found.can_be_sld)
+    sheets = (STYLE_JSON, SLD_10, SLD_11) if sayable else (STYLE_JSON,)
     document: dict[str, Any] = {
         "id": found.id,
         "title": told(found.title, None),
         "titles": {"zh": found.title.zh, "en": found.title.en},
         "scope": "style",
         "collection": record.id,
-        "stylesheets": [_stylesheet(request, found, f) for f in FORMATS if f is not HTML_PAGE],
+        "stylesheets": [_stylesheet(request, found, sheet) for sheet in sheets],
         "layers": [_layer(request, found.layer)],
         "links": [
             *self_links(request, JSON, *here),
@@ -138,39 +139,27 @@ async def metadata(request: Request) -> Response:
     return respond(request, document, "style_metadata.html", layer=record)
 
 
-async def legend(request: Request) -> Response:
-    """Answer a style's legend, as a picture or as JSON."""
-    check_names(request, ("f",))
-    chosen = choose_format(request, _LEGENDS)
-    found = await _find(request)
-    if chosen is _SVG:
-        return answer_bytes(request, draw_legend(found.title, found.legend), SVG_TYPE)
-    document = {
-        "id": found.id,
-        "title": {"zh": found.title.zh, "en": found.title.en},
-        "entries": [entry.document() for entry in found.legend],
-        "links": [link(address(request, "styles", found.id, "legend", f="json"), "self", JSON)],
-    }
-    return answer_json(request, document)
-
-
-async def sprite(request: Request) -> Response:
-    """Answer a file of a sheet of symbols."""
-    check_names(request, ())
-    found = await run_in_threadpool(sprite_file, request.path_params["spriteFile"])
-    return answer_bytes(request, found.content, found.media_type)
-
-
 def _choose(request: Request) -> Format:
     """The format of a style; the two versions of SLD differ in a parameter of their type."""
     chosen = choose_format(request, FORMATS)
     if chosen is SLD_10 and "f" not in request.query_params:
-        accept = request.headers.get("accept", "").replace(" ", "").replace('"', "")
-        return SLD_11 if "version=1.1" in accept else SLD_10
+        return _sld_of(", ".join(request.headers.getlist("accept")))
     return chosen
 
 
-async def _find(request: Request) -> Found:
+def _sld_of(accept: str) -> Format:
+    """The version of SLD that an Accept header likes best; 1.0 where it names none."""
+    weights = {SLD_10: 0.0, SLD_11: 0.0}
+    for part in accept.lower().replace('"', "").split(","):
+        kind, *parameters = (p.strip() for p in part.split(";"))
+        for version, named in (("version=1.0", SLD_10), ("version=1.1", SLD_11)):
+            if kind == SLD and any(p.startswith(version) for p in parameters):
+                weights[named] = max(weights[named], quality(parameters))
+    return SLD_11 if weights[SLD_11] > weights[SLD_10] else SLD_10
+
+
+async def find(request: Request) -> Found:
+    """Return the style of the path, as whoever asks sees it."""
     admitted: Admitted = request.state.admitted
     return await run_in_threadpool(find_style, admitted, request.path_params["styleId"])
 
@@ -231,6 +220,7 @@ def _layer(request: Request, layer: PublishedLayer) -> dict[str, Any]:
     record = layer.record
     shape = record.schema.geometry.removesuffix("Z").removeprefix("Multi")
     kind = {"Point": "point", "LineString": "line", "Polygon": "polygon"}.get(shape, "geometry")
+    kind = "raster" if record.schema.raster else kind
     there = address(request, "collections", record.id)
     return {"id": record.id, "type": kind, "sampleData": link(there, "data", JSON)}
 
@@ -283,19 +273,6 @@ DOORS = (
         rule=Rule.CATALOGUE,
     ),
     Door(
-        _STYLE + "/legend",
-        "GET",
-        legend,
-        operation(
-            "getLegend",
-            "A style's legend · 图例",
-            "styles",
-            parameters=("styleId", "f-legend"),
-            media_types=(SVG_TYPE, JSON),
-        ),
-        rule=Rule.CATALOGUE,
-    ),
-    Door(
         "/collections/{collectionId}/styles",
         "GET",
         styles_of_layer,
@@ -306,19 +283,5 @@ DOORS = (
             parameters=("collectionId", "f"),
         ),
         rule=Rule.LAYER,
-    ),
-    Door(
-        "/sprites/{spriteFile}",
-        "GET",
-        sprite,
-        operation(
-            "getSprite",
-            "A sheet of symbols · 符号图",
-            "styles",
-            parameters=("spriteFile",),
-            media_types=("image/png", JSON),
-            errors=(400, 401, 404),
-        ),
-        rule=Rule.OPEN,
     ),
 )

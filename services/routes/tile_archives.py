@@ -30,11 +30,11 @@ from services.parameters import check_names
 from services.routes.collections import find_layer
 from tiles.errors import UnknownArchive
 from tiles.keeping.archive_files import MEDIA_TYPE, OURS
-from tiles.keeping.archives import ENDING, Archive, Archives
+from tiles.keeping.archive_reading import SAID, Archive
+from tiles.keeping.archives import ENDING, Archives
 
 _NUMBER = "[0-9]{1,15}"
 _RANGE = re.compile(rf"bytes=(?:(?P<first>{_NUMBER})-(?P<last>{_NUMBER})?|-(?P<suffix>{_NUMBER}))")
-_SAID = ("revision", "recorded", "instant", "matrixSet", "zooms", "properties", "tiles")
 
 
 async def tile_archives(request: Request) -> Response:
@@ -98,7 +98,7 @@ def _find(request: Request) -> tuple[Archive, os.stat_result]:
         if name_of(archive) == name:
             admitted.note(layer, "tile-archive", restricted=False)
             try:
-                return archive, archive.path.stat()
+                return archive, archive.stat()
             except OSError:
                 break
     raise UnknownArchive(f"{layer.record.id} has no archive {name!r}; .../tiles/archives lists all")
@@ -116,7 +116,8 @@ def _described(request: Request, archive: Archive) -> dict[str, Any]:
         "id": name,
         "title": archive.told["name"],
         "bytes": archive.size,
-        **{key: ours[key] for key in _SAID},
+        "tileType": archive.kind,
+        **{key: ours[key] for key in SAID},
         "links": [link(href, "item", MEDIA_TYPE, archive.path.name)],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from typing import Any
@@ -57,7 +58,7 @@ def check_media_type(request: Request, offered: tuple[str, ...]) -> None:
     if kind not in offered:
         raise WrongMediaType(f"Content-Type {stated!r} is not taken here", offered)
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise WrongMediaType(f"charset {charset!r} is not taken: JSON is UTF-8", offered)
+        raise WrongMediaType(f"charset {charset!r} is not taken; send UTF-8", offered)
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise WrongMediaType(f"Content-Encoding {coding!r} is not taken; send it plain", offered)
@@ -110,8 +111,9 @@ def pointer(*path: str | int) -> str:
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        # Counted once: a body may have a hundred thousand.
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise BadBody(f"the body has a member {twice[:100]!r} twice in one object; say it once")
     return found
 

@@ -122,6 +122,19 @@ def test_archive_writes_a_file_that_says_what_it_is(run: Run, seed: Run, tmp_pat
     assert (tmp_path / "archives" / "parcels.pmtiles").read_bytes() == before
 
 
+def test_tiles_that_no_disk_keeps_are_not_said_to_be_kept(
+    run: Run, reading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file where the folder is to be: nothing can be written, whoever runs it."""
+    monkeypatch.setenv("DATABASE_URL", reading)
+    (tmp_path / "tiles").write_text("no folder")
+    code, out, err = run("tiles", "seed", "parcels", "--zoom", "10", "--data", tmp_path)
+    assert (code, err.count("\n")) == (1, 1)
+    drawn, _, _ = counts(out)
+    assert f"{drawn:,} tiles could not be kept in {tmp_path / 'tiles'} (unable to open" in err
+    assert "make room" in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

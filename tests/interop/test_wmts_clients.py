@@ -142,7 +142,9 @@ def test_gdal_draws_a_raster_layer_by_wmts(own_server: Server, tmp_path: Path) -
         out = tmp_path / f"{name}.tif"
         window = ["-t_srs", "EPSG:32650", "-te", "440000", "4428400", "442000", "4430000"]
         command = [program, *window, "-tr", "10", "10", f"{source}{name}", str(out)]
-        run = subprocess.run(command, capture_output=True, timeout=180, check=False)
+        # There, as GDAL keeps the tiles that it fetched in a folder beside.
+        here = {"cwd": tmp_path, "capture_output": True}
+        run = subprocess.run(command, **here, timeout=180, check=False)
         assert run.returncode == 0, run.stderr.decode()
         with rasterio.open(out) as drawn:
             got = drawn.read()

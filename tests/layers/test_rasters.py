@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+from collections import namedtuple
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -29,6 +32,7 @@ from layers.errors import (
     BadSchema,
     BadSource,
     DamagedRaster,
+    NoRoom,
     SchemaConflict,
 )
 from layers.keeping.archives import backup, restore
@@ -44,6 +48,7 @@ from layers.store import Store, open_store
 from layers.tables import raster, raster_piece
 from tests.rasters import PLACE, UTM, publish, ramp, write
 
+Usage = namedtuple("Usage", "total used free")
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 Values = np.ndarray[Any, Any]
 
@@ -418,6 +423,54 @@ def test_copies_are_made_once_and_trimmed(store: Store, tmp_path: Path) -> None:
     # 90 kB each: two of them fit, and the one used longest ago is gone.
     assert not first.exists()
     assert len(list((tmp_path / "copies").iterdir())) == 2
+
+
+def test_a_copy_that_another_process_trims_is_made_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the use of it."""
+    publish(store, "terrain", write(tmp_path / "dem.tif", ramp()))
+    path = opened(store, "terrain")
+    real = os.utime
+
+    def trimmed(used: Path) -> None:
+        used.unlink()
+        real(used)
+
+    monkeypatch.setattr("layers.rasters.copies.os.utime", trimmed)
+    assert opened(store, "terrain") == path
+    assert path.exists()
+
+
+def test_what_a_killed_process_left_half_written_goes(store: Store, tmp_path: Path) -> None:
+    publish(store, "terrain", write(tmp_path / "dem.tif", ramp()))
+    folder = store.copies._place()
+    old, new = folder / ".0123.a.partial", folder / ".0123.b.partial"
+    for left in (old, new):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    opened(store, "terrain")
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_full_disk_is_said_to_be_full(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "dem.tif", ramp())
+
+    def full(*own: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    publish(store, "terrain", path)
+    monkeypatch.setattr("layers.rasters.copies.Path.replace", full)
+    with pytest.raises(NoRoom, match=r"No space left on device.*make room"):
+        opened(store, "terrain")
+    assert list(store.copies._place().iterdir()) == []
+    # GDAL says anything but that of a COG that it can't write.
+    monkeypatch.setattr("layers.rasters.cogs.rasterio.shutil.copy", full)
+    monkeypatch.setattr("layers.rasters.cogs.shutil.disk_usage", lambda _: Usage(9, 9, 0))
+    with pytest.raises(NoRoom, match=r"no room for dem\.tif in .*TMPDIR"):
+        publish(store, "other", path)
 
 
 def test_what_the_store_lacks_is_said(store: Store, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from layers.access import audit
 from layers.database import connect
-from layers.errors import BadStyleName, Forbidden, UnknownLayer, UnknownStyle
+from layers.errors import BadStyleName, Forbidden, TooMuchAsked, UnknownLayer, UnknownStyle
 from layers.keeping.archives import backup, restore
 from layers.keeping.verify import verify
 from layers.model import Title
@@ -97,6 +97,18 @@ def test_a_layer_is_drawn_by_the_one_that_was_chosen_last(wells: Store) -> None:
     write(wells, wanted("b", chosen=False))
     # Nobody chose one of the others again.
     assert chosen() == ["vaults.v"]
+
+
+def test_a_layer_has_so_many_styles_at_most(wells: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layers.styles.MOST_STYLES", 2)
+    for name in ("one", "two"):
+        write(wells, wanted(name))
+    with pytest.raises(TooMuchAsked, match="wells has 2 styles"):
+        write(wells, wanted("three"))
+    assert write(wells, wanted("two", 5)).document == {"width": 5}
+    wells.styles.delete("wells.one", OWNER, ALL, any_state)
+    write(wells, wanted("three"))
+    assert [s.id for s in wells.styles.read_all(ALL)] == ["wells.three", "wells.two"]
 
 
 def test_styles_of_layers_that_are_not_seen_are_not_there(wells: Store) -> None:

@@ -282,3 +282,23 @@ def test_a_damaged_store_shows_nothing_of_itself(
             assert answer.status_code == 503
             assert "piece" not in answer.text
             assert client.get("/collections/terrain/items").status_code == 200
+
+
+def test_its_own_style_draws_its_map_tiles(doors: Doors) -> None:
+    document = doors.json("/styles/terrain")
+    [source] = document["sources"].values()
+    assert (source["type"], [x["type"] for x in document["layers"]]) == ("raster", ["raster"])
+    [template] = doors.json(source["url"].removeprefix("http://testserver"))["tiles"]
+    zoom, row, column = FULL.removeprefix(f"{HERE}/").split("/")
+    for name, value in (("{z}", zoom), ("{y}", row), ("{x}", column)):
+        template = template.replace(name, value)
+    answer = doors.client.get(template)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    # No SLD says it, and nobody is led to one.
+    about = doors.json("/styles/terrain/metadata")
+    assert about["layers"][0]["type"] == "raster"
+    for sheet in about["stylesheets"]:
+        assert doors.client.get(sheet["link"]["href"]).status_code == 200
+    assert doors.client.get("/styles/terrain?f=sld11").status_code == 406
+    assert "f=sld11" not in doors.client.get("/styles/terrain?f=html").text
+    assert "f=sld11" in doors.client.get("/styles/parcels?f=html").text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,6 +13,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from layers.access.grants import Role, Terms
+from layers.model import Title
+from layers.readers import Reader
+from layers.styles import NewStyle
+from layers.writers import Writer
 from tests.services.conftest import Doors
 from tests.services.land import Desk
 
@@ -31,6 +36,13 @@ def plain(colour: str = "#1f5fa8", **others: Any) -> dict[str, Any]:
         "sources": {"s": {"type": "vector", "url": url}},
         "layers": [fill | {"paint": {"fill-color": colour}}],
     } | others
+
+
+def named(field: str) -> dict[str, Any]:
+    """A style that says what it says by a field."""
+    only = ["==", ["get", field], "a"]
+    fill = {"id": "a", "type": "fill", "source": "s", "source-layer": "land", "filter": only}
+    return plain(layers=[fill], sources={"s": {"type": "vector", "url": "{base}/collections/land"}})
 
 
 def from_url(url: str) -> dict[str, Any]:
@@ -89,6 +101,9 @@ def test_a_collection_leads_to_its_styles(client: TestClient) -> None:
         (SLD, f"{SLD};version=1.0"),
         (f"{SLD};version=1.0", f"{SLD};version=1.0"),
         (f"{SLD};version=1.1", f"{SLD};version=1.1"),
+        (f'{SLD}; version="1.1.0"', f"{SLD};version=1.1"),
+        (f"{SLD};version=1.0, {SLD};version=1.1;q=0.1", f"{SLD};version=1.0"),
+        (f"{SLD};version=1.0;q=0.1, {SLD};version=1.1", f"{SLD};version=1.1"),
         ("text/html", "text/html; charset=utf-8"),
     ],
 )
@@ -349,6 +364,41 @@ def test_what_names_a_hidden_field_is_left_out(desk: Desk) -> None:
     refused = desk.client.put("/styles/land.plan", json=plain(), headers=blind)
     assert refused.status_code == 403
     assert desk.client.get("/styles/land.plan", headers=desk.editor).json() == document
+
+
+def test_a_style_of_fields_that_are_gone_can_be_mended(desk: Desk) -> None:
+    """A schema may lose a field: who publishes the layer still changes what names it."""
+    record = desk.store.styles.write(
+        NewStyle("land.old", Title("t", "t"), named("gone")),
+        Writer("test"),
+        Reader.everything(),
+        lambda found: None,
+    )
+    assert record.id == "land.old"
+    assert desk.client.get("/styles/land.old").json()["layers"] == []
+    assert put(desk, "/styles/land.old", plain()).status_code == 204
+    gone = desk.client.delete("/styles/land.old", headers=publisher(desk))
+    assert gone.status_code == 204
+
+
+def test_two_who_create_at_once_both_get_a_name(desk: Desk) -> None:
+    def create(_: int) -> tuple[int, str]:
+        path, headers = "/styles?collection=land", publishing
+        answer = desk.client.post(path, json=plain(name="Plan"), headers=headers)
+        return answer.status_code, answer.json().get("id", answer.text)
+
+    publishing = publisher(desk)
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(create, range(6)))
+    assert {status for status, _ in made} == {201}
+    assert len({style_id for _, style_id in made}) == 6
+
+
+def test_who_wrote_a_style_is_said_to_those_who_see_who_wrote_the_layer(desk: Desk) -> None:
+    put(desk, "/styles/land.plan", plain())
+    page = "/styles/land.plan?f=html"
+    assert "作者" in desk.client.get(page, headers=publisher(desk)).text
+    assert "作者" not in desk.client.get(page).text
 
 
 def test_the_audit_says_who_wrote_a_style(desk: Desk) -> None:

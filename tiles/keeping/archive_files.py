@@ -33,6 +33,12 @@ MATRIX_SET = "WebMercatorQuad"
 MEDIA_TYPE = "application/vnd.pmtiles"
 # What this project says in a file's metadata, beside what PMTiles has words for.
 OURS = "shikong"
+# Tiles by what they are, and how each is packed: pictures are small as they are.
+PACKINGS = {
+    "mvt": (TileType.MVT, Compression.GZIP),
+    "png": (TileType.PNG, Compression.NONE),
+    "webp": (TileType.WEBP, Compression.NONE),
+}
 _LEVEL = 6
 _WORLD: Box = (-180.0, -85.051129, 180.0, 85.051129)
 _TYPES = {
@@ -54,11 +60,14 @@ class Label:
         Of the content: differs wherever a schema makes other tiles of the same features.
     bounds : tuple of four floats, optional
         West, south, east and north of the layer, in degrees.
+    kind : str
+        Of its tiles: ``mvt``, ``png`` or ``webp``.
     """
 
     reader: str
     form: str
     bounds: Box | None = None
+    kind: str = "mvt"
 
 
 @dataclass
@@ -112,7 +121,8 @@ def _write(
     writer.tile_f.close()
     writer.tile_f = beside
     for made in descend(plan, lambda asked: _made(maker, asked), _number):
-        _add(writer, done, made)
+        if made.tile.body:
+            _add(writer, done, made, packing=PACKINGS[label.kind][1])
     if not done.tiles:
         raise NothingToPack(
             f"nothing of the layer lies in zooms {plan.first} to {plan.last} at that instant; "
@@ -123,11 +133,10 @@ def _write(
     return done
 
 
-def _add(writer: Any, done: Packed, made: Made) -> None:
-    if not made.tile.body:
-        return
-    number = _number(made.where.zoom, made.where.row, made.where.column)
-    data = gzip.compress(made.tile.body, _LEVEL, mtime=0)
+def _add(writer: Any, done: Packed, made: Made, *, packing: Compression) -> None:
+    number, data = _number(made.where.zoom, made.where.row, made.where.column), made.tile.body
+    if packing is Compression.GZIP:
+        data = gzip.compress(data, _LEVEL, mtime=0)
     writer.write_tile(number, data)
     done.tiles += 1
     done.drawn += made.how == DRAWN
@@ -156,9 +165,10 @@ def _header(plan: Plan, label: Label) -> dict[str, Any]:
     box = {"min_lon": west, "min_lat": south, "max_lon": east, "max_lat": north}
     middle = {"center_lon": (west + east) / 2, "center_lat": (south + north) / 2}
     found = {f"{name}_e7": round(value * 1e7) for name, value in (box | middle).items()}
+    tile_type, compression = PACKINGS[label.kind]
     return {
-        "tile_type": TileType.MVT,
-        "tile_compression": Compression.GZIP,
+        "tile_type": tile_type,
+        "tile_compression": compression,
         "center_zoom": (plan.first + plan.last) // 2,
         **found,
     }
@@ -169,14 +179,16 @@ def metadata(asked: TileQuestion, plan: Plan, label: Label, done: Packed) -> dic
     record = asked.layer.record.as_of(asked.state.revision)
     schema, fields = record.schema, open_fields(asked.snapshot)
     title = {"zh": schema.title.zh, "en": schema.title.en}
-    return {
+    found: dict[str, Any] = {
         "name": f"{title['zh']} · {title['en']}",
         "description": f"{record.id}, revision {asked.state.revision}, as of "
         f"{format_instant(asked.state.when)}",
         "attribution": schema.attribution,
         "type": "overlay",
-        "format": "pbf",
-        "vector_layers": [
+        "format": "pbf" if label.kind == "mvt" else label.kind,
+    }
+    if label.kind == "mvt":
+        found["vector_layers"] = [
             {
                 "id": record.id,
                 "description": f"{title['zh']} · {title['en']}",
@@ -184,25 +196,30 @@ def metadata(asked: TileQuestion, plan: Plan, label: Label, done: Packed) -> dic
                 "maxzoom": plan.last,
                 "fields": _fields(fields, asked.names),
             }
-        ],
-        OURS: {
-            "format": FORMAT,
-            "layer": record.id,
-            "title": title,
-            "revision": asked.state.revision,
-            "recorded": format_instant(asked.state.recorded),
-            "instant": format_instant(asked.state.when),
-            "reader": label.reader,
-            "scope": asked.scope,
-            "form": label.form,
-            "matrixSet": plan.matrix_set,
-            "zooms": [plan.first, plan.last],
-            "properties": None if asked.names is None else list(asked.names),
-            "content": stated(schema, fields),
-            "thinned": done.thinned,
-            "tiles": done.tiles,
-            "digest": done.digest.hexdigest(),
-        },
+        ]
+    return found | {OURS: _own(asked, plan, label, done)}
+
+
+def _own(asked: TileQuestion, plan: Plan, label: Label, done: Packed) -> dict[str, Any]:
+    """What a file says of itself for which PMTiles has no words."""
+    schema, fields = asked.snapshot.schema, open_fields(asked.snapshot)
+    return {
+        "format": FORMAT,
+        "layer": asked.layer.record.id,
+        "title": {"zh": schema.title.zh, "en": schema.title.en},
+        "revision": asked.state.revision,
+        "recorded": format_instant(asked.state.recorded),
+        "instant": format_instant(asked.state.when),
+        "reader": label.reader,
+        "scope": asked.scope,
+        "form": label.form,
+        "matrixSet": plan.matrix_set,
+        "zooms": [plan.first, plan.last],
+        "properties": None if asked.names is None else list(asked.names),
+        "content": stated(schema, fields) if label.kind == "mvt" else None,
+        "thinned": done.thinned,
+        "tiles": done.tiles,
+        "digest": done.digest.hexdigest(),
     }
 
 

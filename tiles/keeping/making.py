@@ -47,6 +47,11 @@ class TileQuestion:
     key: str | None
     state: State
 
+    @property
+    def packed_as(self) -> str | None:
+        """As which tiles an archive has it (the values of ``f``); None where none can."""
+        return None if self.snapshot.query.filter is not None else "mvt"
+
     def kept(self, drawn: Drawn) -> KeptTile:
         """Return what was drawn for it as a tile to keep."""
         etag = etag_of(drawn.body, self.scope)
@@ -78,6 +83,10 @@ class ChangeQuestion(TileQuestion):
 
     old: Snapshot
 
+    @property
+    def packed_as(self) -> None:
+        """Return None: archives are of one state."""
+
     def draw(self) -> Drawn:
         """Draw the tile."""
         return draw_changes(self.layer, self.old, self.snapshot, self.where)
@@ -92,6 +101,11 @@ class PictureQuestion(TileQuestion):
     """A map tile of a raster layer."""
 
     picture: PictureFormat
+
+    @property
+    def packed_as(self) -> str | None:
+        """As which tiles an archive has it."""
+        return self.picture.value
 
     def draw(self) -> Drawn:
         """Draw the tile; it is empty where nothing is to be seen."""

@@ -50,11 +50,18 @@ class Shelf:
         That all tiles together may take.
     clock : callable
         Seconds since the epoch.
+
+    Attributes
+    ----------
+    lost : int
+        How many tiles could not be kept; `cause` says why the last was not.
     """
 
     folder: Path
     most_bytes: int
     clock: Callable[[], float] = time.time
+    lost: int = 0
+    cause: str = ""
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _written: int = 0
 
@@ -96,7 +103,10 @@ class Shelf:
             int(self.clock()),
             _check(key, tile.body),
         )
-        self._write("INSERT OR REPLACE INTO tile VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if not self._write(
+            "INSERT OR REPLACE INTO tile VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+        ):
+            self.lost += 1
         self._written += 1
         if self._written % _LOOK_EVERY == 1:
             self._make_room()
@@ -144,12 +154,15 @@ class Shelf:
         goal = total - int(self.most_bytes * _KEPT_SHARE)
         self._write(_LEAVE, (goal,))
 
-    def _write(self, text: str, values: tuple[object, ...]) -> None:
+    def _write(self, text: str, values: tuple[object, ...]) -> bool:
         # A disk that is full, or others who write for too long: the tile is drawn again then.
         try:
             self._connection().execute(text, values)
         except sqlite3.Error as error:
+            self.cause = str(error)
             self._mend(error)
+            return False
+        return True
 
     def _mend(self, error: sqlite3.Error) -> None:
         """Begin anew where the file is damaged: what it held can be drawn again."""

@@ -11,14 +11,17 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tiles.errors import BadStyle
+from tiles.styling.bounds import check_bounds, escaped
+from tiles.styling.constants import check_constant, is_number
 from tiles.styling.expressions import (
     Fault,
     Place,
-    check_constant,
     check_expression,
     check_outputs,
     is_expression,
 )
+from tiles.styling.filters import check_filter
+from tiles.styling.naming import ALWAYS, named_fields
 from tiles.styling.tables import Property, properties
 
 BASE = "{base}"
@@ -40,8 +43,6 @@ _SOURCE_TYPES = {
     "raster-dem": frozenset({"hillshade", "color-relief"}),
 }
 _DEEPEST_ZOOM = 24
-_FILTER = frozenset({"feature", "zoom"})
-_FILTERED = Property("filter", "layout", "filter", "", None, (), None, None, _FILTER)
 
 
 def check_style(document: Any, layer: str, fields: Collection[str]) -> None:
@@ -61,9 +62,27 @@ def check_style(document: Any, layer: str, fields: Collection[str]) -> None:
     BadStyle
         With up to 20 faults, each with its place as a JSON pointer.
     """
-    found = list(itertools.islice(_faults(document, layer, frozenset(fields)), _MOST_FAULTS))
-    if found:
-        raise BadStyle(*found)
+    # In this order: each calls itself on what the one before has passed.
+    for look in (check_bounds(document), _faults(document, layer, frozenset(fields))):
+        found = list(itertools.islice(look, _MOST_FAULTS))
+        if found:
+            raise BadStyle(*found)
+    _check_names(document["layers"], ALWAYS | frozenset(fields))
+
+
+def _check_names(layers: list[Mapping[str, Any]], known: frozenset[str]) -> None:
+    """Refuse fields that there are not, also where they stand in a text or in options of one.
+
+    A layer that names one would be left out for everybody.
+    """
+    found = (
+        (f"there is no field {name[:60]!r}", f"/layers/{number}")
+        for number, one in enumerate(layers)
+        for name in sorted(named_fields(one) - known)
+    )
+    missing = list(itertools.islice(found, _MOST_FAULTS))
+    if missing:
+        raise BadStyle(*missing)
 
 
 def _faults(document: Any, layer: str, fields: frozenset[str]) -> Iterator[Fault]:
@@ -72,7 +91,7 @@ def _faults(document: Any, layer: str, fields: frozenset[str]) -> Iterator[Fault
         return
     for name in document:
         if name not in _ROOT:
-            yield f"a style has no member {name[:60]!r} here", f"/{_escaped(name)}"
+            yield f"a style has no member {name[:60]!r} here", f"/{escaped(name)}"
     if document.get("version") != 8 or isinstance(document.get("version"), bool):
         yield "the version is 8", "/version"
     if not isinstance(document.get("name", ""), str):
@@ -86,16 +105,16 @@ def _faults(document: Any, layer: str, fields: frozenset[str]) -> Iterator[Fault
         yield "sources is an object of sources by their names", "/sources"
         sources = {}
     for name, source in sources.items():
-        yield from _check_source(source, layer, f"/sources/{_escaped(name)}")
+        yield from _check_source(source, layer, f"/sources/{escaped(name)}")
     yield from _check_layers(document.get("layers"), sources, layer, fields)
 
 
 def _check_view(document: Mapping[str, Any]) -> Iterator[Fault]:
     for name in ("zoom", "bearing", "pitch", "roll", "centerAltitude"):
-        if not _is_number(document.get(name, 0)):
+        if not is_number(document.get(name, 0)):
             yield f"{name} is a number", f"/{name}"
     centre = document.get("center", [0, 0])
-    if not isinstance(centre, list) or len(centre) != 2 or not all(map(_is_number, centre)):
+    if not isinstance(centre, list) or len(centre) != 2 or not all(map(is_number, centre)):
         yield "center is a longitude and a latitude", "/center"
     for name in ("light", "sky", "projection", "transition"):
         if not isinstance(document.get(name, {}), Mapping):
@@ -133,7 +152,7 @@ def _check_source(source: Any, layer: str, where: str) -> Iterator[Fault]:
         return
     for name in source:
         if name not in _SOURCE:
-            yield f"a source has no member {name[:60]!r} here", f"{where}/{_escaped(name)}"
+            yield f"a source has no member {name[:60]!r} here", f"{where}/{escaped(name)}"
     begin = f"{BASE}/collections/{layer}/"
     if "url" in source:
         yield from _check_address(source["url"], begin, f"{where}/url")
@@ -142,7 +161,7 @@ def _check_source(source: Any, layer: str, where: str) -> Iterator[Fault]:
     for number, template in enumerate(_listed(source.get("tiles"))):
         yield from _check_address(template, begin, f"{where}/tiles/{number}")
     for name in ("minzoom", "maxzoom", "tileSize"):
-        if not _is_number(source.get(name, 0)):
+        if not is_number(source.get(name, 0)):
             yield f"{name} is a number", f"{where}/{name}"
 
 
@@ -184,14 +203,14 @@ def _check_layer(
         return
     for name in one:
         if name not in _LAYER:
-            yield f"a layer has no member {name[:60]!r}", f"{where}/{_escaped(name)}"
+            yield f"a layer has no member {name[:60]!r}", f"{where}/{escaped(name)}"
     if kind != "background":
         yield from _check_drawn(one, kind, sources, layer, where)
     yield from _check_zooms(one, where)
     if not isinstance(one.get("metadata", {}), Mapping):
         yield "metadata is an object", f"{where}/metadata"
     if "filter" in one:
-        yield from _check_filter(one["filter"], fields, f"{where}/filter")
+        yield from check_filter(one["filter"], fields, f"{where}/filter")
     for group in ("layout", "paint"):
         yield from _check_group(one.get(group, {}), kind, group, fields, f"{where}/{group}")
 
@@ -213,37 +232,8 @@ def _check_drawn(
 def _check_zooms(one: Mapping[str, Any], where: str) -> Iterator[Fault]:
     for name in ("minzoom", "maxzoom"):
         value = one.get(name, 0)
-        if not _is_number(value) or not 0 <= value <= _DEEPEST_ZOOM:
+        if not is_number(value) or not 0 <= value <= _DEEPEST_ZOOM:
             yield f"{name} is a number from 0 to {_DEEPEST_ZOOM}", f"{where}/{name}"
-
-
-def _check_filter(value: Any, fields: frozenset[str], where: str) -> Iterator[Fault]:
-    if isinstance(value, bool):
-        return
-    if not is_expression(value):
-        yield 'a filter is an expression, such as ["==", ["get", "state"], "closed"]', where
-        return
-    if _is_old(value):
-        yield (
-            "this is a filter of before expressions; name a field as "
-            '["get", "state"], and write "in" as ["in", ["get", "state"], ["literal", [...]]]',
-            where,
-        )
-        return
-    place = Place(_FILTER, fields, anywhere=True)
-    yield from check_expression(value, place, where)
-    yield from check_outputs(value, _FILTERED, where)
-
-
-def _is_old(value: list[Any]) -> bool:
-    """Whether a filter names its field in the second place, as filters did once."""
-    if value[0] in ("==", "!=", "<", ">", "<=", ">=") and len(value) == 3:
-        return not any(isinstance(v, list) for v in value[1:])
-    if value[0] == "in":
-        return len(value) != 3 or not isinstance(value[2], list | str)
-    return value[0] in ("all", "any") and any(
-        isinstance(v, list) and v and _is_old(v) for v in value[1:]
-    )
 
 
 def _check_group(
@@ -254,7 +244,7 @@ def _check_group(
         return
     known = {n: p for n, p in properties()[kind].items() if p.group == group}
     for name, value in values.items():
-        place = f"{where}/{_escaped(name)}"
+        place = f"{where}/{escaped(name)}"
         found = known.get(name)
         if found is not None:
             yield from _check_value(value, found, fields, place)
@@ -284,11 +274,3 @@ def _is_list_of_texts(value: list[Any], found: Property) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

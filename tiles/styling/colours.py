@@ -49,6 +49,16 @@ def parse_colour(text: str) -> Colour | None:
     return _of_hex(known[1:].lower()) if isinstance(known, str) else None
 
 
+def opacity_of(value: object) -> float:
+    """Return the opacity that a colour has in itself; 1 of what is no plain colour.
+
+    >>> opacity_of("rgba(0, 0, 0, 0.25)"), opacity_of(["get", "colour"])
+    (0.25, 1.0)
+    """
+    parsed = parse_colour(value) if isinstance(value, str) else None
+    return 1.0 if parsed is None else parsed.opacity
+
+
 def _of_hex(digits: str) -> Colour:
     if len(digits) < 6:
         digits = "".join(d * 2 for d in digits)

@@ -8,48 +8,17 @@ their own: none that a code has, as they are of all codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Kind, Role, Schema, Title
-from tiles.styling.tables import Swatch, palette, uses
+from tiles.styling.counts import COUNTED, SINGLE, counted_layers
+from tiles.styling.schemes import Scheme, scheme_of
+from tiles.styling.tables import FONTS, HALO, LEGEND, TITLES, palette
 
-# Fonts of the reader's own machine, the first that it has; no server sends any.
-FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "sans-serif")
 OTHER = Title("All others", "其余")
 SHEET = "shikong"
 NOTHING = "nothing"
-TITLE, TITLES, LEGEND = "shikong:title", "shikong:titles", "shikong:legend"
-_MOST_CODES = 12
 _PLAIN = {"Polygon": "#e8d9b5", "LineString": "#3b6fb6", "Point": "#3b6fb6"}
-_OTHER_COLOUR = "#a8adb3"
-_COUNT_EDGE = "#3a4687"
-# Of each colour of the palette `counts`. Cells are 8 to 16 pixels wide.
-_COUNT_RADII = (4.5, 6.5, 9.0, 12.0)
-_HALO = "rgba(255,255,255,0.9)"
-_COUNTED = ["has", "count"]
-_SINGLE = ["!", _COUNTED]
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """By which field features are coloured: the expression of its code, and the swatches."""
-
-    field: Field
-    code: list[Any]
-    swatches: tuple[Swatch, ...]
-
-    def match(self, other: str = _OTHER_COLOUR) -> list[Any]:
-        """Return the expression of a feature's colour."""
-        # Each code in a list of its own: QGIS before 3.40 reads no others.
-        pairs = [part for s in self.swatches for part in ([s.code], s.colour)]
-        return ["match", self.code, *pairs, other]
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What a legend calls the codes."""
-        titles = {s.code: {"zh": s.title.zh, "en": s.title.en} for s in self.swatches}
-        return {TITLES: titles}
 
 
 def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dict[str, Any]:
@@ -67,7 +36,7 @@ def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dic
     dict
         A MapLibre style; ``{base}`` in it stands for the address of the server.
     """
-    make = _LAYERS.get(_shape(schema))
+    make = None if schema.raster else _LAYERS.get(_shape(schema))
     if make is None:
         return _picture(layer_id, schema)
     made = make(schema, fields)
@@ -77,7 +46,7 @@ def default_style(layer_id: str, schema: Schema, fields: Sequence[Field]) -> dic
 
 
 def _picture(layer_id: str, schema: Schema) -> dict[str, Any]:
-    """The style of what has no features: its tiles are pictures already."""
+    """The style of a raster layer: its tiles are pictures already."""
     address = f"{{base}}/collections/{layer_id}/map/tiles/WebMercatorQuad?f=tilejson"
     return {
         "version": 8,
@@ -94,9 +63,9 @@ def _each_alone(made: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
     for part, layer in made.items():
         said = layer["filter"]
         said = said[1:] if said[0] == "all" else [said]
-        if _COUNTED in said:
+        if COUNTED in said:
             continue
-        kept = [condition for condition in said if condition != _SINGLE]
+        kept = [condition for condition in said if condition != SINGLE]
         filters = {"filter": kept[0] if len(kept) == 1 else ["all", *kept]} if kept else {}
         found[part] = {n: v for n, v in layer.items() if n != "filter"} | filters
     return found
@@ -121,50 +90,6 @@ def style_around(
     }
 
 
-def single_features() -> list[Any]:
-    """Return the condition of features that stand for themselves alone."""
-    return list(_SINGLE)
-
-
-def counted_layers() -> dict[str, dict[str, Any]]:
-    """Return the parts that draw features which stand for several."""
-    return _counted()
-
-
-def scheme_of(fields: Sequence[Field]) -> Scheme | None:
-    """Return how features are coloured: by a field with a palette, or else by a coded one."""
-    for f in fields:
-        use = uses().get(f.id)
-        if use is not None:
-            code: list[Any] = ["get", f.id]
-            if use.characters is not None:
-                code = ["slice", ["to-string", code], 0, use.characters]
-            return Scheme(f, code, _known(palette(use.palette), f, use.characters))
-    coded = [f for f in fields if 0 < len(f.codes) <= _MOST_CODES and f.role is not Role.KEY]
-    for f in sorted(coded, key=lambda f: f.role is not Role.CODE):
-        colours = [s.colour for s in palette("series").values()]
-        pairs = zip(f.codes.items(), colours, strict=False)
-        swatches = tuple(Swatch(code, title, colour) for (code, title), colour in pairs)
-        return Scheme(f, ["to-string", ["get", f.id]], swatches)
-    return None
-
-
-def _known(swatches: Mapping[str, Swatch], f: Field, characters: int | None) -> tuple[Swatch, ...]:
-    """The swatches of the codes that a field has, called as its schema calls them."""
-    if not f.codes:
-        return tuple(swatches.values())
-    if characters is not None:
-        begins = {code[:characters] for code in f.codes}
-        return tuple(s for s in swatches.values() if s.code in begins)
-    known = [
-        Swatch(s.code, f.codes[s.code], s.colour) for s in swatches.values() if s.code in f.codes
-    ]
-    more = [code for code in f.codes if code not in swatches]
-    colours = [s.colour for s in palette("series").values()]
-    rest = (Swatch(code, f.codes[code], colours[n % len(colours)]) for n, code in enumerate(more))
-    return (*known, *rest)
-
-
 def _shape(schema: Schema) -> str:
     return schema.geometry.removesuffix("Z").removeprefix("Multi")
 
@@ -178,18 +103,18 @@ def _areas(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
     return {
         "fill": {
             "type": "fill",
-            "filter": ["all", ["==", ["geometry-type"], "Polygon"], _SINGLE],
+            "filter": ["all", ["==", ["geometry-type"], "Polygon"], SINGLE],
             "paint": fill,
             **({"metadata": {LEGEND: False}} if grids else _called(scheme)),
         },
         "outline": {
             "type": "line",
-            "filter": ["all", ["==", ["geometry-type"], "Polygon"], _SINGLE],
+            "filter": ["all", ["==", ["geometry-type"], "Polygon"], SINGLE],
             "layout": {"line-join": "round"},
             "paint": {"line-color": line, "line-width": width},
             **(_called(scheme) if grids else {"metadata": {LEGEND: False}}),
         },
-        **_counted(),
+        **counted_layers(),
         **_labels(fields, 12 if grids else 16),
     }
 
@@ -197,7 +122,7 @@ def _areas(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
 def _lines(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
     scheme = scheme_of(fields)
     colour: Any = _PLAIN["LineString"] if scheme is None else scheme.match()
-    only = ["all", ["==", ["geometry-type"], "LineString"], _SINGLE]
+    only = ["all", ["==", ["geometry-type"], "LineString"], SINGLE]
     round_ends = {"line-join": "round", "line-cap": "round"}
     return {
         "casing": {
@@ -218,7 +143,7 @@ def _lines(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]]
             "paint": {"line-color": colour, "line-width": growing(10, 0.7, 14, 1, 16, 2.2, 20, 6)},
             **_called(scheme),
         },
-        **_counted(),
+        **counted_layers(),
         **_labels(fields, 17, placed={"symbol-placement": "line"}),
     }
 
@@ -231,7 +156,7 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
     return {
         "point": {
             "type": "circle",
-            "filter": ["all", ["==", ["geometry-type"], "Point"], _SINGLE],
+            "filter": ["all", ["==", ["geometry-type"], "Point"], SINGLE],
             "paint": {
                 "circle-color": colour,
                 "circle-radius": radius,
@@ -241,7 +166,7 @@ def _points(schema: Schema, fields: Sequence[Field]) -> dict[str, dict[str, Any]
             **_called(scheme),
         },
         **_icons(fields),
-        **_counted(),
+        **counted_layers(),
         **_labels(fields, 17, placed={"text-anchor": "top", "text-offset": [0, 0.9]}),
     }
 
@@ -256,7 +181,7 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
         "symbol": {
             "type": "symbol",
             "minzoom": 16,
-            "filter": ["all", _SINGLE, ["has", "appurtenance"]],
+            "filter": ["all", SINGLE, ["has", "appurtenance"]],
             "layout": {
                 "icon-image": ["match", ["get", "appurtenance"], *names, NOTHING],
                 "icon-size": growing(16, 0.6, 20, 1.2),
@@ -269,51 +194,6 @@ def _icons(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
                 }
             },
         }
-    }
-
-
-def _counted() -> dict[str, dict[str, Any]]:
-    """Circles for features that stand for several, with the number in them.
-
-    A part for each size, as not every client can work a size or a colour out of a number.
-    """
-    found = list(palette("counts").values())
-    least = [int(swatch.code) for swatch in found]
-    parts = {
-        f"count-{low}": _circle_of(swatch, low, high, radius)
-        for swatch, low, high, radius in zip(
-            found, least, [*least[1:], None], _COUNT_RADII, strict=True
-        )
-    }
-    label = {
-        "type": "symbol",
-        "filter": ["all", _COUNTED, [">", ["to-number", ["get", "count"], 1], 1]],
-        "layout": {
-            "text-field": ["to-string", ["get", "count"]],
-            "text-font": list(FONTS),
-            "text-size": 11,
-        },
-        "paint": {"text-color": "#1b232b", "text-halo-color": _HALO, "text-halo-width": 1.2},
-        "metadata": {LEGEND: False},
-    }
-    return {**parts, "count-label": label}
-
-
-def _circle_of(swatch: Swatch, low: int, high: int | None, radius: float) -> dict[str, Any]:
-    number = ["to-number", ["get", "count"], 1]
-    until = [] if high is None else [["<", number, high]]
-    zh, en = swatch.title.zh, swatch.title.en
-    return {
-        "type": "circle",
-        "filter": ["all", _COUNTED, [">=", number, low], *until],
-        "paint": {
-            "circle-color": swatch.colour,
-            "circle-opacity": 0.85,
-            "circle-radius": radius,
-            "circle-stroke-color": _COUNT_EDGE,
-            "circle-stroke-width": 0.8,
-        },
-        "metadata": {TITLE: {"zh": f"聚合要素：{zh}", "en": f"Counted features: {en}"}},
     }
 
 
@@ -334,9 +214,9 @@ def _labels(
         "label": {
             "type": "symbol",
             "minzoom": zoom,
-            "filter": _SINGLE,
+            "filter": SINGLE,
             "layout": layout,
-            "paint": {"text-color": "#39424c", "text-halo-color": _HALO, "text-halo-width": 1.4},
+            "paint": {"text-color": "#39424c", "text-halo-color": HALO, "text-halo-width": 1.4},
             "metadata": {LEGEND: False},
         }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from tiles.styling.expressions import is_expression
 
 # Where streets are read one by one: sizes of legends and of styles that know no zooms.
 TYPICAL_ZOOM = 16.0
+# From where a curve is a line to the last digit, and from where its powers are no numbers any more.
+_STRAIGHT, _STEEP = 1e-12, 700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,15 @@ def _between(kind: list[Any], stops: list[float], outputs: list[Any], zoom: floa
 
 
 def _share(kind: list[Any], low: float, high: float, zoom: float) -> float:
-    base = kind[1] if kind[0] == "exponential" else 1.0
-    if base == 1.0:
-        return (zoom - low) / (high - low)
-    return float((base ** (zoom - low) - 1) / (base ** (high - low) - 1))
+    """How far it is from one stop to the next, of 1; as a curve of its own is none here."""
+    along, whole = zoom - low, high - low
+    rate = math.log(kind[1]) if kind[0] == "exponential" else 0.0
+    if abs(rate * whole) < _STRAIGHT:
+        return along / whole
+    # Beside powers as large, the ones are nothing.
+    if rate * whole > _STEEP:
+        return math.exp(rate * (along - whole))
+    return math.expm1(rate * along) / math.expm1(rate * whole)
 
 
 def branches(value: Any) -> list[Branch] | None:
@@ -163,9 +171,14 @@ def compared(condition: Any) -> tuple[str, tuple[str | int, ...]] | None:
         return None
     if condition[0] == "==" and isinstance(condition[2], str | int):
         return found[0], (condition[2],)
-    if condition[0] == "in" and isinstance(condition[2], list) and condition[2][:1] == ["literal"]:
-        return found[0], tuple(condition[2][1])
-    return None
+    listed = condition[2][1] if _is_literal(condition[2]) else None
+    if condition[0] != "in" or not isinstance(listed, list):
+        return None
+    return (found[0], tuple(listed)) if all(isinstance(v, str | int) for v in listed) else None
+
+
+def _is_literal(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and value[0] == "literal"
 
 
 def _of_interpolation(value: list[Any]) -> list[Branch] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tiles.styling.colours import parse_colour
+from tiles.styling.constants import check_constant, is_number
 from tiles.styling.naming import ALWAYS
 from tiles.styling.tables import Property, operators
 
@@ -120,7 +120,16 @@ def _check_uses(
         given = arguments[0] if name == "step" else arguments[1]
         if given == ["zoom"] and not place.anywhere and (not top or "zoom" not in place.uses):
             yield "zoom is only taken as the input of an outermost step or interpolate", where
-    if name in ("get", "has") and len(arguments) == 1:
+    if name in ("get", "has"):
+        yield from _check_named(name, arguments, place, where)
+
+
+def _check_named(name: str, arguments: list[Any], place: Place, where: str) -> Iterator[Fault]:
+    """Check a field's name; of an object that is written out, any name may be asked for."""
+    if len(arguments) == 2 and arguments[1] != ["properties"]:
+        if not (isinstance(arguments[1], list) and arguments[1][:1] == ["literal"]):
+            yield f'{name} looks into a feature, or into ["literal", {{...}}]', f"{where}/2"
+    else:
         asked = arguments[0]
         if not isinstance(asked, str):
             yield f"{name} takes the name of a field as text", f"{where}/1"
@@ -168,8 +177,12 @@ def _check_interpolation(value: Any, where: str) -> Iterator[Fault]:
     kind = value[0] if isinstance(value, list) and value else None
     numbers = value[1:] if isinstance(value, list) else []
     wanted = {"linear": 0, "exponential": 1, "cubic-bezier": 4}.get(str(kind))
-    if wanted != len(numbers) or not all(_is_number(n) for n in numbers):
+    if wanted != len(numbers) or not all(is_number(n) for n in numbers):
         yield 'write ["linear"], ["exponential", base] or ["cubic-bezier", x1, y1, x2, y2]', where
+    elif kind == "exponential" and numbers[0] <= 0:
+        yield "the base is above 0", where
+    elif kind == "cubic-bezier" and not all(0 <= n <= 1 for n in numbers):
+        yield "the numbers of cubic-bezier are from 0 to 1", where
 
 
 def _check_stops(stops: list[Any], where: str, first: int) -> Iterator[Fault]:
@@ -178,7 +191,7 @@ def _check_stops(stops: list[Any], where: str, first: int) -> Iterator[Fault]:
         return
     numbers = stops[::2]
     for place, number in enumerate(numbers):
-        if not _is_number(number):
+        if not is_number(number):
             yield "the place of a stop is a number", f"{where}/{first + 2 * place}"
             return
     if any(b <= a for a, b in itertools.pairwise(numbers)):
@@ -244,58 +257,3 @@ def check_outputs(value: Any, found: Property, where: str) -> Iterator[Fault]:
             result = operators()[output[0]].result
             if result not in _FITTING.get(found.type, (result,)):
                 yield f"{found.name} is a {found.type}, and {output[0]} gives a {result}", place
-
-
-def check_constant(value: Any, found: Property, where: str) -> Iterator[Fault]:
-    """Yield what is wrong with a plain value of a property."""
-    fault = _fault_of(value, found)
-    if fault is not None:
-        yield f"{found.name} is {fault}", where
-
-
-def _fault_of(value: Any, found: Property) -> str | None:
-    if found.type in ("color", "colorArray"):
-        values = value if found.type == "colorArray" and isinstance(value, list) else [value]
-        good = values and all(isinstance(v, str) and parse_colour(v) for v in values)
-        return None if good else f"a colour such as #1f5fa8, not {str(value)[:40]!r}"
-    if found.type in ("number", "numberArray", "padding"):
-        return _number_fault(value, found)
-    if found.type == "boolean":
-        return None if isinstance(value, bool) else "true or false"
-    if found.type == "enum":
-        told = f"one of {', '.join(found.values)}"
-        return None if value in found.values else f"{told}, not {str(value)[:40]!r}"
-    if found.type == "array":
-        return _array_fault(value, found)
-    if found.type == "variableAnchorOffsetCollection":
-        return None if isinstance(value, list) and len(value) % 2 == 0 else "a list of pairs"
-    return None if isinstance(value, str) else "a text"
-
-
-def _number_fault(value: Any, found: Property) -> str | None:
-    values = value if found.type != "number" and isinstance(value, list) else [value]
-    if not values or not all(_is_number(v) for v in values):
-        return f"a number, not {str(value)[:40]!r}"
-    if found.minimum is not None and min(values) < found.minimum:
-        return f"at least {found.minimum:g}"
-    if found.maximum is not None and max(values) > found.maximum:
-        return f"at most {found.maximum:g}"
-    return None
-
-
-def _array_fault(value: Any, found: Property) -> str | None:
-    if not isinstance(value, list):
-        return "a list"
-    if found.length is not None and len(value) != found.length:
-        return f"a list of {found.length}"
-    if found.item == "number" and not all(_is_number(v) for v in value):
-        return "a list of numbers"
-    if found.item == "string" and not all(isinstance(v, str) for v in value):
-        return "a list of texts"
-    if found.item == "enum" and not all(v in found.values for v in value):
-        return f"a list of {', '.join(found.values)}"
-    return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

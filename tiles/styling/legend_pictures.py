@@ -7,11 +7,14 @@ from html import escape
 
 from layers.model import Title
 from tiles.styling.legends import Entry
+from tiles.styling.markup import writable
 from tiles.styling.sprites import symbols
 
 MEDIA_TYPE = "image/svg+xml"
 _FONTS = "'Noto Sans CJK SC', 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 _ROW, _LEFT, _TEXT = 24, 12, 54
+# Characters of a line: a list of a hundred codes would make the picture as wide.
+_LONGEST = 120
 _WIDE, _NARROW = 13.0, 7.2
 
 
@@ -42,7 +45,8 @@ def draw_legend(title: Title, entries: Sequence[Entry]) -> bytes:
 
 
 def _words(title: Title) -> str:
-    return title.zh if title.zh == title.en else f"{title.zh} {title.en}"
+    words = writable(title.zh if title.zh == title.en else f"{title.zh} {title.en}")
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
 
 def _length(text: str) -> float:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Title
-from tiles.styling.defaults import LEGEND, NOTHING, OTHER, TITLE, TITLES
+from tiles.styling.colours import opacity_of
+from tiles.styling.defaults import NOTHING, OTHER
 from tiles.styling.evaluating import (
     Branch,
     at_zoom,
@@ -16,6 +17,7 @@ from tiles.styling.evaluating import (
     compared,
     number_at,
 )
+from tiles.styling.tables import LEGEND, TITLE, TITLES
 
 _MOST_ENTRIES = 200
 _COLOURS = {
@@ -83,11 +85,20 @@ def legend_of(document: Mapping[str, Any], title: Title, fields: Sequence[Field]
     known = {f.id: f for f in fields}
     found: list[Entry] = []
     for layer in document["layers"]:
-        if layer["type"] in _COLOURS and layer.get("metadata", {}).get(LEGEND) is not False:
+        if _is_shown(layer):
             for entry in _entries(layer, title, known):
-                if entry not in found and len(found) < _MOST_ENTRIES:
+                if len(found) == _MOST_ENTRIES:
+                    return found
+                if entry not in found:
                     found.append(entry)
     return found
+
+
+def _is_shown(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer is drawn, and has a place in a legend."""
+    drawn = layer.get("layout", {}).get("visibility") != "none"
+    wanted = layer.get("metadata", {}).get(LEGEND) is not False
+    return drawn and wanted and layer["type"] in _COLOURS
 
 
 def _entries(layer: Mapping[str, Any], title: Title, known: Mapping[str, Field]) -> Iterator[Entry]:
@@ -117,7 +128,7 @@ def _entry(layer: Mapping[str, Any], title: Title, branch: Branch) -> Entry:
         colour_of(branch.output, _NONE),
         branch.field,
         branch.values,
-        number_at(paint.get(f"{kind}-opacity", 1.0), 1.0),
+        number_at(paint.get(f"{kind}-opacity", 1.0), 1.0) * opacity_of(branch.output),
         _size(kind, paint),
         icon,
     )
@@ -169,9 +180,9 @@ def _of_filter(layer: Mapping[str, Any], known: Mapping[str, Field]) -> Title | 
 
 def _between(low: float | None, high: float | None) -> Title:
     if low is None:
-        text = f"< {high:g}"
+        text = f"< {high:.12g}"
     elif high is None:
-        text = f"≥ {low:g}"
+        text = f"≥ {low:.12g}"
     else:
-        text = f"{low:g} – {high:g}"
+        text = f"{low:.12g} – {high:.12g}"
     return Title(text, text)

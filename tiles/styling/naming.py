@@ -44,7 +44,9 @@ def _asked(value: Any) -> Iterator[str]:
         return
     if value[0] == "literal":
         return
-    if value[0] in ("get", "has") and len(value) > 1 and isinstance(value[1], str):
+    # With an object of its own to look into, a name is none of a feature's.
+    of_feature = len(value) == 2 or (len(value) > 2 and value[2] == ["properties"])
+    if value[0] in ("get", "has") and of_feature and isinstance(value[1], str):
         yield value[1]
     for inner in value[1:]:
         if isinstance(inner, dict):

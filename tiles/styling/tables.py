@@ -10,6 +10,14 @@ from importlib.resources import files
 
 from layers.model import Title
 
+# Fonts of the reader's own machine, the first that it has; no server sends any.
+FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "sans-serif")
+# What stands around letters, so that they are read on any ground.
+HALO = "rgba(255,255,255,0.9)"
+# In the metadata of a style's layers: what a legend calls the layer and its codes, and whether it
+# has the layer.
+TITLE, TITLES, LEGEND = "shikong:title", "shikong:titles", "shikong:legend"
+
 
 @dataclass(frozen=True, slots=True)
 class Swatch:

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import logging
 import math
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyogrio
 import pytest
 from pmtiles.reader import MmapSource, all_tiles
 from pmtiles.reader import Reader as PmtilesReader
+from pmtiles.writer import Writer
 
 from layers.readers import Known, Reader
 from layers.reading.features import Query
@@ -26,6 +28,7 @@ from tiles.errors import NothingToPack
 from tiles.grids import Place, place
 from tiles.keeping import making
 from tiles.keeping.archive_files import MATRIX_SET, Label, write_archive
+from tiles.keeping.archive_reading import open_archive
 from tiles.keeping.archives import Archives
 from tiles.keeping.cache import TileCache
 from tiles.keeping.making import ChangeQuestion, TileMaker, TileQuestion
@@ -303,6 +306,60 @@ def test_a_damaged_archive_is_passed_over(
     (tmp_path / "c.pmtiles").write_bytes(whole)
     archives._looked = -math.inf
     assert archives.find(asked) is not None
+
+
+def test_what_can_not_be_opened_hides_no_other(
+    packed: Path, parcels: PublishedLayer, tmp_path: Path
+) -> None:
+    """A name that leads nowhere, a folder, and a pipe that nobody ever writes to."""
+    for name in ("a", "z"):
+        (tmp_path / f"{name}1.pmtiles").symlink_to(tmp_path / "gone")
+        (tmp_path / f"{name}2.pmtiles").mkdir()
+        os.mkfifo(tmp_path / f"{name}3.pmtiles")
+    (tmp_path / "m.pmtiles").write_bytes(packed.read_bytes())
+    assert Archives(tmp_path, schema_form).find(asking(parcels)(middle(13))) is not None
+
+
+def test_a_header_that_names_the_whole_of_a_large_file_is_not_followed(
+    packed: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "b.pmtiles"
+    whole, large = packed.read_bytes(), 1 << 30
+    # The length of the root directory, as the format has it; the file is as long, and empty.
+    file.write_bytes(whole[:16] + large.to_bytes(8, "little") + whole[24:])
+    os.truncate(file, 2 << 30)
+    with pytest.raises(ValueError, match="1073741824 bytes is longer than any of ours"):
+        open_archive(file)
+
+
+def test_a_file_that_took_the_name_of_another_is_not_taken_for_it(
+    packed: Path, parcels: PublishedLayer, tmp_path: Path
+) -> None:
+    """Its tag would stand for the other's bytes, for ever in caches."""
+    file = tmp_path / "b.pmtiles"
+    file.write_bytes(packed.read_bytes())
+    archive = open_archive(file)
+    assert archive.stat().st_size == len(packed.read_bytes())
+    (tmp_path / "c").write_bytes(packed.read_bytes())
+    (tmp_path / "c").replace(file)
+    with pytest.raises(FileNotFoundError, match="another file by now"):
+        archive.stat()
+
+
+@pytest.mark.parametrize("name", ["tiles", "matrixSet", "name"])
+def test_an_archive_that_can_not_be_listed_is_none(
+    packed: Path, parcels: PublishedLayer, tmp_path: Path, name: str
+) -> None:
+    """Whoever asked for the list would be told of an internal error."""
+    with packed.open("rb") as opened:
+        reader = PmtilesReader(MmapSource(opened))
+        header, told = reader.header(), reader.metadata()
+        (told if name == "name" else told["shikong"]).pop(name)
+        with (tmp_path / "b.pmtiles").open("wb") as file:
+            writer = Writer(file)
+            writer.write_tile(0, b"x")
+            writer.finalize(header, told)
+    assert Archives(tmp_path, schema_form).of("parcels", parcels.sight.fingerprint) == []
 
 
 def _foreign(folder: Path) -> bytes:

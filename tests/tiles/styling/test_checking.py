@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tiles.errors import BadStyle
 from tiles.styling.checking import check_style
 from tiles.styling.colours import parse_colour
+from tiles.styling.naming import named_fields
 
 FIELDS = ("name", "size", "state")
 URL = "{base}/collections/wells/tiles/WebMercatorQuad?f=tilejson"
@@ -172,13 +175,80 @@ def test_what_is_none_is_told_where(document: Any, where: str) -> None:
 
 def test_depth_and_number_are_bounded() -> None:
     deep: Any = ["get", "size"]
-    for _ in range(200):
+    for _ in range(40):
         deep = ["+", deep, 1]
     [(_, what)] = faults(painted("circle-radius", deep))
     assert "30 deep" in what
     many = [layer(id=str(n)) for n in range(201)]
     assert faults(style(*many)) == [("/layers", "a style has at most 200 layers here")]
     assert len(faults(style(*(layer("blob", id=str(n)) for n in range(100))))) == 20
+
+
+def within(opening: str, closing: str, levels: int) -> Any:
+    return json.loads(opening * levels + "1" + closing * levels)
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        (style(layer(filter=within('["any",', "]", 900))), "/layers/0/filter/1/1"),
+        (style(layer(filter=["==", ["literal", within("[", "]", 300)], 1])), "/layers/0/filter/1"),
+        (style(metadata=within('{"a":', "}", 600)), "/metadata/a/a"),
+    ],
+)
+def test_nothing_is_so_deep_that_it_can_be_stored_and_not_answered(
+    document: Any, where: str
+) -> None:
+    [(place, what)] = faults(document)
+    assert place.startswith(where)
+    assert "60 deep" in what
+
+
+@pytest.mark.parametrize("number", [1e300, -(10**40), math.inf, math.nan])
+def test_a_number_that_json_could_not_write_again_is_refused(number: float) -> None:
+    """The store gives 1e300 back as a whole number of 301 digits."""
+    for document in (style(zoom=number), painted("line-dasharray", [number], "line")):
+        [(place, what)] = faults(document)
+        assert place in ("/zoom", "/layers/0/paint/line-dasharray/0")
+        assert "too large" in what or "no number" in what
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        layer("symbol", layout={"text-field": "{owner}"}),
+        layer("symbol", layout={"text-field": ["format", "a", {"font-scale": ["get", "owner"]}]}),
+        layer(paint={"circle-color": ["to-color", ["get", "owner", ["properties"]]]}),
+        layer(paint={"circle-color": ["to-color", ["get", ["concat", "own", "er"]]]}),
+        layer(
+            paint={"circle-color": ["to-color", ["get", ["concat", "own", "er"], ["properties"]]]}
+        ),
+        layer(paint={"circle-color": ["let", "p", ["properties"], ["get", "owner", ["var", "p"]]]}),
+    ],
+)
+def test_a_field_that_there_is_not_is_refused_however_it_is_named(one: dict[str, Any]) -> None:
+    """Its layer would be left out for everybody, and nobody could take the style away."""
+    [(place, what)] = faults(style(one))
+    assert place.startswith("/layers/0")
+    assert "field" in what or "looks into" in what
+
+
+def test_names_within_a_written_object_are_no_fields() -> None:
+    table = ["literal", {"a": "red", "b": "blue"}]
+    coloured = painted("circle-color", ["to-color", ["get", ["get", "state"], table]])
+    assert faults(coloured) == []
+    assert named_fields(coloured["layers"][0]) == {"state"}
+    fixed = painted("circle-color", ["to-color", ["get", "a", table]])
+    assert faults(fixed) == []
+    assert named_fields(fixed["layers"][0]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "kind", [["exponential", 0], ["exponential", -2], ["cubic-bezier", 2, 0, 1, 1]]
+)
+def test_curves_that_are_none_are_refused(kind: list[Any]) -> None:
+    [(place, _)] = faults(painted("circle-radius", ["interpolate", kind, ["zoom"], 5, 1, 9, 2]))
+    assert place == "/layers/0/paint/circle-radius/1"
 
 
 @pytest.mark.parametrize(

@@ -218,11 +218,13 @@ def test_a_field_that_is_called_count_is_a_field() -> None:
         assert "count" not in str(document["layers"])
 
 
-def test_what_has_no_features_is_drawn_as_it_is() -> None:
-    schema = Schema(CN["parcels"].kind, Title("Terrain", "地形"), "Raster", ())
-    document = default_style("terrain", schema, ())
-    check_style(document, "terrain", ())
+def test_a_raster_layer_is_drawn_by_its_pictures() -> None:
+    """Its features are the outlines of scenes, with which nobody would see the ground."""
+    schema = profile_schemas("raster")["scenes"]
+    document = default_style("terrain", schema, schema.stored)
+    check_style(document, "terrain", [f.id for f in schema.stored])
     [layer] = document["layers"]
     [source] = document["sources"].values()
     assert (layer["type"], source["type"]) == ("raster", "raster")
+    assert "/map/tiles/" in source["url"]
     assert legend_of(document, schema.title, ()) == []

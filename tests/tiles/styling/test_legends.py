@@ -100,6 +100,59 @@ def test_what_can_be_told_of_any_style() -> None:
     assert len(entries("fill", {"fill-color": ["rgb", ["get", "r"], 0, 0]})) == 1
 
 
+@pytest.mark.parametrize(
+    ("base", "stops", "width"),
+    [
+        # By hand: (2^1 - 1) / (2^2 - 1) of the way from 3 to 9 at zoom 16, between 15 and 17.
+        (2, (15, 3, 17, 9), 5.0),
+        # So steep that nothing has grown yet; so flat that it is a line.
+        (1e15, (0, 1, 24, 2), 1.0),
+        (9e15, (0, 1, 24, 2), 1.0),
+        (1.0000000000000002, (15.9, 1, 16.1, 2), 1.5),
+        (1e-15, (0, 1, 24, 2), 2.0),
+    ],
+)
+def test_widths_of_any_curve_can_be_told(
+    base: float, stops: tuple[float, ...], width: float
+) -> None:
+    growing = ["interpolate", ["exponential", base], ["zoom"], *stops]
+    layer = {"id": "x", "type": "line", "paint": {"line-width": growing}}
+    [entry] = legend_of({"layers": [layer]}, WHOLE, [])
+    assert entry.width == pytest.approx(width)
+
+
+def test_a_list_that_is_none_is_no_list_of_values() -> None:
+    for listed in (5, "ab", {"a": 1}, [["a"]]):
+        odd = ["in", ["get", "state"], ["literal", listed]]
+        assert entries("fill", {"fill-color": "red"}, filter=odd) == [("全部", "fill", "#ff0000")]
+
+
+def test_what_is_not_drawn_is_in_no_legend() -> None:
+    assert entries("fill", {"fill-color": "red"}, layout={"visibility": "none"}) == []
+
+
+def test_a_legend_is_as_pale_as_what_it_tells_of() -> None:
+    paint = {"fill-color": "rgba(255,0,0,0.5)", "fill-opacity": 0.5}
+    [entry] = legend_of({"layers": [{"id": "x", "type": "fill", "paint": paint}]}, WHOLE, [])
+    assert (entry.colour, entry.opacity) == ("#ff0000", 0.25)
+    through = {"id": "x", "type": "fill", "paint": {"fill-color": "transparent"}}
+    assert legend_of({"layers": [through]}, WHOLE, [])[0].opacity == 0
+
+
+def test_large_bounds_are_told_to_the_last_digit() -> None:
+    step = ["step", ["get", "area"], "#010101", 1234567, "#020202"]
+    assert [e[0] for e in entries("fill", {"fill-color": step})] == ["< 1234567", "≥ 1234567"]
+
+
+def test_any_title_can_stand_in_a_picture() -> None:
+    title = Title("a\x01\ufffe\ud800b" + "x" * 5000, "长" * 5000)
+    layer = {"id": "x", "type": "fill", "paint": {}}
+    content = draw_legend(title, legend_of({"layers": [layer]}, title, []))
+    root = ElementTree.fromstring(content)
+    assert float(root.get("width", 0)) < 2000
+    assert len(content) < 5000
+
+
 def test_a_picture_needs_nothing_else() -> None:
     title = Title('<"&>', "图例")
     schema = CN["pipe_nodes"]

@@ -340,3 +340,54 @@ def test_what_sld_has_no_words_for_is_told() -> None:
     assert b"<!-- left out: m: its fill-color hangs on more than one field" in told
     with pytest.raises(Unsayable, match="no words for fill-extrusion"):
         write_sld({**document, "layers": [extruded]}, "x", schema.title, "1.0.0")
+
+
+def written(paint: dict[str, Any], kind: str = "fill", **others: Any) -> str:
+    layer = {"id": "a", "type": kind, "paint": paint, **others}
+    return write_sld({"layers": [layer]}, "x", Title("t", "t"), "1.0.0").decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("fill", '<CssParameter name="fill-opacity">0.25</CssParameter>'),
+        ("line", '<CssParameter name="stroke-opacity">0.25</CssParameter>'),
+        ("circle", "<Opacity>0.25</Opacity>"),
+    ],
+)
+def test_an_sld_is_as_pale_as_the_style(kind: str, said: str) -> None:
+    assert said in written({f"{kind}-color": "rgba(0,0,0,0.5)", f"{kind}-opacity": 0.5}, kind)
+
+
+def test_numbers_of_conditions_are_written_to_the_last_digit() -> None:
+    told = written({}, filter=["==", ["get", "a"], 1234567.5])
+    assert "<ogc:Literal>1234567.5</ogc:Literal>" in told
+
+
+def test_what_is_not_drawn_is_not_in_the_sld() -> None:
+    hidden = {"id": "h", "type": "fill", "layout": {"visibility": "none"}}
+    shown = {"id": "s", "type": "fill"}
+    told = write_sld({"layers": [hidden, shown]}, "x", Title("t", "t"), "1.0.0")
+    assert (b"<Name>s</Name>" in told, b"<Name>h</Name>" in told) == (True, False)
+
+
+def test_an_sld_of_any_texts_is_xml() -> None:
+    told = written({}, filter=["==", ["get", "a"], "x\x01y"])
+    assert "<ogc:Literal>xy</ogc:Literal>" in told
+    parse_sld(told.encode())
+
+
+def test_a_long_pattern_is_read_in_one_go() -> None:
+    """Each character once: a copy of the rest at each would be half a terabyte."""
+    text = "路" * 300_000
+    found = read("parcels", f"<ogc:Filter>{LIKE}{PLACE}<ogc:Literal>{text}*</ogc:Literal>"
+                 f"</ogc:PropertyIsLike></ogc:Filter>{FILL}")  # fmt: skip
+    assert drawn(found)[0]["filter"][1][1] == ["==", ["slice", TEXT, 0, len(text)], text]
+
+
+def test_dashes_that_are_no_numbers_are_refused() -> None:
+    dashes = '<CssParameter name="stroke-dasharray">inf 1</CssParameter>'
+    line = f"<LineSymbolizer><Stroke>{dashes}</Stroke></LineSymbolizer>"
+    found = read("pipe_segments", line)
+    assert "line-dasharray" not in drawn(found)[0]["paint"]
+    assert any("stroke-dasharray is left out" in warning for warning in found.warnings)

@@ -167,21 +167,22 @@ def _like(element: Element, known: Known) -> list[Any]:
 
 def _pieces(pattern: str, many: str, single: str, escape: str) -> list[str]:
     """The texts between the wildcards of a pattern."""
-    pieces, place = [""], 0
+    pieces: list[list[str]] = [[]]
+    place = 0
     while place < len(pattern):
-        rest = pattern[place:]
-        if escape and rest.startswith(escape) and len(rest) > len(escape):
-            pieces[-1] += rest[len(escape)]
-            place += len(escape) + 1
-        elif many and rest.startswith(many):
-            pieces.append("")
+        after = place + len(escape)
+        if escape and pattern.startswith(escape, place) and after < len(pattern):
+            pieces[-1].append(pattern[after])
+            place = after + 1
+        elif many and pattern.startswith(many, place):
+            pieces.append([])
             place += len(many)
-        elif single and rest.startswith(single):
+        elif single and pattern.startswith(single, place):
             raise Unsayable(f"a pattern with {single!r} for one character can't be said in a style")
         else:
-            pieces[-1] += rest[0]
+            pieces[-1].append(pattern[place])
             place += 1
-    return pieces
+    return ["".join(piece) for piece in pieces]
 
 
 def _matching(value: list[Any], pieces: list[str]) -> list[Any]:

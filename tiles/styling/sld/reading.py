@@ -8,11 +8,14 @@ from typing import Any
 
 from layers.model import Field, Schema, Title
 from tiles.errors import BadStyledLayer, Unsayable
-from tiles.styling.defaults import OTHER, TITLE, counted_layers, single_features, style_around
+from tiles.styling.counts import counted_layers, single_features
+from tiles.styling.defaults import OTHER, style_around
 from tiles.styling.sld.conditions import Known, condition_of
 from tiles.styling.sld.elements import Element, parse_sld
 from tiles.styling.sld.scales import zoom_of
-from tiles.styling.sld.symbolizers import Made, Notes, Reading, layers_of
+from tiles.styling.sld.symbolizers import Made, layers_of
+from tiles.styling.sld.values import Notes, Reading
+from tiles.styling.tables import TITLE
 
 _MOST_LAYERS = 190
 _LONGEST_TITLE = 200
@@ -58,7 +61,7 @@ def read_sld(content: bytes, layer_id: str, schema: Schema, fields: Sequence[Fie
         for place, layer in enumerate(_layers_of(group, reading), 1):
             made[f"{number}-{place}"] = layer
     if not made:
-        left = "; ".join(notes.found[:5]) or "it has no rules"
+        left = "; ".join([*notes.found][:5]) or "it has no rule that draws anything"
         raise BadStyledLayer(f"nothing of the SLD can be drawn: {left}")
     if len(made) > _MOST_LAYERS:
         raise BadStyledLayer(f"the SLD draws {len(made)} layers; {_MOST_LAYERS} are the most here")

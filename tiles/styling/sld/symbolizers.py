@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from tiles.errors import Unsayable
-from tiles.styling.colours import parse_colour
-from tiles.styling.defaults import FONTS
-from tiles.styling.sld.conditions import Known, value_of
 from tiles.styling.sld.elements import Element
+from tiles.styling.sld.values import (
+    Notes,
+    Reading,
+    read_colour,
+    read_number,
+    read_opacity,
+    read_parameters,
+    read_plain_number,
+    read_stated,
+    read_value,
+)
 from tiles.styling.sprites import symbols
+from tiles.styling.tables import FONTS
 
 _GREY, _BLACK = "#808080", "#000000"
 _POINT_SIZE, _FONT_SIZE = 6.0, 10.0
 _CAPS = {"butt": "butt", "round": "round", "square": "square"}
 _JOINS = {"mitre": "miter", "miter": "miter", "round": "round", "bevel": "bevel"}
 _ANCHORS = {0.0: ("left", "bottom"), 0.5: ("", ""), 1.0: ("right", "top")}
-
-
-@dataclass
-class Notes:
-    """What could not be said, each thing once, with the rule that it is of."""
-
-    rule: str = ""
-    found: list[str] = field(default_factory=list)
-
-    def add(self, text: str) -> None:
-        """Note something of the present rule."""
-        said = f"{self.rule}: {text}" if self.rule else text
-        if said not in self.found:
-            self.found.append(said)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """With what symbolizers are read: the layer's fields and shape, and what is noted."""
-
-    known: Known
-    shape: str
-    notes: Notes
 
 
 Made = dict[str, Any]
@@ -69,9 +53,9 @@ def _note_options(symbolizer: Element, notes: Notes) -> None:
 def _polygon(symbolizer: Element, reading: Reading) -> Iterator[Made]:
     fill = symbolizer.find("Fill")
     if fill is not None:
-        said = _parameters(fill, reading)
-        paint = {"fill-color": _colour(said, "fill", _GREY, reading.notes)}
-        yield {"type": "fill", "paint": paint | _opacity(said, "fill", reading.notes)}
+        said = read_parameters(fill, reading)
+        paint = {"fill-color": read_colour(said, "fill", _GREY, reading.notes)}
+        yield {"type": "fill", "paint": paint | read_opacity(said, "fill", reading.notes)}
         if fill.find("GraphicFill") is not None:
             reading.notes.add("GraphicFill is left out: areas are filled with their colour")
     for name in ("Displacement", "PerpendicularOffset"):
@@ -85,7 +69,7 @@ def _line(symbolizer: Element, reading: Reading) -> Iterator[Made]:
     made = _stroke(symbolizer, reading)
     offset = symbolizer.find("PerpendicularOffset")
     if offset is not None:
-        number = _number(_value(offset, reading), reading.notes, "PerpendicularOffset")
+        number = read_number(read_value(offset, reading), reading.notes, "PerpendicularOffset")
         # To the left in one, to the right in the other.
         made["paint"] |= {} if number is None else {"line-offset": -number}
     yield made
@@ -93,15 +77,15 @@ def _line(symbolizer: Element, reading: Reading) -> Iterator[Made]:
 
 def _stroke(symbolizer: Element, reading: Reading) -> Made:
     stroke, notes = symbolizer.find("Stroke"), reading.notes
-    said = {} if stroke is None else _parameters(stroke, reading)
+    said = {} if stroke is None else read_parameters(stroke, reading)
     if stroke is not None and (stroke.find("GraphicStroke") or stroke.find("GraphicFill")):
         notes.add("pictures along a line are left out: it is drawn with its colour")
-    width = _number(said.pop("stroke-width", 1), notes, "stroke-width")
+    width = read_number(said.pop("stroke-width", 1), notes, "stroke-width")
     paint: dict[str, Any] = {
-        "line-color": _colour(said, "stroke", _BLACK, notes),
+        "line-color": read_colour(said, "stroke", _BLACK, notes),
         "line-width": 1 if width is None else width,
     }
-    paint |= _opacity(said, "stroke", notes, "line")
+    paint |= read_opacity(said, "stroke", notes, "line")
     layout: dict[str, Any] = {}
     for name, key, words in (
         ("stroke-linecap", "line-cap", _CAPS),
@@ -126,7 +110,8 @@ def _dashes(text: Any, width: Any, notes: Notes) -> dict[str, Any]:
         numbers = [float(part) for part in str(text).replace(",", " ").split()]
     except ValueError:
         numbers = []
-    if not numbers or not isinstance(width, int | float) or width <= 0 or min(numbers) < 0:
+    sound = numbers and all(0 <= number < 1e6 for number in numbers)
+    if not sound or not isinstance(width, int | float) or width <= 0:
         notes.add("stroke-dasharray is left out: it takes numbers, and a width that is one")
         return {}
     return {"line-dasharray": [round(n / width, 4) for n in numbers]}
@@ -144,10 +129,10 @@ def _point(symbolizer: Element, reading: Reading) -> Iterator[Made]:
     for name in ("Rotation", "Displacement", "AnchorPoint"):
         if graphic.find(name) is not None:
             notes.add(f"{name} of a Graphic is left out")
-    size = _number(_stated(graphic, "Size", _POINT_SIZE, reading), notes, "Size")
+    size = read_number(read_stated(graphic, "Size", _POINT_SIZE, reading), notes, "Size")
     size = _POINT_SIZE if size is None else size
     shown = graphic.find("Opacity")
-    opacity = None if shown is None else _number(_value(shown, reading), notes, "Opacity")
+    opacity = None if shown is None else read_number(read_value(shown, reading), notes, "Opacity")
     icon = _icon(graphic, notes)
     if icon is not None:
         made: Made = {"type": "symbol", "layout": {"icon-image": icon, "icon-allow-overlap": True}}
@@ -178,19 +163,19 @@ def _circle(graphic: Element, size: Any, opacity: Any, reading: Reading) -> Made
     fill, stroke = mark.find("Fill"), mark.find("Stroke")
     radius = size / 2 if isinstance(size, int | float) else ["/", ["to-number", size], 2]
     paint: dict[str, Any] = {"circle-radius": radius}
-    said = {} if fill is None else _parameters(fill, reading)
-    paint["circle-color"] = _colour(said, "fill", _GREY, notes)
-    paint |= _opacity(said, "fill", notes, "circle")
+    said = {} if fill is None else read_parameters(fill, reading)
+    paint["circle-color"] = read_colour(said, "fill", _GREY, notes)
+    paint |= read_opacity(said, "fill", notes, "circle")
     if fill is None and stroke is not None:
         paint["circle-opacity"] = 0
     elif opacity is not None:
         paint["circle-opacity"] = opacity
     if stroke is not None:
-        edge = _parameters(stroke, reading)
-        paint["circle-stroke-color"] = _colour(edge, "stroke", _BLACK, notes)
-        width = _number(edge.pop("stroke-width", 1), notes, "stroke-width")
+        edge = read_parameters(stroke, reading)
+        paint["circle-stroke-color"] = read_colour(edge, "stroke", _BLACK, notes)
+        width = read_number(edge.pop("stroke-width", 1), notes, "stroke-width")
         paint["circle-stroke-width"] = 1 if width is None else width
-        paint |= _opacity(edge, "stroke", notes, "circle-stroke")
+        paint |= read_opacity(edge, "stroke", notes, "circle-stroke")
         for left in edge:
             notes.add(f"{left[:60]} of a Mark is left out")
     return {"type": "circle", "paint": paint}
@@ -201,12 +186,12 @@ def _text(symbolizer: Element, reading: Reading) -> Iterator[Made]:
     if label is None:
         notes.add("TextSymbolizer has no Label, and writes nothing")
         return
-    said = _value(label, reading)
+    said = read_value(label, reading)
     if said is None:
         return
     font = symbolizer.find("Font")
-    words = {} if font is None else _parameters(font, reading)
-    size = _number(words.pop("font-size", _FONT_SIZE), notes, "font-size")
+    words = {} if font is None else read_parameters(font, reading)
+    size = read_number(words.pop("font-size", _FONT_SIZE), notes, "font-size")
     size = _FONT_SIZE if size is None else size
     family = words.pop("font-family", None)
     for name, value in words.items():
@@ -217,9 +202,9 @@ def _text(symbolizer: Element, reading: Reading) -> Iterator[Made]:
     layout: dict[str, Any] = {"text-field": text, "text-font": fonts, "text-size": size}
     layout |= _placement(symbolizer.find("LabelPlacement"), size, reading)
     fill = symbolizer.find("Fill")
-    colours = {} if fill is None else _parameters(fill, reading)
-    paint: dict[str, Any] = {"text-color": _colour(colours, "fill", _BLACK, notes)}
-    paint |= _opacity(colours, "fill", notes, "text") | _halo(symbolizer.find("Halo"), reading)
+    colours = {} if fill is None else read_parameters(fill, reading)
+    paint: dict[str, Any] = {"text-color": read_colour(colours, "fill", _BLACK, notes)}
+    paint |= read_opacity(colours, "fill", notes, "text") | _halo(symbolizer.find("Halo"), reading)
     yield {"type": "symbol", "layout": layout, "paint": paint}
 
 
@@ -227,9 +212,9 @@ def _halo(halo: Element | None, reading: Reading) -> dict[str, Any]:
     if halo is None:
         return {}
     fill = halo.find("Fill")
-    said = {} if fill is None else _parameters(fill, reading)
-    width = _number(_stated(halo, "Radius", 1, reading), reading.notes, "Radius")
-    colour = _colour(said, "fill", "#ffffff", reading.notes)
+    said = {} if fill is None else read_parameters(fill, reading)
+    width = read_number(read_stated(halo, "Radius", 1, reading), reading.notes, "Radius")
+    colour = read_colour(said, "fill", "#ffffff", reading.notes)
     for name in said:
         reading.notes.add(f"{name[:60]} of a Halo is left out")
     return {"text-halo-color": colour, "text-halo-width": 1 if width is None else width}
@@ -246,98 +231,23 @@ def _placement(placement: Element | None, size: Any, reading: Reading) -> dict[s
         found |= _anchor(anchor, reading)
     moved = placement.find("PointPlacement", "Displacement")
     if moved is not None:
-        x, y = (_plain_number(moved, f"Displacement{n}", 0.0, reading) for n in "XY")
+        x, y = (read_plain_number(moved, f"Displacement{n}", 0.0, reading) for n in "XY")
         ems = size if isinstance(size, int | float) and size > 0 else _FONT_SIZE
         found["text-offset"] = [round(x / ems, 4), round(-y / ems, 4)]
     turned = placement.find("PointPlacement", "Rotation")
     if turned is not None:
-        number = _number(_value(turned, reading), reading.notes, "Rotation")
+        number = read_number(read_value(turned, reading), reading.notes, "Rotation")
         found |= {} if number is None else {"text-rotate": number}
     return found
 
 
 def _anchor(anchor: Element, reading: Reading) -> dict[str, Any]:
-    x, y = (_plain_number(anchor, f"AnchorPoint{n}", 0.5, reading) for n in "XY")
+    x, y = (read_plain_number(anchor, f"AnchorPoint{n}", 0.5, reading) for n in "XY")
     near = [min(_ANCHORS, key=lambda known: abs(known - n)) for n in (x, y)]
     if near != [x, y]:
         reading.notes.add("AnchorPoint is taken to the nearest side or corner")
     words = [w for w in (_ANCHORS[near[1]][1], _ANCHORS[near[0]][0]) if w]
     return {"text-anchor": "-".join(words) or "center"}
-
-
-def _plain_number(element: Element, name: str, otherwise: float, reading: Reading) -> float:
-    found = _number(_stated(element, name, otherwise, reading), reading.notes, name)
-    return float(found) if isinstance(found, int | float) else otherwise
-
-
-def _stated(element: Element, name: str, otherwise: Any, reading: Reading) -> Any:
-    found = element.find(name)
-    value = None if found is None else _value(found, reading)
-    return otherwise if value is None else value
-
-
-def _parameters(element: Element, reading: Reading) -> dict[str, Any]:
-    """The parameters of a Fill, a Stroke or a Font by their names."""
-    found = {}
-    for parameter in element.children:
-        if parameter.name in ("CssParameter", "SvgParameter"):
-            value = _value(parameter, reading)
-            if value is not None:
-                found[parameter.attributes.get("name", "")] = value
-    return found
-
-
-def _value(element: Element, reading: Reading) -> Any:
-    """A text, or an expression where fields are in it; None, noted, where it can't be said."""
-    try:
-        parts = [
-            part if isinstance(part, str) else value_of(part, reading.known)
-            for part in element.parts
-            if not isinstance(part, str) or part.strip()
-        ]
-    except Unsayable as error:
-        what = element.attributes.get("name", element.name)
-        reading.notes.add(f"{what} is left out: {error}")
-        return None
-    if all(isinstance(part, str) for part in parts):
-        return "".join(parts).strip() if len(parts) == 1 else " ".join(p.strip() for p in parts)
-    if len(parts) == 1:
-        return parts[0]
-    return ["concat", *(p if isinstance(p, str) else ["to-string", p] for p in parts)]
-
-
-def _colour(said: dict[str, Any], name: str, otherwise: str, notes: Notes) -> Any:
-    value = said.pop(name, otherwise)
-    if isinstance(value, str) and parse_colour(value) is None:
-        notes.add(f"{name} {value[:40]!r} is no colour; {otherwise} is taken")
-        return otherwise
-    return ["to-color", value, otherwise] if isinstance(value, list) else value
-
-
-def _opacity(
-    said: dict[str, Any], name: str, notes: Notes, target: str | None = None
-) -> dict[str, Any]:
-    value = said.pop(f"{name}-opacity", None)
-    number = None if value is None else _number(value, notes, f"{name}-opacity")
-    if number is None:
-        return {}
-    if isinstance(number, int | float):
-        number = min(max(number, 0), 1)
-    return {f"{target or name}-opacity": number}
-
-
-def _number(value: Any, notes: Notes, name: str) -> Any:
-    """A number, or an expression of one; None, noted, where it is neither."""
-    if isinstance(value, list):
-        return ["to-number", value, 0] if value[0] in ("get", "concat") else value
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = float("nan")
-    if not abs(found) < 1e6:
-        notes.add(f"{name} {str(value)[:40]!r} is no number, and is left out")
-        return None
-    return int(found) if found.is_integer() else found
 
 
 _MAKERS: Mapping[str, Callable[[Element, Reading], Iterator[Made]]] = {

@@ -84,11 +84,6 @@ class Words:
             raise Unsayable("a colour of it is no plain one")
         return parsed.hex
 
-    def opacity(self, value: Any) -> float:
-        """Return the opacity that a colour has in itself."""
-        parsed = parse_colour(value) if isinstance(value, str) else None
-        return 1.0 if parsed is None else parsed.opacity
-
     def equal(self, field: str, value: str | float, characters: int | None = None) -> str:
         """Return that a field has a value, or begins with it."""
         if characters is not None:
@@ -176,4 +171,4 @@ def _membership(arguments: list[Any], words: Words) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value)

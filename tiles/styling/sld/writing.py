@@ -12,7 +12,9 @@ from typing import Any
 
 from layers.model import Title
 from tiles.errors import Unsayable
+from tiles.styling.colours import opacity_of
 from tiles.styling.evaluating import Branch, at_zoom, branches, named, number_at
+from tiles.styling.markup import writable
 from tiles.styling.sld.scales import denominator_of
 from tiles.styling.sld.words import Words, condition, words_of
 
@@ -47,7 +49,7 @@ def write_sld(document: Mapping[str, Any], name: str, title: Title, version: str
     groups: list[str] = []
     left: list[str] = []
     for layer in document["layers"]:
-        if _is_of_tiles(layer):
+        if _is_of_tiles(layer) or layer.get("layout", {}).get("visibility") == "none":
             continue
         try:
             groups.append(_group(layer, words))
@@ -59,11 +61,12 @@ def write_sld(document: Mapping[str, Any], name: str, title: Title, version: str
     comments = "".join(f"<!-- left out: {_comment(text)} -->\n" for text in left)
     body = "\n".join(groups)
     layer_name = name.partition(".")[0]
-    return (
+    written = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n{words.root}\n{comments}'
         f"<NamedLayer>{words.name(layer_name)}<UserStyle>{words.name(name)}"
         f"{words.title(title.zh)}\n{body}\n</UserStyle></NamedLayer></StyledLayerDescriptor>\n"
-    ).encode()
+    )
+    return writable(written).encode()
 
 
 def _comment(text: str) -> str:
@@ -158,10 +161,15 @@ def _rule(part: _Part, words: Words) -> str:
     return f"<{words.se}Rule>{name}{where}{scales}{drawn}</{words.se}Rule>"
 
 
+def _opacity(paint: Mapping[str, Any], kind: str, colour: Any) -> float:
+    """The opacity of a layer and that of its colour, which SLD has no other place for."""
+    return number_at(paint.get(f"{kind}-opacity", 1), 1.0) * opacity_of(colour)
+
+
 def _area(layer: Mapping[str, Any], branch: Branch, words: Words) -> str:
     paint = layer.get("paint", {})
     said = {"fill": words.colour(branch.output)}
-    said["fill-opacity"] = f"{number_at(paint.get('fill-opacity', 1), 1.0):g}"
+    said["fill-opacity"] = f"{_opacity(paint, 'fill', branch.output):g}"
     return words.symbolizer("Polygon", words.parameters("Fill", said))
 
 
@@ -169,7 +177,7 @@ def _line(layer: Mapping[str, Any], branch: Branch, words: Words) -> str:
     paint, layout = layer.get("paint", {}), layer.get("layout", {})
     width = number_at(paint.get("line-width", 1), 1.0)
     said = {"stroke": words.colour(branch.output), "stroke-width": f"{width:.4g}"}
-    opacity = number_at(paint.get("line-opacity", 1), 1.0) * words.opacity(branch.output)
+    opacity = _opacity(paint, "line", branch.output)
     if opacity != 1:
         said["stroke-opacity"] = f"{opacity:g}"
     dashes = at_zoom(paint.get("line-dasharray"))
@@ -193,7 +201,7 @@ def _point(layer: Mapping[str, Any], branch: Branch, words: Words) -> str:
         colour = words.colour(at_zoom(paint.get("circle-stroke-color", "#000000")))
         stroke = words.parameters("Stroke", {"stroke": colour, "stroke-width": f"{edge:.4g}"})
     mark = f"<{se}Mark><{se}WellKnownName>circle</{se}WellKnownName>{fill}{stroke}</{se}Mark>"
-    opacity = number_at(paint.get("circle-opacity", 1), 1.0)
+    opacity = _opacity(paint, "circle", branch.output)
     shown = "" if opacity == 1 else f"<{se}Opacity>{opacity:g}</{se}Opacity>"
     size = f"<{se}Size>{2 * radius:.4g}</{se}Size>"
     return words.symbolizer("Point", f"<{se}Graphic>{mark}{shown}{size}</{se}Graphic>")
