@@ -19,8 +19,9 @@ from tiles.lattices import UNIT, size_in_units
 
 # Zooms of the web's Mercator up to which a tile may hold more than its goal.
 LAST_FORESEEN = 11
-# The sizes from which on things are drawn, each twice the one before.
-STEPS: tuple[float, ...] = tuple(COUNTED_BELOW * 2.0**n for n in range(10))
+# The sizes from which on things are drawn: four for each doubling, as most things of a layer are
+# about as large, and a step more leaves out many of them.
+STEPS: tuple[float, ...] = tuple(round(COUNTED_BELOW * 2.0 ** (n / 4), 1) for n in range(37))
 # Bytes, about: of a small outline; of an attribute whose value others have, and of one of its own.
 _OUTLINE, _SHARED, _OWN = 30, 3, 16
 
@@ -57,8 +58,10 @@ def least_drawn(numbers: Sequence[int], content: Content, goal: int = GOAL_BYTES
     Examples
     --------
     >>> content = Content((("use", 0.0),), 3.0)
-    >>> least_drawn([10, 100_000, 100_000, 10, 0, 0, 0, 0, 0, 0, 0], content)
-    6.0
+    >>> STEPS[:5]
+    (3.0, 3.6, 4.2, 5.0, 6.0)
+    >>> least_drawn([10, 100_000, 100_000, 10, *[0] * (len(STEPS) - 3)], content)
+    3.6
     """
     total = 0.0
     for n in range(len(STEPS), 0, -1):
