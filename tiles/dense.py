@@ -185,7 +185,7 @@ class _Tile:
 
         drawn = self._drawn()
         drawn = drawn._replace(first=drawn.first[self.order], end=drawn.end[self.order])
-        cells, counts = self._cells()
+        cells, counts = self._cells() if self.content.counts else (None, ())
         if not len(counts) and not (drawn.end > drawn.first).any():
             return b""
         names = list(attributes(self.content))
@@ -193,7 +193,7 @@ class _Tile:
         tags = self._tags(drawn, table)
         kind = encoding.POLYGON if self._is_area else encoding.LINE
         features = [encoding.encode(drawn, kind, tags).tobytes()]
-        if self.content.counts:
+        if cells is not None:
             names.append(COUNT)
             tags = np.full((len(counts), len(names)), -1, np.int32)
             tags[:, -1] = table.places(counts)
