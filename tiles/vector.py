@@ -97,8 +97,8 @@ def draw(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None)
     drawn = draw_as(snapshot, where, content)
     while (thinner := _thinner(drawn, content)) is not None:
         if not looked:
-            looked, least = True, thinner.counted_below
-            thinner = foreseen(_narrowed(snapshot, where), where, thinner)
+            looked = True
+            least = foreseen(_narrowed(snapshot, where), where, content).counted_below
             thinner = thinner.thinned(max(least, thinner.counted_below))
         content = thinner
         drawn = draw_as(snapshot, where, content)
