@@ -15,6 +15,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from layers.errors import BadSource
+from spatial.datums import is_local
 
 # Each takes some 10 MB of parcels, and a few are in hand at once.
 BATCH_ROWS = 4_096
@@ -92,6 +93,9 @@ def stated_crs(source: str, stated: Any) -> CRS:
     """
     try:
         found = CRS.from_user_input(stated)
+        if found.is_bound and found.source_crs is not None and is_local(found.source_crs):
+            # Its code would name the datum, and lose the parameters that lead away from it.
+            return found
         authority = found.to_authority()
         return found if authority is None else CRS.from_authority(*authority)
     except CRSError as error:

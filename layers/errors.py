@@ -6,6 +6,7 @@
     ├── BadRequest            what was asked can't be: the asker can mend it
     │   ├── BadSchema         a schema file that says something impossible
     │   ├── BadSource         a file that is missing, empty or no geodata
+    │   │   └── UnstatedSystem    coordinates whose reference system nobody says
     │   ├── BadValue          a value in the source that its field can't hold
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
@@ -43,6 +44,14 @@
     └── StoreUnavailable      the database can't be reached, or is of another format
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spatial.shortlist import Candidate
+
 
 class LayersError(Exception):
     """Anything this floor raises on purpose; its text carries the value and the remedy."""
@@ -58,6 +67,20 @@ class BadSchema(BadRequest):
 
 class BadSource(BadRequest):
     """A source that is missing, empty or no geodata."""
+
+
+class UnstatedSystem(BadSource):
+    """Coordinates whose reference system neither their source nor their publisher says.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        The systems that would fit, the likelier first.
+    """
+
+    def __init__(self, text: str, candidates: Sequence[Candidate] = ()) -> None:
+        super().__init__(text)
+        self.candidates = tuple(candidates)
 
 
 class BadValue(BadRequest):

@@ -13,7 +13,7 @@ from pyproj import CRS
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers import beliefs, catalog, tables
+from layers import beliefs, catalog, placing, tables
 from layers.beliefs import Scope
 from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
 from layers.model import Kind, Layer, Mode, Role, Schema
@@ -28,6 +28,7 @@ from layers.writing import identity, staging
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
 from layers.writing.versions import plan_family
+from spatial.placement import Declared
 
 # A reload that retires more than this share of its scope is more likely a wrong file.
 CONSENT_SHARE = 0.2
@@ -51,6 +52,8 @@ class Reload:
         From when the source's content is so; a date begins in the layer's time zone.
     crs : CRS, optional
         Of the source, where it states none.
+    declared : Declared
+        What else the publisher says of its coordinates: shifted, on a datum, north before east.
     choices : Choices
         Roles and policies that the publisher states beside the schema.
     consent : bool
@@ -67,6 +70,7 @@ class Reload:
     scope: Mapping[str, str] = field(default_factory=dict)
     valid_from: datetime | date | None = None
     crs: CRS | None = None
+    declared: Declared = field(default_factory=Declared)
     choices: Choices = field(default_factory=Choices)
     consent: bool = False
     territories: tuple[Territory, ...] = ()
@@ -89,16 +93,18 @@ def plan(
         One of its kinds for whatever is wrong with the source, its schema, scope or period.
     """
     record = catalog.find_layer(connection, layer_id)
-    schema = _schema(layer_id, record, reload)
+    crs = placing.system_of(connection, record, reload.source, reload.crs, reload.declared)
+    schema = _schema(layer_id, record, reload, crs)
     _check_rasters(layer_id, schema, reload)
     mode = mode_of(reload, schema.kind)
     check_scope(schema, reload.scope)
     effective = _effective(record, schema, reload, now)
     if record is None:
+        placing.check_storage(schema.crs)
         record = catalog.create_layer(connection, layer_id, schema)
     else:
         _refuse_other_schema(record, schema)
-    conversion = _conversion(schema, reload, effective)
+    conversion = _conversion(schema, reload, crs, effective)
     _check_columns(record, schema, reload, conversion, mode)
     _check_key(connection, record, reload, conversion, mode)
     _check_kept(record, reload, conversion)
@@ -116,6 +122,7 @@ def plan(
         for f in stage.tables.families
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
+    report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
     report.inferred = schema if reload.schema is None and not record.head else None
@@ -169,7 +176,7 @@ def _settle(
     return stage, kept
 
 
-def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
+def _schema(layer_id: str, record: Layer | None, reload: Reload, crs: CRS | None) -> Schema:
     # What becomes of repeated keys is settled publish by publish; it is no part of the layer.
     lasting = dataclasses.replace(reload.choices, duplicates=None)
     if reload.schema is not None:
@@ -183,10 +190,8 @@ def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
         return record.schema
     if isinstance(reload.source, RasterSource):
         return with_choices(scene_schema(layer_id, reload.source), lasting)
-    crs = (
-        f"EPSG:{reload.crs.to_epsg()}" if reload.crs is not None and reload.crs.to_epsg() else None
-    )
-    return infer_schema(layer_id, reload.source, reload.choices, crs)
+    storage = placing.storage_of(reload.crs, crs, reload.declared)
+    return infer_schema(layer_id, reload.source, reload.choices, storage)
 
 
 def _check_rasters(layer_id: str, schema: Schema, reload: Reload) -> None:
@@ -239,27 +244,19 @@ def _effective(record: Layer | None, schema: Schema, reload: Reload, now: dateti
     return now
 
 
-def _conversion(schema: Schema, reload: Reload, effective: datetime) -> Conversion:
+def _conversion(schema: Schema, reload: Reload, crs: CRS | None, effective: datetime) -> Conversion:
     source = reload.source
     names = match_names(schema, list(source.types))
     constants = {k: v for k, v in reload.scope.items() if k not in names}
-    crs = reload.crs or source.crs
-    if crs is None and source.has_geometry:
-        raise BadSource(
-            f"{source.name} states no reference system; give --crs, such as EPSG:4490 or OGC:CRS84"
-        )
-    if reload.crs is not None and source.crs is not None and reload.crs != source.crs:
-        stated = source.crs.to_string()
-        raise BadSource(
-            f"{source.name} states {stated[:60]}, --crs says {reload.crs.to_string()}; "
-            "leave --crs out, or mend the file"
-        )
     findings = Findings()
     used = {*names.values(), *(schema.coordinates or ())}
     findings.left_out = [name for name in source.types if name not in used]
     findings.lacking = [f.id for f in schema.fields if f.id not in names and f.id not in constants]
     findings.reserved = [f.id for f in schema.stored if f.id in RESERVED]
-    return Conversion(schema, names, constants, crs, findings, effective)
+    placement = None
+    if crs is not None:
+        placement = placing.placement_of(crs, schema.crs, reload.declared)
+    return Conversion(schema, names, constants, crs, findings, effective, placement)
 
 
 def _check_columns(

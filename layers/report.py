@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layers.model import Schema
+from spatial.placement import Placed, Points
 
 # The counts are always whole; of the rows themselves so many are named.
 NAMED_ROWS = 1000
@@ -41,9 +42,16 @@ class RepeatedKey:
 
 @dataclass
 class Findings:
-    """What was found in the rows before anything was compared with the store."""
+    """What was found in the rows before anything was compared with the store.
+
+    Attributes
+    ----------
+    points : Points
+        To stand for all coordinates, where they had to be moved.
+    """
 
     rows_read: int = 0
+    points: Points = field(default_factory=Points)
     repaired: Rows = field(default_factory=Rows)
     without_geometry: Rows = field(default_factory=Rows)
     without_key: Rows = field(default_factory=Rows)
@@ -71,6 +79,8 @@ class Report:
         The schema, where none was given and the layer is new.
     named : tuple of str
         Of a list of edits the ids of their features, edit by edit; supersessions are left out.
+    placed : Placed or None
+        How coordinates came into the layer's system; None where none were stated.
     kept_shapes : int
         Features whose new geometry is within the tolerance of the current one, which was kept.
     """
@@ -87,6 +97,7 @@ class Report:
     unchanged: int = 0
     kept_shapes: int = 0
     restricted_only: int = 0
+    placed: Placed | None = None
     inferred: Schema | None = None
     notes: list[str] = field(default_factory=list)
     named: tuple[str, ...] = ()
@@ -102,6 +113,7 @@ class Report:
         return {
             "source": self.source,
             "rows_read": found.rows_read,
+            "reference_system": None if self.placed is None else self.placed.document(),
             "repaired": found.repaired.document(),
             "without_geometry": found.without_geometry.document(),
             "without_key": found.without_key.document(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import audit_trail, commands, history, keeping, people, tile_commands
+from services import audit_trail, commands, declarations, history, keeping, people, tile_commands
 from services.errors import ServicesError
 from spatial.errors import SpatialError
+from spatial.operations import GRIDS_WARNING
 from tiles.errors import TilesError
 from tiles.grids import DEEPEST, OFFERED
 
@@ -28,9 +30,14 @@ Command = Callable[[argparse.Namespace], int | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; errors are one line with a remedy, and a code that is not zero."""
+    """Run a command; errors are one line with a remedy, and a code that is not zero.
+
+    Below that line may stand what there is to choose from.
+    """
     # A stop from outside leaves as Ctrl-C does, so that the embedded cluster is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Grids that an intranet lacks: what they would be good for stands in the report.
+    warnings.filterwarnings("ignore", GRIDS_WARNING, UserWarning)
     options = _parser().parse_args(arguments)
     command: Command = options.run
     try:
@@ -108,7 +115,7 @@ def _publishing(chosen: Any) -> None:
     start.add_argument("--valid-from-field", metavar="FIELD")
     add("--valid-to-field", metavar="FIELD")
     add("--scope", nargs="+", metavar="FIELD=VALUE", default=[], action="extend")
-    add("--crs", metavar="CRS", help="of the source, where it states none: EPSG:4549")
+    declarations.add_options(publish)
     add("--encoding", metavar="NAME", help="of attribute text: GBK")
     add("--scene", metavar="NAME", nargs="+", default=[], help="of GeoTIFFs; their files' names")
     add("--codes", action="store_true", help="values of the GeoTIFFs are codes: never averaged")

@@ -33,18 +33,24 @@ from layers.schemas.profiles import find_schema
 from layers.sources import Source, open_source
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
+from services.declarations import (
+    crs_of,
+    crs_of_rasters,
+    declared_of,
+    print_placed,
+    provenance_of,
+)
 from services.errors import BadParameter
 from services.opening import opened_store
 from services.progress import progress_bar
 from services.rasters import end_of, print_scenes, refuse_raster_options
 from services.settings import Settings, read_settings
-from spatial.crs import parse_crs
 from spatial.errors import SpatialError
 from spatial.machine_code import is_warm
+from spatial.placement import Declared
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyproj import CRS
 
     from services.assignments import CaseGrids
 
@@ -125,7 +131,8 @@ def publish(options: Options) -> int:
             mode=Mode(options.mode) if options.mode else None,
             scope=_scope(options.scope),
             valid_from=_date(options.valid_from),
-            crs=None if isinstance(source, RasterSource) else _crs(options),
+            crs=None if isinstance(source, RasterSource) else crs_of(options),
+            declared=Declared() if isinstance(source, RasterSource) else declared_of(options),
             choices=_choices(options),
             consent=options.yes,
         )
@@ -136,7 +143,7 @@ def publish(options: Options) -> int:
                 writer(),
                 options.message,
                 document=document,
-                provenance=_provenance(paths),
+                provenance=_provenance(paths) | provenance_of(options),
                 dry_run=options.dry_run,
                 say=say,
             )
@@ -159,7 +166,7 @@ def _opened_source(
         with opened_rasters(
             paths,
             names=options.scene,
-            crs=_crs(options),
+            crs=crs_of_rasters(options),
             codes=options.codes,
             until=end_of(options.valid_to, schema),
         ) as rasters:
@@ -168,10 +175,6 @@ def _opened_source(
     refuse_raster_options(paths, options)
     coordinates = schema.coordinates if schema else None
     yield open_source(paths[0], encoding=options.encoding, coordinates=coordinates)
-
-
-def _crs(options: Options) -> CRS | None:
-    return parse_crs(options.crs) if options.crs else None
 
 
 def _provenance(paths: list[Path]) -> dict[str, Any]:
@@ -413,6 +416,7 @@ def _print_report(report: Report, dry_run: bool) -> None:
             f"{report.layer}: {made}: {report.created} created, {report.changed} changed, "
             f"{report.retired} retired, {report.unchanged} unchanged"
         )
+    print_placed(report)
     for title, rows in (
         ("repaired", found.repaired),
         ("without geometry", found.without_geometry),

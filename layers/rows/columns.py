@@ -21,8 +21,9 @@ from layers.model import Field, FieldType, Role, Schema
 from layers.report import Findings
 from layers.rows.wkb import ready_wkb
 from layers.schemas.patterns import find_misfits
-from spatial.crs import parse_crs, transform
+from spatial.crs import parse_crs
 from spatial.errors import SpatialError
+from spatial.placement import Placed, Placement, place
 from spatial.shapes import Repair, as_multi, repair
 
 ARROW_TYPES = {
@@ -55,6 +56,8 @@ class Conversion:
         Of the source's geometries.
     start : datetime, optional
         Of the rows that state none.
+    placement : Placement, optional
+        From the source's coordinates to the layer's; by `crs` alone where absent.
     """
 
     schema: Schema
@@ -63,6 +66,7 @@ class Conversion:
     crs: CRS | None
     findings: Findings = field(default_factory=Findings)
     start: datetime | None = None
+    placement: Placement | None = None
 
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
@@ -87,7 +91,14 @@ class Conversion:
     @property
     def keeps_coordinates(self) -> bool:
         """Whether the source is in the storage CRS."""
-        return self.crs == parse_crs(self.schema.crs)
+        stays = self.placement is None or self.placement.stays
+        return stays and self.crs == parse_crs(self.schema.crs)
+
+    def placed(self, *, by_publisher: bool) -> Placed | None:
+        """Return what a report tells of the coordinates, once rows were read."""
+        if self.placement is None:
+            return None
+        return self.placement.explain(self.findings.points.kept, by_publisher=by_publisher)
 
     def shapes(
         self,
@@ -166,14 +177,23 @@ class Conversion:
         self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
     ) -> NDArray[np.object_]:
         target = parse_crs(self.schema.crs)
-        if self.crs is not None and self.crs != target:
+        if self.crs is not None and not self.keeps_coordinates:
+            self._note_points(shapes)
+            placement = self.placement or place(self.crs, target)
             try:
-                shapes = transform(shapes, self.crs, target)
+                shapes = placement.move(shapes)
             except SpatialError as error:
                 raise BadSource(str(error)) from None
         if target.is_geographic:
             _check_degrees(shapes, rows)
         return shapes
+
+    def _note_points(self, shapes: NDArray[np.object_]) -> None:
+        """Note the first coordinates of a batch's first shape and of its last."""
+        there = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+        for shape in (*there[:1], *there[1:][-1:]):
+            x, y = shapely.get_coordinates(shape)[0].tolist()
+            self.findings.points.add((x, y))
 
     def _report(self, fixed: Repair, rows: NDArray[np.int64]) -> None:
         for i in np.flatnonzero(fixed.repaired):
