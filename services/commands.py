@@ -31,6 +31,8 @@ from layers.schemas.documents import write_schema
 from layers.schemas.inference import Choices
 from layers.schemas.profiles import find_schema
 from layers.sources import Source, open_source
+from layers.sourcing.asked import Asked
+from layers.sourcing.texts import SEPARATORS
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
 from services.errors import BadParameter
@@ -166,8 +168,24 @@ def _opened_source(
             yield rasters
         return
     refuse_raster_options(paths, options)
-    coordinates = schema.coordinates if schema else None
-    yield open_source(paths[0], encoding=options.encoding, coordinates=coordinates)
+    yield open_source(paths[0], _asked(schema, options))
+
+
+def _asked(schema: Schema | None, options: Options) -> Asked:
+    """What the command says of its source; the schema's coordinates where it names none."""
+    stated = tuple(options.coordinates) if options.coordinates else None
+    kept = schema.coordinates if schema and not options.wkt else None
+    separator = {"tab": "\t", "\\t": "\t"}.get(options.separator, options.separator)
+    if separator is not None and separator not in SEPARATORS:
+        raise BadParameter(f"--separator {options.separator!r}: one of , ; | or the word tab")
+    return Asked(
+        layer=options.source_layer,
+        encoding=options.encoding,
+        coordinates=stated or kept,
+        wkt=options.wkt,
+        separator=separator,
+        curves="curves" in options.repair,
+    )
 
 
 def _crs(options: Options) -> CRS | None:

@@ -1,0 +1,241 @@
+"""GDAL in a process of its own, which may open little, write nothing and take only so much.
+
+It reads what strangers made, with parsers in C. What breaks one of them ends this process, and no
+other; nothing that a file says makes it open another file or ask a server. A line of JSON comes in
+on standard input, one goes out on standard output, and then batches as an Arrow stream; what is
+wrong goes out by a pipe of its own. It is run as a script: else the store would be imported.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from typing import IO, Any
+
+
+class _Absent(MetaPathFinder):
+    """What pyogrio would import and not use here: half of the time to begin, and 45 MB."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
+        """Have it that there is no such module."""
+        if name in ("pandas", "geopandas"):
+            raise ImportError(name)
+
+
+sys.meta_path.insert(0, _Absent())
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyogrio  # noqa: E402
+import pyogrio.raw  # noqa: E402
+
+from spatial.surfaces import as_polygons, curve_name, is_curved, is_measured, what_became  # noqa: E402
+
+# Of addresses, not of bytes in use: libraries reserve more than they take.
+MEMORY_BYTES = 4 << 30
+LARGEST_BATCH_BYTES = 512 << 20
+GEOMETRY = "geometry"
+REPAIRED = "repaired"
+_COUNTED_LAYERS = 40
+# Tables that styles and projects of QGIS stand in: no data.
+_BESIDE = ("layer_styles", "qgis_projects")
+
+
+class Refused(Exception):
+    """What is said of a file that can't be read: a kind for the program, a text for people."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def main() -> int:
+    """Do what standard input asks; tell what can't be."""
+    job = json.loads(sys.stdin.readline())
+    try:
+        _do(job)
+    except BrokenPipeError:
+        return 0
+    except MemoryError:
+        return _tell(job, "memory", "it takes more memory than one file may")
+    except Refused as error:
+        return _tell(job, error.kind, str(error))
+    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
+        return _tell(job, "text", str(error))
+    except Exception as error:
+        return _tell(job, "data", str(error) or type(error).__name__)
+    return 0
+
+
+def _do(job: dict[str, Any]) -> None:
+    _bind(job)
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    strangers = set(pyogrio.list_drivers()) - set(job["drivers"])
+    if strangers:
+        raise Refused("drivers", ", ".join(sorted(strangers)))
+    if job["task"] == "look":
+        _say(sys.stdout.buffer, _look(job))
+    else:
+        _read(job, sys.stdout.buffer)
+
+
+def _bind(job: dict[str, Any]) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (job["seconds"], job["seconds"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    written = job["writes"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written, written))
+    pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": bool(written)})
+
+
+def _tell(job: dict[str, Any], kind: str, text: str) -> int:
+    os.write(job["tell"], json.dumps({"kind": kind, "text": text[:4000]}).encode())
+    return 3
+
+
+def _say(out: IO[bytes], document: dict[str, Any]) -> None:
+    out.write(json.dumps(document).encode() + b"\n")
+    out.flush()
+
+
+def _look(job: dict[str, Any]) -> dict[str, Any]:
+    layer = None if job["single"] else _choose(job["address"], job["layer"])
+    info = pyogrio.read_info(
+        job["address"],
+        layer=layer,
+        encoding=job["encoding"],
+        force_feature_count=True,
+        **job["options"],
+    )
+    return {
+        "layer": layer,
+        "driver": info["driver"],
+        "crs": info["crs"],
+        "fields": [str(name) for name in info["fields"]],
+        "types": [str(kind) for kind in info["dtypes"]],
+        "rows": int(info["features"]),
+        "has_geometry": info["geometry_type"] is not None,
+    }
+
+
+def _choose(address: str, asked: str | None) -> str:
+    names = [str(n) for n, _ in pyogrio.list_layers(address) if str(n) not in _BESIDE]
+    if asked is not None:
+        if asked not in names:
+            raise Refused("layers", json.dumps([asked, names]))
+        return asked
+    if len(names) > 1 and len(names) <= _COUNTED_LAYERS:
+        # Of several of which one alone has anything in it, that is meant.
+        names = [n for n in names if _has_rows(address, n)] or names[:1]
+    if len(names) != 1:
+        raise Refused("layers", json.dumps([None, names]))
+    return names[0]
+
+
+def _has_rows(address: str, name: str) -> bool:
+    return bool(pyogrio.read_info(address, layer=name, force_feature_count=True)["features"])
+
+
+def _read(job: dict[str, Any], out: IO[bytes]) -> None:
+    with pyogrio.raw.open_arrow(
+        job["address"],
+        layer=job["layer"],
+        encoding=job["encoding"],
+        batch_size=job["batch_rows"],
+        use_pyarrow=True,
+        **job["options"],
+    ) as (meta, reader):
+        geometry = meta.get("geometry_name") or "wkb_geometry"
+        place = reader.schema.get_field_index(geometry) if geometry in reader.schema.names else -1
+        _say(out, {"columns": [n for n in reader.schema.names if n != geometry]})
+        _write(out, (_table(job, batch, place, row) for batch, row in _numbered(reader)))
+
+
+def _numbered(reader: Any) -> Iterator[tuple[pa.RecordBatch, int]]:
+    row = 0
+    for batch in reader:
+        if batch.nbytes > LARGEST_BATCH_BYTES:
+            first, last = row + 1, row + batch.num_rows
+            raise Refused("memory", f"rows {first} to {last} take {batch.nbytes:,} bytes")
+        yield batch, row
+        row += batch.num_rows
+
+
+def _write(out: IO[bytes], batches: Iterator[pa.RecordBatch]) -> None:
+    writer = None
+    for batch in batches:
+        writer = writer or pa.ipc.new_stream(out, batch.schema)
+        writer.write_batch(batch)
+    if writer is not None:
+        writer.close()
+    out.flush()
+
+
+def _table(job: dict[str, Any], batch: pa.RecordBatch, place: int, row: int) -> pa.RecordBatch:
+    """Columns by their places: names may repeat, or be the geometry's own."""
+    columns = {f"f{n}": batch.column(n) for n in range(batch.num_columns) if n != place}
+    if place >= 0:
+        shapes, repaired = _plain_shapes(job, batch.column(place), row)
+        columns |= {GEOMETRY: shapes, REPAIRED: repaired}
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _plain_shapes(job: dict[str, Any], wkb: pa.Array, row: int) -> tuple[pa.Array, pa.Array]:
+    wkb = wkb.cast(pa.binary())
+    codes = _type_codes(wkb)
+    told = np.full(len(wkb), None, dtype=object)
+    told[is_measured(codes)] = "measures (M) left out"
+    curved = np.flatnonzero(is_curved(codes))
+    if not curved.size:
+        return wkb, pa.array(told, pa.string())
+    if not job["curves"]:
+        name = curve_name(int(codes[curved[0]]))
+        raise Refused("curves", f"row {row + int(curved[0]) + 1} is a {name}")
+    shapes = np.array(wkb.to_pylist(), dtype=object)
+    straight = _linearised(job, row, len(wkb))
+    for n in curved:
+        shapes[n] = as_polygons(straight[n])
+        told[n] = what_became(int(codes[n]))
+    return pa.array(shapes, pa.binary()), pa.array(told, pa.string())
+
+
+def _type_codes(wkb: pa.Array) -> Any:
+    """The type of each shape; -1 for what is missing."""
+    present = np.flatnonzero(wkb.is_valid().to_numpy(zero_copy_only=False))
+    _, offsets, data = wkb.buffers()
+    codes = np.full(len(wkb), -1, dtype=np.int64)
+    if present.size:
+        starts = np.frombuffer(offsets, np.int32)[wkb.offset : wkb.offset + len(wkb)][present]
+        # GDAL writes the least byte first, whatever the file had.
+        places = starts[:, None].astype(np.int64) + np.arange(1, 5)
+        codes[present] = np.frombuffer(data, np.uint8)[places].view("<u4")[:, 0]
+    return codes
+
+
+def _linearised(job: dict[str, Any], row: int, count: int) -> Any:
+    """Read shapes once more by GDAL's other reader, which makes arcs segments of 4 degrees."""
+    _, _, shapes, _ = pyogrio.raw.read(
+        job["address"],
+        layer=job["layer"],
+        encoding=job["encoding"],
+        columns=[],
+        skip_features=row,
+        max_features=count,
+        **job["options"],
+    )
+    return shapes
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # GDAL's own farewells are not waited for.
+    os._exit(code)
