@@ -14,7 +14,9 @@ from layers.errors import BadSource
 from layers.sourcing.asked import Asked
 from layers.sourcing.choosing import TEXTS, find_place
 from layers.sourcing.gdal import GdalSource
+from layers.sourcing.networks import NetworkSource
 from layers.sourcing.parquet import ParquetSource
+from layers.sourcing.sheets import SheetSource
 from layers.sourcing.texts import TextSource
 
 
@@ -57,8 +59,9 @@ def open_source(
     Parameters
     ----------
     path : Path
-        Anything that GDAL's vector drivers read, GeoParquet, CSV; alone, or in an archive of the
-        kinds ``.zip``, ``.tar``, ``.tgz`` and ``.gz``, which is read in place.
+        Anything that GDAL's vector drivers read, GeoParquet, CSV, Excel's ``.xlsx``, networks of
+        EPANET and SWMM (``.inp``); alone, or in an archive of the kinds ``.zip``, ``.tar``,
+        ``.tgz`` and ``.gz``, which is read in place.
     asked : Asked, optional
         What is said of it: which layer of several, how its text is encoded.
     encoding, coordinates : optional
@@ -81,4 +84,10 @@ def open_source(
         if place.packing is not None:
             raise BadSource(f"{place.name}: Parquet is squeezed already; publish it unpacked")
         return ParquetSource(path)
+    if place.suffix == ".xlsx":
+        return SheetSource(place, asked)
+    if place.suffix == ".xls":
+        raise BadSource(f"{place.name} is of an old Excel; save it as .xlsx")
+    if place.suffix == ".inp":
+        return NetworkSource(place, asked)
     return GdalSource(place, asked)

@@ -112,6 +112,7 @@ def _publishing(chosen: Any) -> None:
     add("--crs", metavar="CRS", help="of the source, where it states none: EPSG:4549")
     add("--encoding", metavar="NAME", help="of attribute text: GBK")
     add("--source-layer", metavar="NAME", help="which layer, sheet, table or file of several")
+    add("--query", metavar="SELECT", help="of a database, instead of a table")
     add("--coordinates", nargs=2, metavar=("X", "Y"), help="columns of a table: east, then north")
     add("--wkt", metavar="COLUMN", help="column of a table that holds well-known text")
     add("--separator", metavar="SIGN", help="between the fields of a table of text: , ; | or tab")

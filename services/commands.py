@@ -32,6 +32,7 @@ from layers.schemas.inference import Choices
 from layers.schemas.profiles import find_schema
 from layers.sources import Source, open_source
 from layers.sourcing.asked import Asked
+from layers.sourcing.databases import is_database
 from layers.sourcing.texts import SEPARATORS
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
@@ -39,6 +40,7 @@ from services.errors import BadParameter
 from services.opening import opened_store
 from services.progress import progress_bar
 from services.rasters import end_of, print_scenes, refuse_raster_options
+from services.remote_sources import is_remote, opened_remote
 from services.settings import Settings, read_settings
 from spatial.crs import parse_crs
 from spatial.errors import SpatialError
@@ -118,6 +120,7 @@ def _demo_key(store: Store, options: Options) -> str:
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
     schema = find_schema(options.schema) if options.schema else None
+    _check_remote(options)
     paths = [Path(source) for source in options.source]
     with opened_store(settings_of(options)) as store, ExitStack() as stack:
         source = stack.enter_context(_opened_source(store, paths, schema, options))
@@ -138,7 +141,7 @@ def publish(options: Options) -> int:
                 writer(),
                 options.message,
                 document=document,
-                provenance=_provenance(paths),
+                provenance=_provenance(source, paths, options),
                 dry_run=options.dry_run,
                 say=say,
             )
@@ -157,6 +160,13 @@ def _opened_source(
     store: Store, paths: list[Path], schema: Schema | None, options: Options
 ) -> Iterator[Source]:
     schema = schema or _schema_of(store, options.layer)
+    if is_remote(options.source[0]):
+        refuse_raster_options(paths[:1], options)
+        asked = _asked(schema, options)
+        settings = settings_of(options)
+        with opened_remote(options.source[0], asked, options.query, settings) as source:
+            yield source
+        return
     if all(is_raster(path) for path in paths):
         with opened_rasters(
             paths,
@@ -169,6 +179,17 @@ def _opened_source(
         return
     refuse_raster_options(paths, options)
     yield open_source(paths[0], _asked(schema, options))
+
+
+def _check_remote(options: Options) -> None:
+    """Refuse what goes together with no source, before anything is opened."""
+    remote = [source for source in options.source if is_remote(source)]
+    if remote and len(options.source) > 1:
+        raise BadParameter("a database or a server is published alone; name no other source")
+    if options.query and not (remote and is_database(remote[0])):
+        raise BadParameter("--query is of databases: postgresql://...; leave it out")
+    if options.query and options.source_layer:
+        raise BadParameter("state --source-layer or --query, not both")
 
 
 def _asked(schema: Schema | None, options: Options) -> Asked:
@@ -192,7 +213,10 @@ def _crs(options: Options) -> CRS | None:
     return parse_crs(options.crs) if options.crs else None
 
 
-def _provenance(paths: list[Path]) -> dict[str, Any]:
+def _provenance(source: Source, paths: list[Path], options: Options) -> dict[str, Any]:
+    if is_remote(options.source[0]):
+        # As the source calls itself: without a password.
+        return {"source": source.name}
     told = [{"source": path.name, "sha256": _sha256(path)} for path in paths]
     return told[0] if len(told) == 1 else {"sources": told}
 

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 _NAMES = {
@@ -24,6 +25,29 @@ _POLYHEDRAL, _TIN, _TRIANGLE = 15, 16, 17
 _POLYGON, _MULTIPOLYGON = 3, 6
 _DIMENSIONS = {0: 2, 1: 3, 2: 3, 3: 4}
 _MEASURED = 2000
+
+
+def type_codes(wkb: pa.Array) -> NDArray[np.int64]:
+    """Return the type of each shape in ISO WKB, the least byte first; -1 for what is missing.
+
+    Parameters
+    ----------
+    wkb : pyarrow.BinaryArray, shape (n,)
+
+    Examples
+    --------
+    >>> import shapely
+    >>> type_codes(pa.array([shapely.to_wkb(shapely.Point(1, 2, 3), flavor="iso"), None])).tolist()
+    [1001, -1]
+    """
+    present = np.flatnonzero(wkb.is_valid().to_numpy(zero_copy_only=False))
+    codes = np.full(len(wkb), -1, dtype=np.int64)
+    if present.size:
+        _, offsets, data = wkb.buffers()
+        starts = np.frombuffer(offsets, np.int32)[wkb.offset : wkb.offset + len(wkb)][present]
+        places = starts[:, None].astype(np.int64) + np.arange(1, 5)
+        codes[present] = np.frombuffer(data, np.uint8)[places].view("<u4")[:, 0]
+    return codes
 
 
 def is_curved(codes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -43,13 +43,13 @@ def ready_wkb(wkb: pa.Array, geometry: str, sound: NDArray[np.bool_]) -> pa.Arra
     single = _CODES[geometry.removesuffix("Z").removeprefix("Multi")]
     single += _Z if geometry.endswith("Z") else 0
     is_multi = geometry.startswith("Multi")
-    codes = type_codes(wkb)
+    codes = _type_codes(wkb)
     wrapped = sound & (codes == single) & is_multi
     right = sound & (codes == single + (_MULTI if is_multi else 0))
     if is_multi and right.any():
         # Each part has a byte order of its own. One is looked up where it always stands, more
         # stand wherever they do.
-        right &= (_words(wkb, _HEADER_BYTES) == 1) & (type_codes(wkb, _PART_BYTES) == single)
+        right &= (_words(wkb, _HEADER_BYTES) == 1) & (_type_codes(wkb, _PART_BYTES) == single)
     ready = wkb
     if wrapped.any():
         # A collection is the header and the number of its parts, then the parts as they are.
@@ -60,13 +60,8 @@ def ready_wkb(wkb: pa.Array, geometry: str, sound: NDArray[np.bool_]) -> pa.Arra
     return ready if whole.all() else pc.if_else(pa.array(whole), ready, pa.scalar(None, wkb.type))
 
 
-def type_codes(wkb: pa.Array, place: int = 0) -> NDArray[np.int64]:
-    """Return the types that stand at a place; -1 for what is missing, or of the other byte order.
-
-    >>> import shapely
-    >>> type_codes(pa.array([shapely.Point(1, 2, 3).wkb, None])).tolist()
-    [1001, -1]
-    """
+def _type_codes(wkb: pa.Array, place: int = 0) -> NDArray[np.int64]:
+    """The types that stand at a place; -1 for what is missing, or of the other byte order."""
     return np.where(_bytes(wkb, place, 1)[:, 0] == 1, _words(wkb, place + 1), -1)
 
 

@@ -35,7 +35,7 @@ import pyarrow as pa  # noqa: E402
 import pyogrio  # noqa: E402
 import pyogrio.raw  # noqa: E402
 
-from spatial.surfaces import as_polygons, curve_name, is_curved, is_measured, what_became  # noqa: E402
+from spatial import surfaces  # noqa: E402
 
 # Of addresses, not of bytes in use: libraries reserve more than they take.
 MEMORY_BYTES = 4 << 30
@@ -152,10 +152,20 @@ def _read(job: dict[str, Any], out: IO[bytes]) -> None:
         use_pyarrow=True,
         **job["options"],
     ) as (meta, reader):
-        geometry = meta.get("geometry_name") or "wkb_geometry"
-        place = reader.schema.get_field_index(geometry) if geometry in reader.schema.names else -1
-        _say(out, {"columns": [n for n in reader.schema.names if n != geometry]})
+        place = _geometry_place(reader.schema) if meta["geometry_type"] is not None else -1
+        names = [name for n, name in enumerate(reader.schema.names) if n != place]
+        _say(out, {"columns": names})
         _write(out, (_table(job, batch, place, row) for batch, row in _numbered(reader)))
+
+
+def _geometry_place(schema: pa.Schema) -> int:
+    """Which column is the geometry: attributes may have its name."""
+    for n in range(len(schema)):
+        told = (schema.field(n).metadata or {}).get(b"ARROW:extension:name", b"")
+        # ogc.wkb or geoarrow.wkb, by the release.
+        if told.endswith(b".wkb"):
+            return n
+    return -1
 
 
 def _numbered(reader: Any) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -180,43 +190,39 @@ def _write(out: IO[bytes], batches: Iterator[pa.RecordBatch]) -> None:
 
 def _table(job: dict[str, Any], batch: pa.RecordBatch, place: int, row: int) -> pa.RecordBatch:
     """Columns by their places: names may repeat, or be the geometry's own."""
-    columns = {f"f{n}": batch.column(n) for n in range(batch.num_columns) if n != place}
+    kept = [n for n in range(batch.num_columns) if n != place]
+    columns = {f"f{n}": _plain(batch.column(at)) for n, at in enumerate(kept)}
     if place >= 0:
         shapes, repaired = _plain_shapes(job, batch.column(place), row)
         columns |= {GEOMETRY: shapes, REPAIRED: repaired}
     return pa.RecordBatch.from_pydict(columns)
 
 
+def _plain(values: pa.Array) -> pa.Array:
+    """Lists, which no field holds, as the JSON that they mostly were."""
+    if not pa.types.is_list(values.type):
+        return values
+    texts = (None if v is None else json.dumps(v, ensure_ascii=False) for v in values.to_pylist())
+    return pa.array(list(texts), pa.string())
+
+
 def _plain_shapes(job: dict[str, Any], wkb: pa.Array, row: int) -> tuple[pa.Array, pa.Array]:
     wkb = wkb.cast(pa.binary())
-    codes = _type_codes(wkb)
+    codes = surfaces.type_codes(wkb)
     told = np.full(len(wkb), None, dtype=object)
-    told[is_measured(codes)] = "measures (M) left out"
-    curved = np.flatnonzero(is_curved(codes))
+    told[surfaces.is_measured(codes)] = "measures (M) left out"
+    curved = np.flatnonzero(surfaces.is_curved(codes))
     if not curved.size:
         return wkb, pa.array(told, pa.string())
     if not job["curves"]:
-        name = curve_name(int(codes[curved[0]]))
+        name = surfaces.curve_name(int(codes[curved[0]]))
         raise Refused("curves", f"row {row + int(curved[0]) + 1} is a {name}")
     shapes = np.array(wkb.to_pylist(), dtype=object)
     straight = _linearised(job, row, len(wkb))
     for n in curved:
-        shapes[n] = as_polygons(straight[n])
-        told[n] = what_became(int(codes[n]))
+        shapes[n] = surfaces.as_polygons(straight[n])
+        told[n] = surfaces.what_became(int(codes[n]))
     return pa.array(shapes, pa.binary()), pa.array(told, pa.string())
-
-
-def _type_codes(wkb: pa.Array) -> Any:
-    """The type of each shape; -1 for what is missing."""
-    present = np.flatnonzero(wkb.is_valid().to_numpy(zero_copy_only=False))
-    _, offsets, data = wkb.buffers()
-    codes = np.full(len(wkb), -1, dtype=np.int64)
-    if present.size:
-        starts = np.frombuffer(offsets, np.int32)[wkb.offset : wkb.offset + len(wkb)][present]
-        # GDAL writes the least byte first, whatever the file had.
-        places = starts[:, None].astype(np.int64) + np.arange(1, 5)
-        codes[present] = np.frombuffer(data, np.uint8)[places].view("<u4")[:, 0]
-    return codes
 
 
 def _linearised(job: dict[str, Any], row: int, count: int) -> Any:
