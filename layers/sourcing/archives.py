@@ -206,7 +206,7 @@ def _check_count(path: Path, count: int, bounds: Bounds) -> None:
 def _check_name(path: Path, name: str) -> None:
     parts = PurePosixPath(name).parts
     tricks = "\\" in name or any(ord(sign) < 32 for sign in name) or name[1:2] == ":"
-    if name.startswith("/") or ".." in parts or tricks or not parts:
+    if name.startswith("/") or ".." in parts or tricks or not name:
         raise BadSource(
             f"{path.name} holds a file of the name {name[:80]!r}, which leads out of it; pack it "
             "with plain relative names"

@@ -51,15 +51,27 @@ def choose(name: str, found: Sequence[str], asked: str | None) -> tuple[str, str
         raise BadSource(f"{name} holds no geodata: no Shapefile, GeoPackage, GeoJSON or the like")
     for wanted, layer in _readings(asked):
         for meant in (str, _own_name, _stem):
-            hits = [m for m in found if meant(m) == wanted]
+            hits = [m for m in found if wanted in (meant(m), meant(legible(m)))]
             if len(hits) == 1:
                 return hits[0], layer
     if len(found) == 1:
         return found[0], asked
-    some = ", ".join(found[:_NAMED]) + (" ..." if len(found) > _NAMED else "")
+    some = ", ".join(map(legible, found[:_NAMED])) + (" ..." if len(found) > _NAMED else "")
     if asked is None:
         raise BadSource(f"{name} holds several files; say which by --source-layer: {some}")
     raise BadSource(f"{name} has no {asked!r} of its own; --source-layer is one of: {some}")
+
+
+def legible(member: str) -> str:
+    """Return a name as it was written where a zip does not say how: in GBK, if it can be that.
+
+    >>> legible("数据".encode("gbk").decode("cp437")), legible("数据"), legible("roads")
+    ('数据', '数据', 'roads')
+    """
+    try:
+        return member.encode("cp437").decode("gb18030")
+    except UnicodeError:
+        return member
 
 
 def _own_name(member: str) -> str:
@@ -88,8 +100,8 @@ def _candidates(names: Sequence[str]) -> list[str]:
     taken = {_without_ending(n) for n in found if n.lower().endswith((".shp", ".tab"))}
     # The table of a Shapefile is none of its own, and a remark no table.
     found = [n for n in found if not (n.lower().endswith(".dbf") and _without_ending(n) in taken)]
-    texts = [n for n in found if not n.lower().endswith(".txt")]
-    return sorted([*folders, *(texts or found)])
+    found = sorted([*folders, *found])
+    return [n for n in found if not n.lower().endswith(".txt")] or found
 
 
 def _without_ending(name: str) -> str:

@@ -20,7 +20,7 @@ from layers.sourcing import drivers
 from layers.sourcing.asked import NOTHING, Asked
 from layers.sourcing.encodings import check_dbf
 from layers.sourcing.isolation import Job, asked_gdal, read_tables
-from layers.sourcing.places import Place
+from layers.sourcing.places import Packing, Place
 
 _ARROW_TYPES = {
     "bool": pa.bool_(),
@@ -32,7 +32,8 @@ _ARROW_TYPES = {
     "datetime64[D]": pa.date32(),
     "datetime64[ms]": pa.timestamp("ms"),
 }
-_SHAPEFILE = (".shp", ".dbf", ".prj", ".cpg")
+# The other files of a Shapefile, of a table of MapInfo, and of a GML.
+_BESIDE = (*".shx .dbf .prj .cpg".split(), *".map .dat .id .ind .mid".split(), ".xsd")
 # Seconds of work: some at least, and more for what is large.
 _SECONDS, _BYTES_A_SECOND, _UNPACKED = 300, 200_000, 20
 _HEAD_BYTES = 1 << 16
@@ -135,16 +136,21 @@ def _batch(row: int, table: pa.Table, names: list[str]) -> Batch:
 def _opened(place: Place) -> Iterator[tuple[str, bool]]:
     """Yield the address for GDAL, and whether it may write there.
 
-    It does for a Shapefile without its index, in a folder of ours and under a name of ours. It
-    would beside a GML, which it is shown by another name.
+    Some it is shown in a folder of ours, under a name of ours: a Shapefile without its index, which
+    it makes there; a GML, beside which it would write; what is in a tar under a name that is not
+    plain, which it does not find.
     """
     lacks_index = place.suffix == ".shp" and place.beside(".shx") is None
-    if not lacks_index and (place.packing is not None or place.suffix not in drivers.XML):
+    hidden = place.packing is Packing.TAR and not str(place.inner).isascii()
+    written = place.packing is None and place.suffix in drivers.XML
+    if not (lacks_index or hidden or written):
         yield place.address, False
         return
+    if place.suffix == ".gdb":
+        raise BadSource(f"{place.name}: in a tar, its name must be plain letters; pack it as .zip")
     with TemporaryDirectory(prefix="shikong-source-") as name:
         folder = Path(name)
-        for suffix in _SHAPEFILE if lacks_index else (place.suffix, ".xsd"):
+        for suffix in {place.suffix, *_BESIDE}:
             part = place.beside(suffix)
             if part is not None:
                 _lay(part, folder / f"layer{suffix}")

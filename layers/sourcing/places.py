@@ -126,7 +126,9 @@ class Place:
             archive = stack.enter_context(zipfile.ZipFile(self.path))
             return stack.enter_context(archive.open(self.inner))
         tar = stack.enter_context(tarfile.TarFile.open(self.path))
-        found = tar.extractfile(self.inner)
+        # Many are packed as "./a.shp"; GDAL passes over the beginning.
+        names = (name for name in tar.getnames() if name.removeprefix("./") == self.inner)
+        found = tar.extractfile(next(names, self.inner))
         if found is None:
             raise BadSource(f"{self.name} is no file")
         return stack.enter_context(found)
