@@ -218,7 +218,11 @@ def _provenance(source: Source, paths: list[Path], options: Options) -> dict[str
         # As the source calls itself: without a password.
         return {"source": source.name}
     told = [{"source": path.name, "sha256": _sha256(path)} for path in paths]
-    return told[0] if len(told) == 1 else {"sources": told}
+    if len(told) > 1:
+        return {"sources": told}
+    layer = {"layer": options.source_layer} if options.source_layer else {}
+    # With the member of an archive that was read.
+    return told[0] | {"source": source.name} | layer
 
 
 def list_layers(options: Options) -> None:
