@@ -107,13 +107,11 @@ def _say(out: IO[bytes], document: dict[str, Any]) -> None:
 
 def _look(job: dict[str, Any]) -> dict[str, Any]:
     layer = None if job["single"] else _choose(job["address"], job["layer"])
-    info = pyogrio.read_info(
-        job["address"],
-        layer=layer,
-        encoding=job["encoding"],
-        force_feature_count=True,
-        **job["options"],
-    )
+    info = _info(job, layer)
+    if layer is None and info["driver"] == "TopoJSON":
+        # Alone of the kinds of JSON it may hold several; listing is another reading of all.
+        layer = _choose(job["address"], None)
+        info = _info(job, layer)
     return {
         "layer": layer,
         "driver": info["driver"],
@@ -123,6 +121,17 @@ def _look(job: dict[str, Any]) -> dict[str, Any]:
         "rows": int(info["features"]),
         "has_geometry": info["geometry_type"] is not None,
     }
+
+
+def _info(job: dict[str, Any], layer: str | None) -> dict[str, Any]:
+    info: dict[str, Any] = pyogrio.read_info(
+        job["address"],
+        layer=layer,
+        encoding=job["encoding"],
+        force_feature_count=True,
+        **job["options"],
+    )
+    return info
 
 
 def _choose(address: str, asked: str | None) -> str:

@@ -24,6 +24,10 @@ NAMES = (
     "nz-waca-adjustments.gpkg shp-points-no-shx.tgz test_tin.shp test_tz.geojson "
     "us-ca-berkeley-excerpt.zip"
 ).split()
+NETWORKS = (
+    "ky4_disconnected_pipes.geojson ky4_junctions.geojson ky4_pipes.geojson ky4_tanks.geojson"
+).split()
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "publishing.md"
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,12 @@ CASES = {
 }
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[*NAMES, *NETWORKS])
 def awkward(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Path:
     """A copy of a file and of those beside it: nobody may write beside the originals."""
     name = str(request.param)
-    for part in (shared / "data" / "awkward").glob(f"{Path(name).stem}.*"):
+    folder = shared / "data" / ("net" if name in NETWORKS else "awkward")
+    for part in folder.glob(f"{Path(name).stem}.*"):
         shutil.copy(part, tmp_path)
     return tmp_path / name
 
@@ -65,6 +70,8 @@ def awkward(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Pat
 def test_every_file_is_known(shared: Path) -> None:
     found = {p.name for p in (shared / "data" / "awkward").iterdir()}
     assert {n for n in found if not n.endswith((".dbf", ".shx"))} == set(NAMES)
+    found = {p.name for p in (shared / "data" / "net").iterdir()}
+    assert {n for n in found if not n.endswith(".inp")} == set(NETWORKS)
 
 
 def test_published_or_refused(store: Store, awkward: Path) -> None:
@@ -80,6 +87,7 @@ def test_published_or_refused(store: Store, awkward: Path) -> None:
     report = publish(store, "t", source, schema, valid_from=START, crs=crs)
     counted = ogrinfo(awkward)
     assert report.findings.rows_read == counted
+    assert f"| {awkward.name} | {counted} |" in PAGE.read_text(encoding="utf-8")
     assert report.created == counted
     assert len(layer(store, "t").at().read()) == counted
     told = [cause for _, cause in report.findings.repaired.named]

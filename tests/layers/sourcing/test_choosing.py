@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 import zipfile
@@ -154,3 +155,15 @@ def test_names_in_the_encoding_of_a_chinese_windows(tmp_path: Path) -> None:
     with pytest.raises(BadSource, match=r"道路\.geojson, 数据\.geojson"):
         open_source(tmp_path / "a.zip")
     assert count(tmp_path / "a.zip", "道路") == 2
+
+
+def test_objects_of_a_topology_are_asked_for(tmp_path: Path) -> None:
+    point = {"type": "Point", "coordinates": [1, 2], "properties": {"no": "1", "名": "甲"}}
+    one = {"type": "GeometryCollection", "geometries": [point]}
+    path = tmp_path / "a.topojson"
+    path.write_text(json.dumps({"type": "Topology", "arcs": [], "objects": {"a": one, "b": one}}))
+    with pytest.raises(BadSource, match="--source-layer: a, b"):
+        _ = open_source(path).types
+    assert open_source(path, Asked(layer="b")).rows == 1
+    path.write_text(json.dumps({"type": "Topology", "arcs": [], "objects": {"a": one}}))
+    assert open_source(path).rows == 1

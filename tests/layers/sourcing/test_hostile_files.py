@@ -71,6 +71,8 @@ def zipped(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
 def test_every_driver_of_the_wheel_is_judged() -> None:
     assert not set(drivers.ALLOWED) & set(drivers.REFUSED)
     assert set(pyogrio.list_drivers()) <= set(drivers.ALLOWED) | set(drivers.REFUSED)
+    page = (Path(__file__).resolve().parents[3] / "docs" / "publishing.md").read_text("utf-8")
+    assert [title for title in drivers.ALLOWED.values() if title not in page] == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from layers.sourcing.asked import Asked
 from layers.store import Store
 from spatial.crs import parse_crs
 
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = """[TITLE]
 [JUNC]
 ;ID Elev Demand Pattern
@@ -66,6 +67,9 @@ def test_every_section_of_the_shared_networks(shared: Path, name: str, sections:
             found.update(batch.columns["kind"].to_pylist())
             assert not shapely.is_missing(batch.geometries).any()
     assert found == {section.lower(): lines(path, section) for section in sections}
+    nodes = sum(found[s] for s in ("junctions", "reservoirs", "tanks", "outfalls", "storage"))
+    row = f"| {name} | {nodes} | {found.total() - nodes} |"
+    assert row in (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
 
 
 def test_the_places_are_those_of_another_reader(shared: Path) -> None:
