@@ -61,7 +61,7 @@ def open_source(
     path : Path
         Anything that GDAL's vector drivers read, GeoParquet, CSV, Excel's ``.xlsx``, networks of
         EPANET and SWMM (``.inp``); alone, or in an archive of the kinds ``.zip``, ``.tar``,
-        ``.tgz`` and ``.gz``, which is read in place.
+        ``.tgz`` and ``.gz``, which is read in place; a folder with one of these in it.
     asked : Asked, optional
         What is said of it: which layer of several, how its text is encoded.
     encoding, coordinates : optional
@@ -78,6 +78,8 @@ def open_source(
         raise BadSource(f"{path} is empty; export it again")
     asked = asked or Asked(encoding=encoding, coordinates=coordinates)
     place, asked = find_place(path, asked)
+    if asked.layer is not None and place.suffix in (*TEXTS, ".parquet", ".geoparquet"):
+        raise BadSource(f"{place.name} has no layers; leave --source-layer {asked.layer} out")
     if place.suffix in TEXTS:
         return TextSource(place, asked)
     if place.suffix in (".parquet", ".geoparquet"):

@@ -7,7 +7,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
@@ -222,7 +222,7 @@ def _without_folders(path: Path, found: Sequence[tuple[str, bool]]) -> list[str]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise BadSource(f"{path.name} holds two files of the name {twice!r}; pack it again")
-    for name in _visible(names):
+    for name in only_visible(names):
         if PurePosixPath(name).suffix.lower() in _NESTED:
             raise BadSource(
                 f"{path.name} holds {name!r}, an archive within an archive; unpack the outer one, "
@@ -231,14 +231,13 @@ def _without_folders(path: Path, found: Sequence[tuple[str, bool]]) -> list[str]
     return names
 
 
-def _visible(names: Sequence[str]) -> Iterator[str]:
-    """The names that somebody gave: no remarks of file managers."""
+def only_visible(names: Iterable[str]) -> Iterator[str]:
+    """Yield the names that somebody gave: no remarks of file managers.
+
+    >>> list(only_visible(["a.shp", "__MACOSX/._a.shp", "b/.DS_Store"]))
+    ['a.shp']
+    """
     for name in names:
         parts = PurePosixPath(name).parts
         if "__MACOSX" not in parts and not any(p.startswith(".") for p in parts):
             yield name
-
-
-def visible(place: Place) -> list[str]:
-    """Return the members of an archive that a person put there, in order."""
-    return sorted(_visible(sorted(place.members)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from layers.errors import BadSource
-from layers.sourcing.archives import look_into, packing_of, visible
+from layers.sourcing.archives import BOUNDS, look_into, only_visible, packing_of
 from layers.sourcing.asked import Asked
 from layers.sourcing.drivers import READ_BY_GDAL
 from layers.sourcing.places import Packing, Place
@@ -25,14 +26,27 @@ def find_place(path: Path, asked: Asked) -> tuple[Place, Asked]:
     BadSource
         Where an archive may not be read, or holds several files and none of them is named.
     """
+    if path.is_dir() and path.suffix.lower() != ".gdb":
+        inner, layer = choose(path.name, _candidates(_names_in(path)), asked.layer)
+        return Place(path / inner), replace(asked, layer=layer)
     packing = packing_of(path) if path.is_file() else None
     if packing is None:
         return Place(path), asked
     archive = look_into(path, packing)
     if packing is Packing.GZIP:
         return archive, asked
-    inner, layer = choose(path.name, _candidates(visible(archive)), asked.layer)
+    inner, layer = choose(
+        path.name, _candidates(sorted(only_visible(sorted(archive.members)))), asked.layer
+    )
     return replace(archive, inner=inner), replace(asked, layer=layer)
+
+
+def _names_in(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in islice(found, BOUNDS.entries + 1)]
+    if len(names) > BOUNDS.entries:
+        raise BadSource(f"{folder.name} holds more than {BOUNDS.entries:,} files; name one of them")
+    return sorted(only_visible(names))
 
 
 def choose(name: str, found: Sequence[str], asked: str | None) -> tuple[str, str | None]:

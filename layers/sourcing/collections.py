@@ -25,6 +25,7 @@ PAGE_ROWS = 1_000
 _MOST_ROWS = 5_000_000
 _LARGEST_BYTES = 8 << 30
 _MOST_PAGES = 20_000
+_MEMBERS = ("type", "id", "properties", "geometry")
 _CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"
 
 
@@ -66,7 +67,7 @@ def opened_collection(
     shown = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
     pages = _wfs_pages if _is_wfs(address) else _collection_pages
     with TemporaryDirectory(prefix="shikong-source-") as folder:
-        file = Path(folder) / "features.geojsonl"
+        file = Path(folder) / "features.geojson"
         with file.open("wb") as out:
             rows = _keep(shown, pages(shown, address, fetch, layer), out, say)
         if not rows:
@@ -78,18 +79,22 @@ def _keep(
     shown: str, pages: Iterator[list[Any]], out: IO[bytes], say: Callable[[int], None]
 ) -> int:
     rows = 0
+    out.write(b'{"type":"FeatureCollection","features":[\n')
     for number, page in enumerate(pages, 1):
         for feature in page:
             if not isinstance(feature, dict) or feature.get("type") != "Feature":
                 raise BadSource(f"{shown} answers with something else than GeoJSON features")
-            out.write(orjson.dumps(feature) + b"\n")
-        rows += len(page)
+            # Without what else stands beside: GDAL takes some of it for another format.
+            plain = {name: feature.get(name) for name in _MEMBERS if name in feature}
+            out.write((b",\n" if rows else b"") + orjson.dumps(plain))
+            rows += 1
         if rows > _MOST_ROWS or out.tell() > _LARGEST_BYTES or number > _MOST_PAGES:
             raise BadSource(
                 f"{shown} has more than can be fetched ({rows:,} features so far); ask its owner "
                 "for a file"
             )
         say(rows)
+    out.write(b"\n]}\n")
     return rows
 
 

@@ -255,8 +255,9 @@ def is_database(address: str) -> bool:
 def shown_address(address: str) -> str:
     """Return host and database, without the name, the password and the options of whoever asks.
 
-    >>> shown_address("postgresql://gis:secret@db.city.example:5433/land?sslmode=require")
-    'postgresql://db.city.example:5433/land'
+    >>> address = "postgresql://gis:hidden@db:5433/land?sslmode=require"  # pragma: allowlist secret
+    >>> shown_address(address)
+    'postgresql://db:5433/land'
     >>> shown_address("postgresql://gis:sec ret@[bad/land")
     'postgresql://...'
     """

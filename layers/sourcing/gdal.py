@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,8 @@ _ARROW_TYPES = {
     "datetime64[D]": pa.date32(),
     "datetime64[ms]": pa.timestamp("ms"),
 }
+# A member of an archive, to pyogrio; the archive itself, to GDAL.
+_SIGNS = frozenset("!{}")
 # The other files of a Shapefile, of a table of MapInfo, and of a GML.
 _BESIDE = (*".shx .dbf .prj .cpg".split(), *".map .dat .id .ind .mid".split(), ".xsd")
 # Seconds of work: some at least, and more for what is large.
@@ -138,28 +140,41 @@ def _opened(place: Place) -> Iterator[tuple[str, bool]]:
 
     Some it is shown in a folder of ours, under a name of ours: a Shapefile without its index, which
     it makes there; a GML, beside which it would write; what is in a tar under a name that is not
-    plain, which it does not find.
+    plain, which it does not find; and names whose signs mean something in its addresses.
     """
     lacks_index = place.suffix == ".shp" and place.beside(".shx") is None
     hidden = place.packing is Packing.TAR and not str(place.inner).isascii()
     written = place.packing is None and place.suffix in drivers.XML
-    if not (lacks_index or hidden or written):
+    odd = not _SIGNS.isdisjoint(str(place.path.absolute()))
+    if not (lacks_index or hidden or written or odd):
         yield place.address, False
         return
-    if place.suffix == ".gdb":
-        raise BadSource(f"{place.name}: in a tar, its name must be plain letters; pack it as .zip")
     with TemporaryDirectory(prefix="shikong-source-") as name:
         folder = Path(name)
-        for suffix in {place.suffix, *_BESIDE}:
-            part = place.beside(suffix)
-            if part is not None:
-                _lay(part, folder / f"layer{suffix}")
+        if odd and place.packing is not None and not (lacks_index or hidden):
+            archive = folder / f"archive{place.path.suffix}"
+            archive.symlink_to(place.path.absolute())
+            yield replace(place, path=archive).address, False
+            return
+        _lay_all(place, folder)
         yield str(folder / f"layer{place.suffix}"), lacks_index
+
+
+def _lay_all(place: Place, folder: Path) -> None:
+    if place.suffix == ".gdb" and place.packing is not None:
+        raise BadSource(f"{place.name}: in a tar, its name must be plain letters; pack it as .zip")
+    if place.path.is_dir():
+        (folder / f"layer{place.suffix}").symlink_to(place.path.absolute())
+        return
+    for suffix in {place.suffix, *_BESIDE}:
+        part = place.beside(suffix)
+        if part is not None:
+            _lay(part, folder / f"layer{suffix}")
 
 
 def _lay(part: Place, target: Path) -> None:
     if part.packing is None:
-        target.symlink_to(part.path.resolve())
+        target.symlink_to(part.path.absolute())
         return
     with part.opened() as file, target.open("wb") as copy:
         shutil.copyfileobj(file, copy, 1 << 20)

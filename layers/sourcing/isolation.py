@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -177,6 +178,8 @@ def _refuse(job: Job, code: int, said: Mapping[str, str]) -> NoReturn:
         raise BadSource(f"{job.name}: text can't be read ({line}); state --encoding, such as GBK")
     if kind == "memory":
         raise BadSource(f"{job.name}: {line}; split the file, or take out what is so large")
+    if code == -signal.SIGXCPU:
+        raise BadSource(f"{job.name} takes more than {job.seconds} s of work; split the file")
     if kind is None:
         raise BadSource(
             f"{job.name} broke the program that reads it ({_ending(code)}); it is damaged, too "

@@ -79,7 +79,7 @@ class Place:
         >>> Place(Path("/data/a.zip"), Packing.ZIP, "b/c.shp").address
         '/vsizip/{/data/a.zip}/b/c.shp'
         """
-        path = self.path.resolve()
+        path = self.path.absolute()
         if self.packing is None:
             return str(path)
         if self.inner is None:

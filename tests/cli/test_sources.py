@@ -95,6 +95,7 @@ def other(empty_template: str, make_database: Callable[..., str], server_dsn: st
             "FROM generate_series(1, 3) AS i"
         )
     url = make_url(dsn)
+    # pragma: allowlist nextline secret - of nobody
     return url.set(password="s3cret").render_as_string(hide_password=False)
 
 

@@ -48,18 +48,37 @@ def count(path: Path, layer: str | None = None) -> int:
     return rows
 
 
-@pytest.mark.parametrize(
-    "name", ["a.shp", "a.gpkg", "a.geojson", "a.fgb", "a.gdb", "a.kml", "a.gml"]
+FORMATS = (
+    "a.shp a.gpkg a.geojson a.fgb a.gdb a.kml a.gml a.tab a.mif a.dxf a.sqlite a.geojsonl a.jml "
+    "a.dgn"
 )
+DRIVERS = {
+    "a.gdb": "OpenFileGDB",
+    "a.kml": "LIBKML",
+    "a.sqlite": "SQLite",
+    "a.tab": "MapInfo File",
+    "a.mif": "MapInfo File",
+    "a.geojsonl": "GeoJSONSeq",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS.split())
 @pytest.mark.parametrize("pack", [zip_up, tar_up])
 def test_formats_are_read_in_archives_at_any_depth(
     tmp_path: Path, name: str, pack: Callable[[Path, Path], Path]
 ) -> None:
-    drivers = {"a.gdb": "OpenFileGDB", "a.kml": "LIBKML"}
+    drivers = {
+        "a.gdb": "OpenFileGDB",
+        "a.kml": "LIBKML",
+        "a.sqlite": "SQLite",
+        "a.tab": "MapInfo File",
+    }
+    drivers |= {"a.mif": "MapInfo File", "a.geojsonl": "GeoJSONSeq"}
     options = {"driver": drivers[name]} if name in drivers else {}
     where = tmp_path / "in" / "deep" / "数据" / name
     where.parent.mkdir(parents=True)
-    frame = FRAME.rename(columns={"名": "mei"}) if name == "a.gml" else FRAME
+    frame = FRAME.rename(columns={"名": "mei"}) if name in ("a.gml", "a.tab", "a.mif") else FRAME
+    frame = frame[["geometry"]] if name in ("a.dxf", "a.dgn") else frame
     pyogrio.write_dataframe(frame, where, encoding="utf-8", **options)
     (tmp_path / "in" / "read me.txt").write_text("not a table")
     (tmp_path / "in" / "__MACOSX").mkdir()
@@ -167,3 +186,34 @@ def test_objects_of_a_topology_are_asked_for(tmp_path: Path) -> None:
     assert open_source(path, Asked(layer="b")).rows == 1
     path.write_text(json.dumps({"type": "Topology", "arcs": [], "objects": {"a": one}}))
     assert open_source(path).rows == 1
+
+
+def test_a_folder_is_looked_into(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "roads.shp")
+    write(tmp_path / "in" / "rivers.geojson", count=1)
+    with pytest.raises(BadSource, match=r"rivers\.geojson, roads\.shp"):
+        open_source(tmp_path / "in")
+    assert count(tmp_path / "in", "roads") == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["a!b.geojson", "a#b?c.geojson", "a%20b.geojson", "a}b.zip", "a b.zip"]
+)
+def test_names_that_mean_something_elsewhere(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "in" / "a.geojson")
+    path = tmp_path / name
+    if name.endswith(".zip"):
+        zip_up(tmp_path / "in", path)
+    elif name.endswith(".gdb"):
+        pyogrio.write_dataframe(FRAME, tmp_path / "b.gdb", driver="OpenFileGDB")
+        (tmp_path / "b.gdb").rename(path)
+    else:
+        shutil.copy(tmp_path / "in" / "a.geojson", path)
+    assert count(path) == 2
+
+
+def test_a_table_has_no_layers(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("no\n1\n")
+    with pytest.raises(BadSource, match="leave --source-layer b out"):
+        open_source(path, Asked(layer="b"))

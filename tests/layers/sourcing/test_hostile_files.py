@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import math
+import sqlite3
 import stat
 import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from publishing import EVERYTHING, START, layer, points, publish
 from layers.errors import BadRequest, BadSource, BadValue
 from layers.schemas.inference import Choices
 from layers.sources import open_source
-from layers.sourcing import drivers, isolation
+from layers.sourcing import drivers, gdal, isolation
 from layers.sourcing.archives import Bounds, look_into
 from layers.sourcing.asked import Asked
 from layers.sourcing.places import Packing
@@ -355,3 +357,44 @@ def test_nothing_of_our_own_environment_is_shown(
 def test_good_points_are_published(store: Store) -> None:
     """What the other tests call refused is not refused for another reason."""
     assert publish(store, "t", points(no=["1"]), valid_from=START).created == 1
+
+
+def test_a_database_that_counts_for_ever(
+    untouched: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view without an end is ended with the time that its file may take."""
+    monkeypatch.setattr(gdal, "_SECONDS", 3)
+    path = tmp_path / "a.gpkg"
+    pyogrio.write_dataframe(points(no=["1"]), path, layer="wells")
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE wells RENAME TO kept")
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        file.execute(f"CREATE VIEW wells AS {endless} SELECT k.* FROM kept AS k, n")
+        file.execute("DELETE FROM gpkg_ogr_contents")
+        file.commit()
+    untouched(path, "takes more than 3 s of work")
+
+
+def test_a_database_that_reads_other_files(tmp_path: Path) -> None:
+    """GDAL's virtual tables name files to open; a database of somebody has none of them."""
+    other = tmp_path / "other.geojson"
+    other.write_bytes(collection(feature(no="secret")))
+    path = tmp_path / "a.sqlite"
+    pyogrio.write_dataframe(points(no=["1"]), path, driver="SQLite", layer="wells")
+    planted = f"CREATE VIRTUAL TABLE v USING VirtualOGR('{other}', 0, 'other')"
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA writable_schema = ON")
+        file.execute(
+            "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) "
+            "VALUES ('table', 'v', 'v', 0, ?)",
+            [planted],
+        )
+        file.commit()
+    for name in (None, "v"):
+        try:
+            batches = list(open_source(path, Asked(layer=name)).batches())
+        except BadSource as error:
+            batches, told = [], str(error)
+            assert "secret" not in told
+        values = [v for b in batches for c in b.columns.values() for v in c.to_pylist()]
+        assert "secret" not in values
