@@ -16,6 +16,7 @@ from layers.errors import BadSource
 from layers.sourcing.places import Packing, Place
 
 _CHUNK = 1 << 20
+_ENTRY = b"PK\x01\x02"
 _ENCRYPTED = 1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NESTED = frozenset(".zip .kmz .tar .tgz .gz .bz2 .tbz2 .xz .txz .zst .lzma .7z .rar .cab".split())
@@ -117,6 +118,8 @@ def look_into(path: Path, packing: Packing, bounds: Bounds = BOUNDS) -> Place:
 
 def _zip_names(path: Path, bounds: Bounds) -> list[str]:
     packed = path.stat().st_size
+    # Before Python makes an object of each.
+    _check_count(path, _entries(path), bounds)
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         _check_count(path, len(infos), bounds)
@@ -133,6 +136,16 @@ def _zip_names(path: Path, bounds: Bounds) -> list[str]:
         for info in infos:
             _weigh_member(path, archive, info)
     return _without_folders(path, [(i.filename, i.is_dir()) for i in infos])
+
+
+def _entries(path: Path) -> int:
+    """How many entries a zip lists, whatever it says of their number."""
+    found, rest = 0, b""
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            found += (rest + part).count(_ENTRY)
+            rest = part[-len(_ENTRY) + 1 :]
+    return found
 
 
 def _weigh_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:

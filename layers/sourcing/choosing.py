@@ -42,7 +42,7 @@ def find_place(path: Path, asked: Asked) -> tuple[Place, Asked]:
 
 
 def _names_in(folder: Path) -> list[str]:
-    found = (path for path in folder.rglob("*") if path.is_file())
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     names = [path.relative_to(folder).as_posix() for path in islice(found, BOUNDS.entries + 1)]
     if len(names) > BOUNDS.entries:
         raise BadSource(f"{folder.name} holds more than {BOUNDS.entries:,} files; name one of them")

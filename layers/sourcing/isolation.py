@@ -33,6 +33,7 @@ _SETTINGS = {
     "LANG": "C.UTF-8",
 }
 _SCRIPT = Path(__file__).with_name("gdal_process.py")
+_ROOT = str(_SCRIPT.parents[2])
 _TOLD_BYTES = 1 << 16
 _FORMATS = "a Shapefile, GeoPackage, GeoJSON, GeoParquet, CSV or the like"
 
@@ -130,7 +131,7 @@ def _process(job: Job, skipped: set[str]) -> Iterator[tuple[Any, IO[bytes]]]:
     # Nothing of our own environment: it holds the addresses and secrets of others.
     environment = {
         "OGR_SKIP": ",".join(sorted(skipped)),
-        "PYTHONPATH": ":".join(path for path in sys.path if path.startswith("/")),
+        "PYTHONPATH": os.pathsep.join([_ROOT, *(p for p in sys.path if p.startswith("/"))]),
     }
     hearing, telling = os.pipe()
     with (

@@ -217,3 +217,8 @@ def test_a_table_has_no_layers(tmp_path: Path) -> None:
     path.write_text("no\n1\n")
     with pytest.raises(BadSource, match="leave --source-layer b out"):
         open_source(path, Asked(layer="b"))
+
+
+def test_a_packed_kml(tmp_path: Path) -> None:
+    pyogrio.write_dataframe(FRAME, tmp_path / "a.kmz", driver="LIBKML", layer="wells")
+    assert count(tmp_path / "a.kmz") == 2
