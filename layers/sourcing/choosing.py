@@ -35,6 +35,9 @@ def find_place(path: Path, asked: Asked) -> tuple[Place, Asked]:
     archive = look_into(path, packing)
     if packing is Packing.GZIP:
         return archive, asked
+    if path.suffix.lower() == ".kmz":
+        # Its parts make one map: looked at as an archive, and read as a file.
+        return Place(path, members=archive.members), asked
     inner, layer = choose(
         path.name, _candidates(sorted(only_visible(sorted(archive.members)))), asked.layer
     )

@@ -190,6 +190,11 @@ def _check_content(place: Place) -> None:
     """Refuse files that are made of others: XML with entities, MapInfo tables of tables."""
     if place.suffix == ".gdb" or place.path.is_dir():
         return
+    if place.suffix == ".kmz":
+        for name in place.members:
+            if name.lower().endswith(".kml"):
+                _check_content(replace(place, packing=Packing.ZIP, inner=name))
+        return
     # Whatever its encoding, these words stand there in ASCII.
     head = place.head(_HEAD_BYTES).replace(b"\0", b"")
     if b"<!ENTITY" in head or (b"<!DOCTYPE" in head and place.suffix in drivers.XML):

@@ -398,3 +398,12 @@ def test_a_database_that_reads_other_files(tmp_path: Path) -> None:
             assert "secret" not in told
         values = [v for b in batches for c in b.columns.values() for v in c.to_pylist()]
         assert "secret" not in values
+
+
+def test_a_packed_kml(untouched: Callable[..., None], tmp_path: Path) -> None:
+    """It is looked at as an archive, and its parts as XML."""
+    untouched(zipped(tmp_path / "a.kmz", ("../doc.kml", b"<kml/>")), "leads out of it")
+    bomb = BOMB.format('<!ENTITY h "hhhh">', "h").encode()
+    untouched(zipped(tmp_path / "b.kmz", ("doc.kml", b"<kml/>"), ("a/b.kml", bomb)), "entities")
+    linked = "<kml><NetworkLink><Link><href>/etc/hostname</href></Link></NetworkLink></kml>"
+    untouched(zipped(tmp_path / "c.kmz", ("doc.kml", linked.encode())), "c.kmz")
