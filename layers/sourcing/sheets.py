@@ -165,20 +165,30 @@ def _opened(file: IO[bytes]) -> Iterator[Workbook]:
 
 @contextmanager
 def _errors(name: str) -> Iterator[None]:
-    from defusedxml.common import DefusedXmlException
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         yield
-    except DefusedXmlException:
-        raise BadSource(f"{name} declares entities, as no workbook needs; save it anew") from None
     except (
         InvalidFileException, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, TypeError,
         AttributeError, IndexError, OverflowError, EOFError,
     ) as error:  # fmt: skip
+        if _declares_entities(error):
+            raise BadSource(
+                f"{name} declares entities, as no workbook needs; save it anew"
+            ) from None
         raise BadSource(
             f"{name} is no workbook that can be read ({first_line(error)}); save it as .xlsx anew"
         ) from None
+
+
+def _declares_entities(error: BaseException | None) -> bool:
+    """Whether that is what an error, or one that it stands for, is about."""
+    from defusedxml.common import DefusedXmlException
+
+    while error is not None and not isinstance(error, DefusedXmlException):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _has_rows(book: Workbook, name: str) -> bool:
