@@ -66,7 +66,7 @@ def text_encoding(place: Place) -> str:
         if b"\0" in head:
             guess = "UTF-16LE" if head[1:2] == b"\0" else "UTF-16BE"
             raise BadSource(f"{place.name} is no UTF-8; state --encoding, probably {guess}")
-        first = list(islice(_strangers(_lines(file, head)), _SAMPLES))
+        first = list(islice(_strangers(_lines(place.name, file, head)), _SAMPLES))
     if first:
         raise BadSource(_explain(place.name, first))
     return "utf-8"
@@ -121,10 +121,12 @@ def _dbf_texts(file: IO[bytes], head: bytes) -> Iterator[bytes]:
                     yield from (part[n + a : n + b].rstrip(b" \0") for a, b in fields)
 
 
-def _lines(file: IO[bytes], head: bytes) -> Iterator[bytes]:
+def _lines(name: str, file: IO[bytes], head: bytes) -> Iterator[bytes]:
     """Lines, cut where they are long: between characters, as far as they are UTF-8."""
     rest = head
     while part := file.read(_CHUNK):
+        if b"\0" in part:
+            raise BadSource(f"{name} has NUL characters, as no text has; export it again")
         lines = (rest + part).replace(b"\r", b"\n").split(b"\n")
         rest = lines.pop()
         if len(rest) > _CHUNK:

@@ -279,7 +279,9 @@ def test_a_row_of_two_gigabytes(untouched: Callable[..., None], tmp_path: Path) 
     with text.open("wb") as file:
         file.write(b"no,x,y\n1,")
         file.truncate(2 << 30)
-    untouched(text, "a.csv")
+    untouched(text, "NUL characters")
+    text.write_text("no,x,y\n1," + "x" * (12 << 20) + ",3\n")
+    untouched(text, "no table that can be read")
     shape = tmp_path / "a.shp"
     size = 2 << 30
     with shape.open("wb") as file:
