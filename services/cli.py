@@ -102,7 +102,8 @@ def _publishing(chosen: Any) -> None:
         "source",
         metavar="SOURCE",
         nargs="+",
-        help="a file that GDAL reads, GeoParquet or CSV; or GeoTIFFs, each a scene of the layer",
+        help="a file that GDAL reads, GeoParquet, CSV, alone or in a .zip (docs/publishing.md); "
+        "or GeoTIFFs, each a scene of the layer",
     )
     add("--layer", required=True, metavar="ID")
     add("--kind", choices=("state", "event"))
@@ -117,6 +118,12 @@ def _publishing(chosen: Any) -> None:
     add("--scope", nargs="+", metavar="FIELD=VALUE", default=[], action="extend")
     declarations.add_options(publish)
     add("--encoding", metavar="NAME", help="of attribute text: GBK")
+    add("--source-layer", metavar="NAME", help="which layer, sheet, table or file of several")
+    add("--query", metavar="SELECT", help="of a database, instead of a table")
+    add("--coordinates", nargs=2, metavar=("X", "Y"), help="columns of a table: east, then north")
+    add("--wkt", metavar="COLUMN", help="column of a table that holds well-known text")
+    add("--separator", metavar="SIGN", help="between the fields of a table of text: , ; | or tab")
+    add("--repair", nargs="+", choices=("curves",), default=[], help="arcs become straight lines")
     add("--scene", metavar="NAME", nargs="+", default=[], help="of GeoTIFFs; their files' names")
     add("--codes", action="store_true", help="values of the GeoTIFFs are codes: never averaged")
     add("--valid-to", metavar="DATE", help="until when the GeoTIFFs are so")

@@ -31,6 +31,9 @@ from layers.schemas.documents import write_schema
 from layers.schemas.inference import Choices
 from layers.schemas.profiles import find_schema
 from layers.sources import Source, open_source
+from layers.sourcing.asked import Asked
+from layers.sourcing.databases import is_database
+from layers.sourcing.texts import SEPARATORS
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
 from services.declarations import (
@@ -44,6 +47,7 @@ from services.errors import BadParameter
 from services.opening import opened_store
 from services.progress import progress_bar
 from services.rasters import end_of, print_scenes, refuse_raster_options
+from services.remote_sources import is_remote, opened_remote
 from services.settings import Settings, read_settings
 from spatial.errors import SpatialError
 from spatial.machine_code import is_warm
@@ -122,6 +126,7 @@ def _demo_key(store: Store, options: Options) -> str:
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
     schema = find_schema(options.schema) if options.schema else None
+    _check_remote(options)
     paths = [Path(source) for source in options.source]
     with opened_store(settings_of(options)) as store, ExitStack() as stack:
         source = stack.enter_context(_opened_source(store, paths, schema, options))
@@ -143,7 +148,7 @@ def publish(options: Options) -> int:
                 writer(),
                 options.message,
                 document=document,
-                provenance=_provenance(paths) | provenance_of(options),
+                provenance=_provenance(source, paths, options) | provenance_of(options),
                 dry_run=options.dry_run,
                 say=say,
             )
@@ -162,6 +167,13 @@ def _opened_source(
     store: Store, paths: list[Path], schema: Schema | None, options: Options
 ) -> Iterator[Source]:
     schema = schema or _schema_of(store, options.layer)
+    if is_remote(options.source[0]):
+        refuse_raster_options(paths[:1], options)
+        asked = _asked(schema, options)
+        settings = settings_of(options)
+        with opened_remote(options.source[0], asked, options.query, settings) as source:
+            yield source
+        return
     if all(is_raster(path) for path in paths):
         with opened_rasters(
             paths,
@@ -173,13 +185,47 @@ def _opened_source(
             yield rasters
         return
     refuse_raster_options(paths, options)
-    coordinates = schema.coordinates if schema else None
-    yield open_source(paths[0], encoding=options.encoding, coordinates=coordinates)
+    yield open_source(paths[0], _asked(schema, options))
 
 
-def _provenance(paths: list[Path]) -> dict[str, Any]:
+def _check_remote(options: Options) -> None:
+    """Refuse what goes together with no source, before anything is opened."""
+    remote = [source for source in options.source if is_remote(source)]
+    if remote and len(options.source) > 1:
+        raise BadParameter("a database or a server is published alone; name no other source")
+    if options.query and not (remote and is_database(remote[0])):
+        raise BadParameter("--query is of databases: postgresql://...; leave it out")
+    if options.query and options.source_layer:
+        raise BadParameter("state --source-layer or --query, not both")
+
+
+def _asked(schema: Schema | None, options: Options) -> Asked:
+    """What the command says of its source; the schema's coordinates where it names none."""
+    stated = tuple(options.coordinates) if options.coordinates else None
+    kept = schema.coordinates if schema and not options.wkt else None
+    separator = {"tab": "\t", "\\t": "\t"}.get(options.separator, options.separator)
+    if separator is not None and separator not in SEPARATORS:
+        raise BadParameter(f"--separator {options.separator!r}: one of , ; | or the word tab")
+    return Asked(
+        layer=options.source_layer,
+        encoding=options.encoding,
+        coordinates=stated or kept,
+        wkt=options.wkt,
+        separator=separator,
+        curves="curves" in options.repair,
+    )
+
+
+def _provenance(source: Source, paths: list[Path], options: Options) -> dict[str, Any]:
+    if is_remote(options.source[0]):
+        # As the source calls itself: without a password.
+        return {"source": source.name}
     told = [{"source": path.name, "sha256": _sha256(path)} for path in paths]
-    return told[0] if len(told) == 1 else {"sources": told}
+    if len(told) > 1:
+        return {"sources": told}
+    layer = {"layer": options.source_layer} if options.source_layer else {}
+    # With the member of an archive that was read.
+    return told[0] | {"source": source.name} | layer
 
 
 def list_layers(options: Options) -> None:

@@ -75,7 +75,9 @@ class Conversion:
         return table.append_column("_geom", shapes)
 
     def attributes(self, batch: Batch) -> pa.Table:
-        """Return the batch without its geometry."""
+        """Return the batch without its geometry; what the source had to repair is noted."""
+        for row, cause in batch.repaired:
+            self.findings.repaired.add(row, cause)
         rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
         columns = {f.id: self._column(f, batch) for f in self.schema.fields}
         staged: dict[str, pa.Array] = {

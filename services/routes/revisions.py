@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from layers.model import Document, Mode, Revision
 from layers.publish import Reload
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from services.access.admission import Admitted
 from services.access.bounds import check_geojson
 from services.access.rules import Rule, ruled

@@ -260,7 +260,7 @@ def test_a_publish_under_way_is_no_fault(
 
     from layers.model import Mode
     from layers.publish import Reload
-    from layers.sources import FrameSource
+    from layers.sourcing.frames import FrameSource
 
     with closing(open_store(make_database(rich_template))) as store:
         faults = []
