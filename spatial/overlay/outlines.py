@@ -67,7 +67,7 @@ def take_outlines(polygons: Geometries) -> Outlines:
     """
     corners, bounds = shapely.get_coordinates(polygons), shapely.bounds(polygons)
     most = int(shapely.get_num_coordinates(polygons).max(initial=0))
-    sizes, owners, holes = _rings(polygons)
+    sizes, owners, holes = take_rings(polygons)
     edges = np.maximum(sizes - 1, 0)
     chain_ends = np.cumsum(-(-edges // _EDGES))
     group_ends = np.cumsum(-(-edges // (_EDGES * _CHAINS)))
@@ -91,7 +91,7 @@ def take_outlines(polygons: Geometries) -> Outlines:
     return outlines
 
 
-def _rings(polygons: Geometries) -> tuple[Int64s, Int64s, NDArray[np.bool_]]:
+def take_rings(polygons: Geometries) -> tuple[Int64s, Int64s, NDArray[np.bool_]]:
     """Return how many corners each ring has, its first one twice, whose it is, and if a hole.
 
     Rings are taken out of those polygons only that have several: it is most of the work.

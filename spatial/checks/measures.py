@@ -1,0 +1,233 @@
+"""Areas, lengths and distances in metres, of whatever system the coordinates are in.
+
+Geographic systems are measured on their own ellipsoid, with geodesics for edges, projected ones in
+their plane. Of both x is east and y is north. Heights are taken to be metres.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Geod
+
+from spatial.crs import local_metric_crs, parse_crs, transform
+from spatial.overlay.outlines import take_rings
+
+Geometries = NDArray[np.object_]
+Floats = NDArray[np.float64]
+
+_WIDE: Final = 0.25  # degrees: what is wider is left to the exact and slower way
+
+
+def areas_m2(polygons: Geometries, crs: str | int | CRS) -> Floats:
+    """Measure areas: on the ellipsoid for geographic systems, in the plane for others.
+
+    Parameters
+    ----------
+    polygons : ndarray of Geometry, shape (n,)
+        Polygons and multipolygons, valid; missing and empty ones measure 0.
+    crs : str, int or CRS
+        Theirs.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        In square metres. Those of geographic systems agree with `pyproj.Geod` to 1e-7 of the area,
+        or 1e-4 m2. Of polygons no wider than 0.25 degrees they are the sums over the edges of
+        ``2 atan(tan(dl/2) (t1 + t2) / (1 + t1 t2)) R^2``, where t is the tangent of half the
+        authalic latitude and R the authalic radius: the area of a spherical polygon, after
+        Bessel; wider ones are left to `pyproj.Geod`.
+
+    Examples
+    --------
+    >>> square = np.array([shapely.box(0, 0, 0.001, 0.001)])
+    >>> areas_m2(square, "EPSG:4490").round(3).tolist(), areas_m2(square, "EPSG:4549").tolist()
+    ([12309.079], [1e-06])
+    """
+    known = parse_crs(crs)
+    if not known.is_geographic:
+        return np.nan_to_num(shapely.area(polygons)) * unit_m(known) ** 2
+    scale = math.degrees(_radians(known))
+    bounds = shapely.bounds(polygons) * scale
+    wide = (bounds[:, 2] - bounds[:, 0] > _WIDE) | (bounds[:, 3] - bounds[:, 1] > _WIDE)
+    found = np.zeros(len(polygons))
+    found[~wide] = _spherical_areas(polygons[~wide], known)
+    geod = _geod(known)
+    for k in np.flatnonzero(wide):
+        parts = shapely.transform(shapely.orient_polygons(polygons[k]), lambda xy: xy * scale)
+        found[k] = abs(geod.geometry_area_perimeter(parts)[0])
+    return found
+
+
+def lengths_m(lines: Geometries, crs: str | int | CRS, *, with_z: bool = False) -> Floats:
+    """Measure lengths of lines, or of the boundaries of polygons.
+
+    Parameters
+    ----------
+    lines : ndarray of Geometry, shape (n,)
+        Missing and empty ones measure 0. What several parts have between them is not counted.
+    crs : str, int or CRS
+        Theirs.
+    with_z : bool
+        Whether rises count, in metres; NaN then for lines that lack a height.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        In metres.
+
+    Examples
+    --------
+    >>> lines = np.array([shapely.LineString([(0, 0, 0), (3, 0, 4)])])
+    >>> lengths_m(lines, 4549).tolist(), lengths_m(lines, 4549, with_z=True).tolist()
+    ([3.0], [5.0])
+    """
+    parts, owner = _strings(lines)
+    xyz, of = shapely.get_coordinates(parts, include_z=with_z, return_index=True)
+    steps = of[1:] == of[:-1]
+    along = distances_m(xyz[:-1][steps, :2], xyz[1:][steps, :2], crs)
+    if with_z:
+        along = np.hypot(along, (xyz[1:, 2] - xyz[:-1, 2])[steps])
+    return np.bincount(owner[of[1:][steps]], along, minlength=len(lines))
+
+
+def distances_m(first: Floats, second: Floats, crs: str | int | CRS) -> Floats:
+    """Measure how far places lie from others, one by one.
+
+    Parameters
+    ----------
+    first, second : ndarray of float64, shape (n, 2)
+        x and y.
+    crs : str, int or CRS
+        Of both.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        In metres; NaN where a coordinate is.
+
+    Examples
+    --------
+    >>> distances_m(np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]), "EPSG:4490").round(2).tolist()
+    [110574.39]
+    """
+    known = parse_crs(crs)
+    if not known.is_geographic:
+        step = (second - first) * unit_m(known)
+        return np.hypot(step[:, 0], step[:, 1])
+    scale = math.degrees(_radians(known))
+    a, b = first * scale, second * scale
+    found: Floats = np.asarray(_geod(known).inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])[2])
+    return found
+
+
+def mean_widths_m(polygons: Geometries, areas: Floats, crs: str | int | CRS) -> Floats:
+    """Return twice the area by the perimeter: nearly how wide a long and thin polygon is.
+
+    Examples
+    --------
+    >>> strip = np.array([shapely.box(0, 0, 1000, 0.5)])
+    >>> mean_widths_m(strip, areas_m2(strip, 4549), 4549).round(2).tolist()
+    [0.5]
+    """
+    perimeters = lengths_m(polygons, crs)
+    return np.divide(2 * areas, perimeters, out=np.zeros(len(areas)), where=perimeters > 0)
+
+
+def in_metres(geoms: Geometries, crs: str | int | CRS) -> Geometries:
+    """Move geometries to a plane in metres, without their heights, to look for what is near.
+
+    Geographic ones go to `spatial.crs.local_metric_crs` of their bounds, others keep their plane.
+
+    Raises
+    ------
+    TransformationFailed
+        If degrees can't be moved to the plane.
+
+    Examples
+    --------
+    >>> in_metres(np.array([shapely.Point(10, 20, 5)]), 2263)[0].x.__round__(4)  # US survey feet
+    3.048
+    """
+    known, flat = parse_crs(crs), shapely.force_2d(geoms)
+    if known.is_geographic:
+        bounds = shapely.total_bounds(flat)
+        if not np.isfinite(bounds).all():
+            return flat
+        return transform(flat, known, local_metric_crs(tuple(bounds), known))
+    unit = unit_m(known)
+    return flat if unit == 1.0 else shapely.transform(flat, lambda xy: xy * unit)
+
+
+def unit_m(crs: CRS) -> float:
+    """Return how many metres the unit of a projected system is.
+
+    Examples
+    --------
+    >>> unit_m(parse_crs(4549))
+    1.0
+    """
+    return float(crs.axis_info[0].unit_conversion_factor)
+
+
+def _strings(lines: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
+    """Return the single lines that geometries are made of, rings included, and whose they are."""
+    parts, owner = shapely.get_parts(lines, return_index=True)
+    polygons = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    if not polygons.any():
+        return parts, owner
+    rings, of = shapely.get_rings(parts[polygons], return_index=True)
+    owners = np.concatenate([owner[~polygons], owner[polygons][of]])
+    return np.concatenate([parts[~polygons], rings]), owners
+
+
+def _spherical_areas(polygons: Geometries, crs: CRS) -> Floats:
+    sizes, owners, holes = take_rings(polygons)
+    some = sizes > 0
+    sizes, owners, holes = sizes[some], owners[some], holes[some]
+    if not len(sizes):
+        return np.zeros(len(polygons))
+    xy = shapely.get_coordinates(polygons) * _radians(crs)
+    half_tangents, radius = _authalic(xy[:, 1], crs)
+    first, second = half_tangents[:-1], half_tangents[1:]
+    turn = np.tan((xy[1:, 0] - xy[:-1, 0]) / 2)
+    excess = 2 * np.arctan(turn * (first + second) / (1 + first * second))
+    ends = np.cumsum(sizes) - 1
+    excess = np.append(excess, 0.0)
+    excess[ends] = 0.0  # from the end of a ring to the next one's start is no edge
+    rings = np.abs(np.add.reduceat(excess, ends + 1 - sizes)) * radius**2
+    return np.bincount(owners, np.where(holes, -rings, rings), minlength=len(polygons))
+
+
+def _authalic(latitudes: Floats, crs: CRS) -> tuple[Floats, float]:
+    """Return tangents of half the authalic latitudes, and the authalic radius.
+
+    After J. P. Snyder, *Map Projections: A Working Manual* (1987), formulas 3-11 to 3-13.
+    """
+    geod = _geod(crs)
+    e2 = geod.es
+    e = math.sqrt(e2)
+
+    def q(sine: Any) -> Any:
+        rest = np.arctanh(e * sine) / e if e else sine
+        return (1 - e2) * (sine / (1 - e2 * sine**2) + rest)
+
+    at_pole = float(q(1.0))
+    sines = np.clip(q(np.sin(latitudes)) / at_pole, -1.0, 1.0)
+    return sines / (1 + np.sqrt(1 - sines**2)), geod.a * math.sqrt(at_pole / 2)
+
+
+@lru_cache(maxsize=64)
+def _geod(crs: CRS) -> Geod:
+    geod: Geod | None = crs.get_geod()
+    assert geod is not None  # noqa: S101 - a geographic system has an ellipsoid
+    return geod
+
+
+def _radians(crs: CRS) -> float:
+    return float(crs.axis_info[0].unit_conversion_factor)
