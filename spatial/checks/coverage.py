@@ -13,8 +13,8 @@ from spatial.checks.overlaps import (
     SLIVER_M,
     across,
     apart,
-    overlaps,
     sound,
+    sound_overlaps,
     with_area_only,
 )
 from spatial.checks.seams import Seams, boundary_edges
@@ -77,8 +77,7 @@ def coverage(
     gaps, slivers = apart(
         "gap", np.concatenate([*pairs, np.empty((0, 2), np.int64)]), places, crs, sliver_m
     )
-    over = overlaps(geoms, crs, groups=groups, sliver_m=sliver_m, chunk=chunk)
-    return gaps, slivers, *over
+    return gaps, slivers, *sound_overlaps(geoms, crs, groups, sliver_m, chunk)
 
 
 def _groups(groups: ArrayLike | None, count: int) -> list[Int64s]:
@@ -104,7 +103,8 @@ def _gaps(geoms: Geometries, boundary: shapely.Geometry | None, chunk: int) -> G
 
 
 def _open(seams: Seams, faces: Geometries) -> Geometries:
-    return faces[seams.covers(shapely.point_on_surface(faces)) == 0]
+    found: Geometries = faces[seams.covers(shapely.point_on_surface(faces)) == 0]
+    return found
 
 
 def _against(seams: Seams, enclosed: Geometries, boundary: shapely.Geometry) -> Geometries:

@@ -91,8 +91,8 @@ class Faults:
         --------
         >>> place = np.array([None], dtype=object)
         >>> found = Faults("range", np.array([7]), place, np.array([-3.0]), (0, np.inf), "m")
-        >>> found.frame().iloc[0, :6].tolist()
-        ['range', 7, <NA>, -3.0, 'at least 0', 'm']
+        >>> [str(v) for v in found.frame().iloc[0, :6]]
+        ['range', '7', '<NA>', '-3.0', 'at least 0', 'm']
         """
         pairs = self.rows.reshape(len(self), -1) if len(self) else np.empty((0, 2), np.int64)
         other = pairs[:, 1] if pairs.shape[1] > 1 else np.full(len(pairs), NOWHERE)

@@ -47,11 +47,12 @@ def areas_m2(polygons: Geometries, crs: str | int | CRS) -> Floats:
     --------
     >>> square = np.array([shapely.box(0, 0, 0.001, 0.001)])
     >>> areas_m2(square, "EPSG:4490").round(3).tolist(), areas_m2(square, "EPSG:4549").tolist()
-    ([12309.079], [1e-06])
+    ([12309.072], [1e-06])
     """
     known = parse_crs(crs)
     if not known.is_geographic:
-        return np.nan_to_num(shapely.area(polygons)) * unit_m(known) ** 2
+        plane: Floats = np.nan_to_num(shapely.area(polygons)) * unit_m(known) ** 2
+        return plane
     scale = math.degrees(_radians(known))
     bounds = shapely.bounds(polygons) * scale
     wide = (bounds[:, 2] - bounds[:, 0] > _WIDE) | (bounds[:, 3] - bounds[:, 1] > _WIDE)
@@ -93,7 +94,7 @@ def lengths_m(lines: Geometries, crs: str | int | CRS, *, with_z: bool = False) 
     along = distances_m(xyz[:-1][steps, :2], xyz[1:][steps, :2], crs)
     if with_z:
         along = np.hypot(along, (xyz[1:, 2] - xyz[:-1, 2])[steps])
-    return np.bincount(owner[of[1:][steps]], along, minlength=len(lines))
+    return _added(owner[of[1:][steps]], along, len(lines))
 
 
 def distances_m(first: Floats, second: Floats, crs: str | int | CRS) -> Floats:
@@ -154,14 +155,17 @@ def in_metres(geoms: Geometries, crs: str | int | CRS) -> Geometries:
     >>> in_metres(np.array([shapely.Point(10, 20, 5)]), 2263)[0].x.__round__(4)  # US survey feet
     3.048
     """
-    known, flat = parse_crs(crs), shapely.force_2d(geoms)
+    known = parse_crs(crs)
+    flat: Geometries = shapely.force_2d(geoms)
     if known.is_geographic:
         bounds = shapely.total_bounds(flat)
         if not np.isfinite(bounds).all():
             return flat
         return transform(flat, known, local_metric_crs(tuple(bounds), known))
     unit = unit_m(known)
-    return flat if unit == 1.0 else shapely.transform(flat, lambda xy: xy * unit)
+    if unit != 1.0:
+        flat = shapely.transform(flat, lambda xy: xy * unit)
+    return flat
 
 
 def unit_m(crs: CRS) -> float:
@@ -201,7 +205,7 @@ def _spherical_areas(polygons: Geometries, crs: CRS) -> Floats:
     excess = np.append(excess, 0.0)
     excess[ends] = 0.0  # from the end of a ring to the next one's start is no edge
     rings = np.abs(np.add.reduceat(excess, ends + 1 - sizes)) * radius**2
-    return np.bincount(owners, np.where(holes, -rings, rings), minlength=len(polygons))
+    return _added(owners, np.where(holes, -rings, rings), len(polygons))
 
 
 def _authalic(latitudes: Floats, crs: CRS) -> tuple[Floats, float]:
@@ -220,6 +224,11 @@ def _authalic(latitudes: Floats, crs: CRS) -> tuple[Floats, float]:
     at_pole = float(q(1.0))
     sines = np.clip(q(np.sin(latitudes)) / at_pole, -1.0, 1.0)
     return sines / (1 + np.sqrt(1 - sines**2)), geod.a * math.sqrt(at_pole / 2)
+
+
+def _added(owners: NDArray[np.int64], parts: Floats, count: int) -> Floats:
+    total: Floats = np.bincount(owners, parts, minlength=count).astype(np.float64)
+    return total
 
 
 @lru_cache(maxsize=64)

@@ -64,7 +64,17 @@ def overlaps(
     >>> found.rows.tolist(), found.measured.tolist(), len(slivers)
     ([[0, 1]], [10.0], 0)
     """
-    geoms = sound(polygons)
+    return sound_overlaps(sound(polygons), crs, groups, sliver_m, chunk)
+
+
+def sound_overlaps(
+    geoms: Geometries,
+    crs: str | int | CRS,
+    groups: ArrayLike | None,
+    sliver_m: float,
+    chunk: int,
+) -> tuple[Faults, Faults]:
+    """Do what `overlaps` does of polygons that are `sound`."""
     pairs = _meeting(geoms, _numbered(groups, len(geoms)), chunk)
     first, second = geoms[pairs[:, 0]], geoms[pairs[:, 1]]
     shared = with_area_only(shapely.intersection(shapely.force_2d(first), shapely.force_2d(second)))

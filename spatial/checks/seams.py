@@ -105,7 +105,7 @@ def boundary_edges(polygons: Geometries) -> Floats:
 
 def _directed(polygons: Geometries) -> tuple[Floats, Int64s]:
     """Return edges from their lesser to their greater end, and 1 where the polygon is at left."""
-    sizes, owners, holes = take_rings(polygons)
+    sizes, _, holes = take_rings(polygons)
     some = sizes > 0
     sizes, holes = sizes[some], holes[some]
     if not len(sizes):
@@ -139,10 +139,11 @@ def _summed(edges: Floats, turns: Int64s) -> tuple[Floats, Int64s]:
     """Return each edge once, with the sum of its turns, without those whose sum is nothing."""
     if not len(edges):
         return edges, turns
-    order = np.argsort(_hashes(edges), kind="stable")
-    edges, turns = edges[order], turns[order]
+    hashes = _hashes(edges)
+    order = np.argsort(hashes, kind="stable")
+    edges, turns, hashes = edges[order], turns[order], hashes[order]
     fresh = np.append(True, (edges[1:] != edges[:-1]).any(axis=1))
-    if np.unique(_hashes(edges[fresh])).size < np.count_nonzero(fresh):
+    if (fresh[1:] & (hashes[1:] == hashes[:-1])).any():
         # Different edges of one hash may stand mixed: sorted by themselves they don't.
         order = np.lexsort(edges.T)
         edges, turns = edges[order], turns[order]
