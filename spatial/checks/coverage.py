@@ -18,6 +18,7 @@ from spatial.checks.overlaps import (
     with_area_only,
 )
 from spatial.checks.seams import Seams, boundary_edges
+from spatial.overlay.overlaps import CONTACT
 
 Geometries = NDArray[np.object_]
 Int64s = NDArray[np.int64]
@@ -115,7 +116,7 @@ def _against(seams: Seams, enclosed: Geometries, boundary: shapely.Geometry) -> 
     shapely.prepare(city)
     inside = shapely.intersects(city[0], shapely.point_on_surface(faces))
     lacking = faces[inside]
-    kept = shapely.relate_pattern(enclosed, city[0], "T********")
+    kept = shapely.area(shapely.intersection(enclosed, city[0])) > CONTACT * shapely.area(enclosed)
     return np.concatenate([enclosed[kept], lacking])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -240,7 +240,7 @@ def stray_ends(
     moved = in_metres(np.concatenate([places, others]), crs)
     away = _nearest(moved[: len(places)], moved[len(places) :], itself=nodes is None)
     found = take_faults("stray-end", away > tolerance_m, away, places, (0, tolerance_m), "m")
-    return Faults(found.rule, rows[found.rows], found.places, found.measured, found.allowed, "m")
+    return replace(found, rows=rows[found.rows])
 
 
 def loops(network: Network) -> Faults:

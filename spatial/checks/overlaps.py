@@ -132,7 +132,7 @@ def apart(
     rule: str, rows: Int64s, places: Geometries, crs: str | int | CRS, sliver_m: float
 ) -> tuple[Faults, Faults]:
     """Return faults of area, and apart from them those thinner than slivers; rounding is none."""
-    areas = areas_m2(places, crs)
+    areas = areas_m2(places, crs, geodesic=False)
     widths = mean_widths_m(places, areas, crs)
     order = np.lexsort((rows[:, 1], rows[:, 0]))
     wide, thin = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
@@ -113,9 +115,10 @@ def thin_polygons(polygons: ArrayLike, crs: str | int | CRS, *, width_m: float) 
     ([1], [0.02])
     """
     parts, owner = shapely.get_parts(np.asarray(polygons, dtype=object), return_index=True)
-    widths = mean_widths_m(parts, areas_m2(parts, crs), crs)
-    thin = take_faults("sliver", widths < width_m, widths, parts, (width_m, np.inf), "m")
-    return Faults(thin.rule, owner[thin.rows], thin.places, thin.measured, thin.allowed, thin.unit)
+    widths = mean_widths_m(parts, areas_m2(parts, crs, geodesic=False), crs)
+    thin = (widths < width_m) & ~shapely.is_empty(parts)
+    found = take_faults("sliver", thin, widths, parts, (width_m, np.inf), "m")
+    return replace(found, rows=owner[found.rows])
 
 
 def _strings(geoms: Geometries) -> tuple[Geometries, Int64s]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 
 from spatial.checks.faults import COLUMNS, Faults, take_faults
@@ -11,7 +14,9 @@ from spatial.checks.faults import COLUMNS, Faults, take_faults
 
 def test_a_pair_without_a_second_row_says_so() -> None:
     places = shapely.points([(1, 2), (3, 4)])
-    found = Faults("gap", np.array([[4, 9], [5, -1]]), places, np.array([1.5, np.nan]), (0, 0), "m2")
+    found = Faults(
+        "gap", np.array([[4, 9], [5, -1]]), places, np.array([1.5, np.nan]), (0, 0), "m2"
+    )
     frame = found.frame("EPSG:4549")
     assert tuple(frame.columns) == COLUMNS
     assert frame["row"].tolist() == [4, 5]
@@ -27,11 +32,11 @@ def test_no_faults_are_a_table_too() -> None:
     assert len(frame) == 0
 
 
-def test_tables_of_several_checks_are_one_layer(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    import pandas as pd
-
+def test_tables_of_several_checks_are_one_layer(tmp_path: Path) -> None:
     one = take_faults("range", [True], [1.0], shapely.points([(0, 0)]), (2, 3), "m")
-    two = Faults("overlap", np.array([[0, 1]]), np.array([shapely.box(0, 0, 1, 1)]), np.array([1.0]))
+    two = Faults(
+        "overlap", np.array([[0, 1]]), np.array([shapely.box(0, 0, 1, 1)]), np.array([1.0])
+    )
     frame = pd.concat([one.frame("EPSG:4549"), two.frame("EPSG:4549")], ignore_index=True)
     frame.to_file(tmp_path / "faults.gpkg")
     back = gpd.read_file(tmp_path / "faults.gpkg")

@@ -31,16 +31,28 @@ def test_areas_are_those_of_pyproj(
     turns = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     rim = np.array(radii)[:, None] * np.column_stack([np.cos(turns), np.sin(turns)])
     corners = [x, y] + size * rim
-    shell = shapely.Polygon(corners[::-1] if turned else corners, [])
+    shell = shapely.Polygon(corners[::-1] if turned else corners)
     if hole:
         shell = shapely.Polygon(shell.exterior, [[x, y] + size * 0.1 * rim[::-1]])
     shapes = np.array([shell, shapely.MultiPolygon([shell]), None, shapely.Polygon()], dtype=object)
-    expected = GEOD.geometry_area_perimeter(shapely.orient_polygons(shell))
-    area = abs(expected[0])
+    area = abs(GEOD.geometry_area_perimeter(shapely.orient_polygons(shell))[0])
+    around = sum(GEOD.geometry_length(ring) for ring in shapely.get_rings(shell))
     found = areas_m2(shapes, "EPSG:4490")
     assert found[:2] == pytest.approx([area] * 2, rel=1e-7, abs=1e-4)
     assert found[2:].tolist() == [0, 0]
-    assert lengths_m(shapes, "EPSG:4490")[0] == pytest.approx(expected[1], rel=1e-9)
+    assert lengths_m(shapes, "EPSG:4490")[0] == pytest.approx(around, rel=1e-9)
+
+
+def test_what_is_straight_in_degrees_encloses_no_sliver() -> None:
+    # A corner upon an edge of 150 m: the geodesic passes it by.
+    line = np.array([(114.0, 40.0), (114.002, 40.0)])
+    triangle = np.array([shapely.Polygon([*line, (114.001, 40.0)])])
+    assert areas_m2(triangle, "EPSG:4490", geodesic=False)[0] < 1e-6
+    assert areas_m2(triangle, "EPSG:4490")[0] > 1e-3
+    strip = np.array([shapely.box(114, 30, 114.3, 30.2)])
+    dense = shapely.segmentize(strip, 1e-4)
+    expected = abs(GEOD.geometry_area_perimeter(dense[0])[0])
+    assert areas_m2(strip, "EPSG:4490", geodesic=False) == pytest.approx([expected], rel=1e-9)
 
 
 def test_feet_and_plane_metres() -> None:

@@ -78,7 +78,8 @@ def test_slivers_are_said_apart_and_rounding_not_at_all() -> None:
 
 def test_an_invalid_polygon_counts_as_it_is_mended() -> None:
     bow_tie = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
-    nan = shapely.Polygon([(0, 0), (1, 0), (np.nan, 1)])
+    with np.errstate(invalid="ignore"):
+        nan = shapely.from_wkt("POLYGON ((0 0, 1 0, NaN 1, 0 0))")
     found, _ = overlaps([bow_tie, shapely.box(0, 0, 1, 2), nan], "EPSG:4549")
     assert found.rows.tolist() == [[0, 1]]
     assert found.measured.tolist() == pytest.approx([1.0])
