@@ -208,7 +208,9 @@ def _told(schema: Schema) -> dict[str, Any]:
     """What a schema says of the data: not how it is presented, nor what is kept to find it."""
     fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
-    presented = "visibility title description attribution theme owner license value_range".split()
+    presented = (
+        "visibility title description attribution theme owner license value_range rules".split()
+    )
     return {k: v for k, v in document.items() if k not in presented}
 
 
