@@ -7,7 +7,7 @@ their plane. Of both x is east and y is north. Heights are taken to be metres.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,8 +21,11 @@ from spatial.overlay.outlines import take_rings
 
 Geometries = NDArray[np.object_]
 Floats = NDArray[np.float64]
+Below = Callable[[Floats, CRS], tuple[Floats, float]]
 
 _WIDE: Final = 0.05  # degrees: what is wider is left to the exact and slower way
+_CORNERS: Final = 1 << 19  # at a time: what bounds the memory
+_DEGREE_M: Final = (110_000.0, 112_000.0)  # less and more than one, along every meridian
 
 
 def areas_m2(polygons: Geometries, crs: str | int | CRS, *, geodesic: bool = True) -> Floats:
@@ -60,13 +63,19 @@ def areas_m2(polygons: Geometries, crs: str | int | CRS, *, geodesic: bool = Tru
     if not known.is_geographic:
         plane: Floats = np.nan_to_num(shapely.area(polygons)) * unit_m(known) ** 2
         return plane
-    if not geodesic:
-        return _ring_sums(polygons, known, _below_straight)
+    below = _below_geodesics if geodesic else _below_straight
+    found = [_areas(polygons[some], known, below) for some in pieces(polygons)]
+    return np.concatenate([np.empty(0), *found])
+
+
+def _areas(polygons: Geometries, known: CRS, below: Below) -> Floats:
+    if below is _below_straight:
+        return _ring_sums(polygons, known, below)
     scale = math.degrees(_radians(known))
     bounds = shapely.bounds(polygons) * scale
     wide = (bounds[:, 2] - bounds[:, 0] > _WIDE) | (bounds[:, 3] - bounds[:, 1] > _WIDE)
     found = np.zeros(len(polygons))
-    found[~wide] = _ring_sums(polygons[~wide], known, _below_geodesics)
+    found[~wide] = _ring_sums(polygons[~wide], known, below)
     geod = _geod(known)
     for k in np.flatnonzero(wide):
         parts = shapely.transform(shapely.orient_polygons(polygons[k]), lambda xy: xy * scale)
@@ -97,7 +106,13 @@ def lengths_m(lines: Geometries, crs: str | int | CRS, *, with_z: bool = False) 
     >>> lengths_m(lines, 4549).tolist(), lengths_m(lines, 4549, with_z=True).tolist()
     ([3.0], [5.0])
     """
-    parts, owner = _strings(lines)
+    known = parse_crs(crs)
+    found = [_lengths(lines[some], known, with_z) for some in pieces(lines)]
+    return np.concatenate([np.empty(0), *found])
+
+
+def _lengths(lines: Geometries, crs: CRS, with_z: bool) -> Floats:
+    parts, owner = strings_of(lines)
     xyz, of = shapely.get_coordinates(parts, include_z=with_z, return_index=True)
     steps = of[1:] == of[:-1]
     along = distances_m(xyz[:-1][steps, :2], xyz[1:][steps, :2], crs)
@@ -149,6 +164,51 @@ def mean_widths_m(polygons: Geometries, areas: Floats, crs: str | int | CRS) -> 
     return np.divide(2 * areas, perimeters, out=np.zeros(len(areas)), where=perimeters > 0)
 
 
+def at_most_m(geoms: Geometries, crs: str | int | CRS) -> Floats:
+    """Return what lengths of lines, or of boundaries, are surely no more than, at little cost.
+
+    Examples
+    --------
+    >>> at_most_m(np.array([shapely.LineString([(0, 60), (1, 60)])]), "EPSG:4490").tolist()
+    [112000.0]
+    """
+    known = parse_crs(crs)
+    unit = _DEGREE_M[1] * math.degrees(_radians(known)) if known.is_geographic else unit_m(known)
+    bound: Floats = np.nan_to_num(shapely.length(geoms)) * unit
+    return bound
+
+
+def surely_m(rises: Floats, crs: str | int | CRS) -> Floats:
+    """Return what lies surely between places that far apart to the north, in metres.
+
+    Examples
+    --------
+    >>> surely_m(np.array([-0.5]), "EPSG:4490").tolist()
+    [55000.0]
+    """
+    known = parse_crs(crs)
+    unit = _DEGREE_M[0] * math.degrees(_radians(known)) if known.is_geographic else unit_m(known)
+    return np.abs(rises) * unit
+
+
+def pieces(geoms: Geometries, corners: int = _CORNERS) -> Iterator[slice]:
+    """Cut geometries into runs that have about so many corners, to be worked on one by one.
+
+    Examples
+    --------
+    >>> lines = np.array([shapely.LineString([(0, 0), (1, 1)])] * 5)
+    >>> [(some.start, some.stop) for some in pieces(lines, 4)]
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    ends = np.cumsum(shapely.get_num_coordinates(geoms))
+    start = 0
+    while start < len(geoms):
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + corners, side="right")), start + 1)
+        yield slice(start, stop)
+        start = stop
+
+
 def in_metres(geoms: Geometries, crs: str | int | CRS) -> Geometries:
     """Move geometries to a plane in metres, without their heights, to look for what is near.
 
@@ -188,20 +248,27 @@ def unit_m(crs: CRS) -> float:
     return float(crs.axis_info[0].unit_conversion_factor)
 
 
-def _strings(lines: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
-    """Return the single lines that geometries are made of, rings included, and whose they are."""
-    parts, owner = shapely.get_parts(lines, return_index=True)
+def strings_of(geoms: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
+    """Return the lines and rings that geometries are made of, in order, and whose they are.
+
+    Examples
+    --------
+    >>> strings, owners = strings_of(np.array([shapely.Point(1, 1), shapely.box(0, 0, 1, 1)]))
+    >>> strings[0].geom_type, owners.tolist()
+    ('LinearRing', [1])
+    """
+    parts, owner = shapely.get_parts(geoms, return_index=True)
     polygons = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    lines = np.flatnonzero(shapely.get_dimensions(parts) == 1)
     if not polygons.any():
-        return parts, owner
+        return parts[lines], owner[lines]
     rings, of = shapely.get_rings(parts[polygons], return_index=True)
-    owners = np.concatenate([owner[~polygons], owner[polygons][of]])
-    return np.concatenate([parts[~polygons], rings]), owners
+    owners = np.concatenate([owner[lines], owner[polygons][of]])
+    order = np.argsort(owners, kind="stable")
+    return np.concatenate([parts[lines], rings])[order], owners[order]
 
 
-def _ring_sums(
-    polygons: Geometries, crs: CRS, below: Callable[[Floats, CRS], tuple[Floats, float]]
-) -> Floats:
+def _ring_sums(polygons: Geometries, crs: CRS, below: Below) -> Floats:
     """Return areas from those below each edge, down to the equator."""
     sizes, owners, holes = take_rings(polygons)
     some = sizes > 0

@@ -10,10 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS
 
 from spatial.checks.faults import Faults, take_faults
-from spatial.checks.measures import areas_m2, distances_m, mean_widths_m
+from spatial.checks.measures import (
+    areas_m2,
+    at_most_m,
+    distances_m,
+    mean_widths_m,
+    pieces,
+    strings_of,
+    surely_m,
+)
 
 Geometries = NDArray[np.object_]
 Int64s = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_NONE = (np.empty(0, np.int64), np.empty(0), np.empty(0, object))
 
 
 def repeated_corners(geoms: ArrayLike, crs: str | int | CRS, *, tolerance_m: float = 0.0) -> Faults:
@@ -41,16 +52,25 @@ def repeated_corners(geoms: ArrayLike, crs: str | int | CRS, *, tolerance_m: flo
     >>> found.rows.tolist(), found.places[0].wkt
     ([0], 'POINT (1 1)')
     """
-    strings, owner = _strings(np.asarray(geoms, dtype=object))
+    array = np.asarray(geoms, dtype=object)
+    found = [_repeated(array[some], some.start, crs, tolerance_m) for some in pieces(array)]
+    rows, away, places = (np.concatenate(column) for column in zip(_NONE, *found, strict=True))
+    return Faults("repeated-corner", rows, places, away, (tolerance_m, np.inf), "m")
+
+
+def _repeated(
+    geoms: Geometries, first: int, crs: str | int | CRS, tolerance_m: float
+) -> tuple[Int64s, Floats, Geometries]:
+    strings, owner = strings_of(geoms)
     xyz, string = shapely.get_coordinates(strings, include_z=True, return_index=True)
-    steps = np.flatnonzero(string[1:] == string[:-1])
+    # Most corners are told apart by how far they lie to the north alone.
+    near = surely_m(xyz[1:, 1] - xyz[:-1, 1], crs) <= tolerance_m
+    steps = np.flatnonzero(near & (string[1:] == string[:-1]))
     away = distances_m(xyz[steps, :2], xyz[steps + 1, :2], crs)
     rise = np.nan_to_num(np.abs(xyz[steps + 1, 2] - xyz[steps, 2]))
     same = (away <= tolerance_m) & (rise <= tolerance_m)
-    rows, places = owner[string[steps]], shapely.points(xyz[steps + 1, :2])
-    return Faults(
-        "repeated-corner", rows[same], places[same], away[same], (tolerance_m, np.inf), "m"
-    )
+    rows = owner[string[steps[same]]] + first
+    return rows, away[same], shapely.points(xyz[steps[same] + 1, :2])
 
 
 def self_touching(geoms: ArrayLike) -> Faults:
@@ -75,7 +95,7 @@ def self_touching(geoms: ArrayLike) -> Faults:
     >>> found.rows.tolist(), found.places[0].wkt, found.measured.tolist()
     ([0], 'POINT (1 1)', [4.0])
     """
-    strings, owner = _strings(np.asarray(geoms, dtype=object))
+    strings, owner = strings_of(np.asarray(geoms, dtype=object))
     rows: list[int] = []
     places: list[shapely.Geometry] = []
     counts: list[int] = []
@@ -115,21 +135,14 @@ def thin_polygons(polygons: ArrayLike, crs: str | int | CRS, *, width_m: float) 
     ([1], [0.02])
     """
     parts, owner = shapely.get_parts(np.asarray(polygons, dtype=object), return_index=True)
-    widths = mean_widths_m(parts, areas_m2(parts, crs, geodesic=False), crs)
-    thin = (widths < width_m) & ~shapely.is_empty(parts)
+    areas = areas_m2(parts, crs, geodesic=False)
+    # Most are told to be wide by a perimeter that is more than theirs.
+    thin = (2 * areas < width_m * at_most_m(parts, crs)) & ~shapely.is_empty(parts)
+    widths = np.full(len(parts), np.inf)
+    widths[thin] = mean_widths_m(parts[thin], areas[thin], crs)
+    thin = widths < width_m
     found = take_faults("sliver", thin, widths, parts, (width_m, np.inf), "m")
     return replace(found, rows=owner[found.rows])
-
-
-def _strings(geoms: Geometries) -> tuple[Geometries, Int64s]:
-    """Return the lines and rings that geometries are made of, in order, and whose they are."""
-    parts, owner = shapely.get_parts(geoms, return_index=True)
-    polygons = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
-    lines = np.flatnonzero(shapely.get_dimensions(parts) == 1)
-    rings, of = shapely.get_rings(parts[polygons], return_index=True)
-    owners = np.concatenate([owner[lines], owner[polygons][of]])
-    order = np.argsort(owners, kind="stable")
-    return np.concatenate([parts[lines], rings])[order], owners[order]
 
 
 def _crossings(string: shapely.Geometry) -> list[tuple[shapely.Geometry, int]]:
