@@ -17,6 +17,7 @@ from layers import beliefs, catalog, tables
 from layers.beliefs import Scope
 from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
 from layers.model import Kind, Layer, Mode, Role, Schema
+from layers.quality.examining import examine
 from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Report
 from layers.rows.columns import Conversion, check_scope, match_names
@@ -106,11 +107,11 @@ def plan(
     staging.copy_rows(connection, stage, reload.source, conversion, say)
     if not conversion.findings.rows_read:
         raise BadSource(f"{reload.source.name} has no rows; nothing was written")
-    stage, kept = _settle(connection, stage, reload, schema, conversion, mode, say)
+    stage, kept, spared = _settle(connection, stage, reload, schema, conversion, mode, say)
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
     absences = None
     if mode is Mode.RELOAD and record.head:
-        absences = _find_absences(connection, stage, reload.whole_scope, effective)
+        absences = _find_absences(connection, stage, reload.whole_scope, effective, spared)
     families = tuple(
         plan_family(connection, stage, f, absences, stated=_states(reload, f))
         for f in stage.tables.families
@@ -146,7 +147,7 @@ def _settle(
     conversion: Conversion,
     mode: Mode,
     say: Progress,
-) -> tuple[Stage, int]:
+) -> tuple[Stage, int, tuple[str, ...]]:
     found = conversion.findings
     identity.give_ids(connection, stage, reload.whole_scope, found)
     if mode is Mode.RELOAD and stage.record.head and reload.kept:
@@ -163,10 +164,12 @@ def _settle(
         policy = reload.choices.duplicates or schema.duplicates
         identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
+    adds = mode is Mode.UPSERT and stage.record.head > 0
+    spared = examine(connection, stage, stage.schema.rules, found, adds)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)
-    return stage, kept
+    return stage, kept, spared
 
 
 def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
@@ -311,7 +314,11 @@ def _features(connection: Connection, stage: Stage) -> int:
 
 
 def _find_absences(
-    connection: Connection, stage: Stage, scope: Scope, effective: datetime
+    connection: Connection,
+    stage: Stage,
+    scope: Scope,
+    effective: datetime,
+    spared: tuple[str, ...],
 ) -> sa.Select[tuple[str, datetime, datetime]]:
     """Find once what each family is going to ask for."""
     absent = tables.temporary_table(
@@ -322,6 +329,10 @@ def _find_absences(
     )
     connection.execute(CreateTable(absent))
     found = _absences(stage, scope, effective)
+    if spared:
+        # Their rows were left out by a rule: what they were goes on.
+        keys = sa.literal(list(spared), sa.ARRAY(sa.Text))
+        found = found.where(found.selected_columns[0] != sa.func.all(keys))
     connection.execute(sa.insert(absent).from_select(list(absent.c), found))
     return sa.select(absent.c._fid, absent.c._s, absent.c._e)
 

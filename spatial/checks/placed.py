@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS
@@ -55,7 +56,12 @@ def outside(points: ArrayLike, boundary: shapely.Geometry, crs: str | int | CRS)
 
 
 def repeated_places(
-    points: ArrayLike, crs: str | int | CRS, *, tolerance_m: float = 0.0, chunk: int = CHUNK
+    points: ArrayLike,
+    crs: str | int | CRS,
+    *,
+    tolerance_m: float = 0.0,
+    groups: ArrayLike | None = None,
+    chunk: int = CHUNK,
 ) -> Faults:
     """Find points that lie where others lie, such as a node that was surveyed twice.
 
@@ -67,6 +73,8 @@ def repeated_places(
         Theirs.
     tolerance_m : float
         How near is the same place, in metres.
+    groups : array_like, shape (n,), optional
+        Only points of one group are at odds, such as nodes of one class.
     chunk : int
         Points at a time; the result is the same whatever it is.
 
@@ -95,6 +103,9 @@ def repeated_places(
         i += start
         found.append(np.column_stack([i[i < j], j[i < j]]))
     pairs = np.concatenate(found)
+    if groups is not None:
+        of = pd.factorize(np.asarray(groups, dtype=object), use_na_sentinel=False)[0]
+        pairs = pairs[of[pairs[:, 0]] == of[pairs[:, 1]]]
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     xy = np.column_stack([shapely.get_x(geoms), shapely.get_y(geoms)])
     away = distances_m(xy[pairs[:, 0]], xy[pairs[:, 1]], crs)
