@@ -17,7 +17,6 @@ from layers import beliefs, catalog, tables
 from layers.beliefs import Scope
 from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
 from layers.model import Kind, Layer, Mode, Role, Schema
-from layers.quality.examining import examine
 from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Report
 from layers.rows.columns import Conversion, check_scope, match_names
@@ -164,8 +163,13 @@ def _settle(
         policy = reload.choices.duplicates or schema.duplicates
         identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
-    adds = mode is Mode.UPSERT and stage.record.head > 0
-    spared = examine(connection, stage, stage.schema.rules, found, adds)
+    spared: tuple[str, ...] = ()
+    if stage.schema.rules:
+        # Who only answers loads none of what measures.
+        from layers.quality.examining import examine
+
+        adds = mode is Mode.UPSERT and stage.record.head > 0
+        spared = examine(connection, stage, stage.schema.rules, found, adds)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)
