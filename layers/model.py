@@ -158,6 +158,12 @@ class Rule:
     outcome: Outcome = Outcome.SAY
     share: float = 1.0
 
+    @property
+    def beside(self) -> str | None:
+        """The other layer that it looks at, if it does."""
+        other = self.params.get("nodes", self.params.get("boundary"))
+        return None if other is None else str(other)
+
 
 # Without slots: what is worked out of the fields is asked for many times a request.
 @dataclass(frozen=True)

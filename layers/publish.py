@@ -59,6 +59,8 @@ class Reload:
         Only features that lie in one of these are touched; anywhere where empty.
     kept : frozenset of str
         Restricted fields that the source may not state; features keep what they have in them.
+    around : frozenset of str
+        Other layers that rules may look at: those that whoever publishes may know all of.
     """
 
     source: Source
@@ -71,6 +73,7 @@ class Reload:
     consent: bool = False
     territories: tuple[Territory, ...] = ()
     kept: frozenset[str] = frozenset()
+    around: frozenset[str] = frozenset()
 
     @property
     def whole_scope(self) -> Scope:
@@ -166,10 +169,11 @@ def _settle(
     spared: tuple[str, ...] = ()
     if stage.schema.rules:
         # Who only answers loads none of what measures.
-        from layers.quality.examining import examine
+        from layers.quality.examining import Part, examine
 
         adds = mode is Mode.UPSERT and stage.record.head > 0
-        spared = examine(connection, stage, stage.schema.rules, found, adds)
+        part = Part(adds, adds or bool(reload.whole_scope), reload.around)
+        spared = examine(connection, stage, found, part)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)

@@ -10,28 +10,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layers.model import Rule, Schema
+from layers.quality.around import Beside
 from layers.quality.rows import Staged
 from spatial.checks.coverage import coverage
 from spatial.checks.faults import Faults
-from spatial.checks.heights import lengths_off, slopes_off
-from spatial.checks.networks import duplicates, loops, stray_ends, take_network
+from spatial.checks.heights import ground_off, lengths_off, slopes_off
+from spatial.checks.networks import (
+    degrees_off,
+    differing,
+    duplicates,
+    ends_apart,
+    loops,
+    missing_nodes,
+    orphan_nodes,
+    stray_ends,
+    take_network,
+)
 from spatial.checks.overlaps import overlaps, strata
-from spatial.checks.placed import repeated_places
+from spatial.checks.placed import outside, repeated_places
 from spatial.checks.values import areas_off, out_of_range
 from spatial.checks.vertices import repeated_corners, self_touching, thin_polygons
 
 _NONE: Final[NDArray[np.object_]] = np.array([], dtype=object)
 # By their names after UCUM.
+_METRES: Final = {None: 1.0, "m": 1.0, "cm": 0.01, "mm": 0.001}
 _SQUARE_METRES: Final = {None: 1.0, "m2": 1.0, "ar": 100.0, "har": 10_000.0, "km2": 1_000_000.0}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A rule, and the rows that it is asked of."""
+    """A rule, the rows that it is asked of, and what it looks at in another layer."""
 
     rule: Rule
     schema: Schema
     rows: Staged
+    beside: Beside | None = None
 
     @property
     def crs(self) -> str:
@@ -51,6 +64,15 @@ class Asked:
         field_id = self.rule.fields.get(name)
         return None if field_id is None else self.rows.values[field_id]
 
+    def around(self) -> Beside:
+        """Return what the rule looks at in another layer."""
+        assert self.beside is not None  # noqa: S101 - a rule that lacks it is not asked
+        return self.beside
+
+    def of_nodes(self, name: str) -> Any:
+        """Return the values of the other layer's field that a param names."""
+        return self.around().values[self.param(name)]
+
     def unit(self, name: str) -> str | None:
         """Return the unit of the field that the rule names so."""
         found = self.schema.find(self.rule.fields[name])
@@ -60,24 +82,24 @@ class Asked:
 Ask = Callable[[Asked], tuple[Faults, ...]]
 
 
-def why_not(rule: Rule, schema: Schema, adds: bool) -> str | None:
+def why_not(rule: Rule, schema: Schema, adds: bool, partly: bool) -> str | None:
     """Tell why a rule can't be asked at a publish; None where it can.
 
     Parameters
     ----------
     adds : bool
-        Whether the rows are added to others, which are not looked at.
+        Whether the rows are added to others of the layer, which are not looked at.
+    partly : bool
+        Whether they are a part of the layer, so or by their scope.
     """
-    if rule.check not in {**OF_ROWS, **OF_ALL}:
-        return f"rule {rule.id} was not asked: {rule.check} looks at another layer"
-    for name in ("nodes", "boundary"):
-        if name in rule.params:
-            return f"rule {rule.id} was not asked: it looks at the layer {rule.params[name]}"
-    if adds and rule.check in ("coverage", "stray-end"):
-        return f"rule {rule.id} was not asked: it is of whole layers, and these rows are added"
-    stated = schema.find(rule.fields.get("stated", ""))
-    if stated is not None and stated.unit not in _SQUARE_METRES:
-        return f"rule {rule.id} was not asked: {stated.unit!r} is no unit of area that it knows"
+    # A group that is published by itself is whole, but for a boundary.
+    needs_whole = rule.check == "coverage" and (adds or (partly and "boundary" in rule.params))
+    if needs_whole or (partly and rule.check in ("orphan-node", "degree", "stray-end")):
+        return "it is of whole layers, and these rows are a part"
+    for name, units in (("stated", _SQUARE_METRES), ("height", _METRES)):
+        found = schema.find(rule.fields.get(name, ""))
+        if found is not None and found.unit not in units:
+            return f"{found.unit!r} is no unit of {found.id} that it knows"
     return None
 
 
@@ -98,7 +120,9 @@ def _area(a: Asked) -> tuple[Faults, ...]:
 
 
 def _coverage(a: Asked) -> tuple[Faults, ...]:
-    return coverage(a.rows.shapes, a.crs, groups=a.values("group"), **a.params("sliver_m"))
+    boundary = None if a.beside is None else a.beside.whole()
+    how = a.params("sliver_m")
+    return coverage(a.rows.shapes, a.crs, groups=a.values("group"), boundary=boundary, **how)
 
 
 def _overlap(a: Asked) -> tuple[Faults, ...]:
@@ -127,7 +151,8 @@ def _places(a: Asked) -> tuple[Faults, ...]:
 
 
 def _stray(a: Asked) -> tuple[Faults, ...]:
-    return (stray_ends(a.rows.shapes, a.crs, **a.params("tolerance_m")),)
+    nodes = None if a.beside is None else a.beside.shapes
+    return (stray_ends(a.rows.shapes, a.crs, **a.params("tolerance_m"), nodes=nodes),)
 
 
 def _loop(a: Asked) -> tuple[Faults, ...]:
@@ -139,8 +164,61 @@ def _duplicate(a: Asked) -> tuple[Faults, ...]:
 
 
 def _network(a: Asked) -> Any:
-    ends = a.values("start"), a.values("end")
-    return take_network(a.rows.shapes, *ends, _NONE, _NONE, a.crs)
+    ends = _texts(a.values("start")), _texts(a.values("end"))
+    nodes, numbers = _NONE, _NONE
+    if a.beside is not None:
+        nodes, numbers = a.beside.shapes, _texts(a.of_nodes("number"))
+    return take_network(a.rows.shapes, *ends, nodes, numbers, a.crs)
+
+
+def _texts(values: Any) -> NDArray[np.object_]:
+    # Numbers of one layer may be texts in the other.
+    if values.dtype != object:
+        values = [None if np.isnan(v) else f"{v:.0f}" for v in values.tolist()]
+    return np.array([*(None if v is None else str(v) for v in values), None], object)[:-1]
+
+
+def _outside(a: Asked) -> tuple[Faults, ...]:
+    return (outside(a.rows.shapes, a.around().whole(), a.crs),)
+
+
+def _missing(a: Asked) -> tuple[Faults, ...]:
+    return (missing_nodes(_network(a)),)
+
+
+def _orphans(a: Asked) -> tuple[Faults, ...]:
+    return (orphan_nodes(_network(a)),)
+
+
+def _apart(a: Asked) -> tuple[Faults, ...]:
+    return (ends_apart(_network(a), **a.params("tolerance_m")),)
+
+
+def _degree(a: Asked) -> tuple[Faults, ...]:
+    how = {"feature": a.param("value"), "degree": a.param("degree")}
+    return (degrees_off(_network(a), a.of_nodes("feature"), **how),)
+
+
+def _differing(a: Asked) -> tuple[Faults, ...]:
+    return (differing(_network(a), a.values("value"), a.of_nodes("of_node")),)
+
+
+def _ground(a: Asked) -> tuple[Faults, ...]:
+    depths, elevations = (
+        np.column_stack([a.values(f"start_{name}"), a.values(f"end_{name}")])
+        for name in ("depth", "elev")
+    )
+    height = a.values("height")
+    return ground_off(
+        _network(a),
+        a.of_nodes("ground"),
+        depths,
+        elevations,
+        **a.params("tolerance_m"),
+        heights_m=None if height is None else height * _METRES[a.unit("height")],
+        depth_refs=a.values("depth_ref"),
+        elevation_refs=a.values("elev_ref"),
+    )
 
 
 def _length(a: Asked) -> tuple[Faults, ...]:
@@ -169,10 +247,19 @@ OF_ROWS: Final[dict[str, Ask]] = {
 }
 """Checks that look at each row by itself."""
 OF_ALL: Final[dict[str, Ask]] = {
+    "outside": _outside,
+    "missing-node": _missing,
+    "orphan-node": _orphans,
+    "end-apart": _apart,
+    "degree": _degree,
+    "differing": _differing,
+    "ground": _ground,
     "coverage": _coverage,
     "overlap": _overlap,
     "repeated-place": _places,
     "stray-end": _stray,
     "duplicate": _duplicate,
 }
-"""Checks that look at rows beside one another, of which there is one a feature."""
+"""Checks that look at rows beside one another, or beside another layer: one row a feature."""
+OF_NODES: Final = frozenset({"orphan-node", "degree"})
+"""Checks whose faults are rows of the other layer."""

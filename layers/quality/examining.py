@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 
 from layers.errors import RuleBroken
 from layers.model import Outcome, Rule, Schema
-from layers.quality.asking import OF_ALL, Asked, ask, why_not
+from layers.quality.around import Beside, read_beside
+from layers.quality.asking import OF_ALL, OF_NODES, Asked, ask, why_not
 from layers.quality.rows import Staged, joined, read_staged
 from layers.report import Broken, Findings
 from layers.writing.staging import Stage, some
@@ -24,6 +25,7 @@ class _Seen:
 
     rule: Rule
     hidden: bool
+    beside: Beside | None = None
     broken: dict[str, Broken] = field(default_factory=dict)
     rows: set[int] = field(default_factory=set)
     asked: int = 0
@@ -34,17 +36,31 @@ class _Seen:
         for faults in all_faults:
             if not len(faults):
                 continue
-            empty = Broken(self.rule.id, faults.rule, self.rule.outcome.value)
-            broken = self.broken.setdefault(faults.rule, empty)
+            broken = self._broken(faults)
             pairs = faults.rows.reshape(len(faults), -1)
             # Of two at odds it is the later that the earlier ones did not expect.
-            at_fault = rows.numbers[pairs.max(axis=1)].tolist()
+            of_nodes = "number" in self.rule.params
+            at_fault = rows.numbers[pairs[:, 0] if of_nodes else pairs.max(axis=1)].tolist()
             self.rows.update(at_fault)
             for row, cause in zip(at_fault, self._causes(rows, faults), strict=True):
                 broken.rows.add(row, cause)
 
+    def take_nodes(self, ids: Sequence[str], all_faults: Sequence[Faults]) -> None:
+        """Enter the faults of another layer's features, which are no rows of the source."""
+        self.asked += len(ids)
+        for faults in all_faults:
+            for k, m in zip(faults.rows.tolist(), faults.measured.tolist(), strict=True):
+                self.rows.add(k)
+                self._broken(faults).rows.add(0, f"{faults.rule} {ids[k]}: {m:.6g}")
+
+    def _broken(self, faults: Faults) -> Broken:
+        empty = Broken(self.rule.id, faults.rule, self.rule.outcome.value)
+        return self.broken.setdefault(faults.rule, empty)
+
     def _causes(self, rows: Staged, faults: Faults) -> list[str]:
         pairs = faults.rows.reshape(len(faults), -1)
+        if "number" in self.rule.params:
+            pairs = pairs[:, :1]  # the other one is a node
         others = [
             [int(rows.numbers[k]) for k in sorted(pair) if k >= 0][:-1] for pair in pairs.tolist()
         ]
@@ -59,10 +75,29 @@ class _Seen:
         ]
 
 
+@dataclass(frozen=True)
+class Part:
+    """What of a layer a stage is, and what its rules may look at beside it.
+
+    Attributes
+    ----------
+    adds : bool
+        Whether the rows are added to others of the layer.
+    partly : bool
+        Whether they are a part of the layer, so or by their scope.
+    around : frozenset of str
+        The other layers that whoever publishes may know all of.
+    """
+
+    adds: bool = False
+    partly: bool = False
+    around: frozenset[str] = frozenset()
+
+
 def examine(
-    connection: Connection, stage: Stage, rules: Sequence[Rule], findings: Findings, adds: bool
+    connection: Connection, stage: Stage, findings: Findings, part: Part
 ) -> tuple[str, ...]:
-    """Ask rules of the staged rows, take out those that a rule leaves out, and say all of it.
+    """Ask the layer's rules of staged rows, take out those that one leaves out, and say all of it.
 
     Parameters
     ----------
@@ -70,12 +105,10 @@ def examine(
         Of the publishing transaction.
     stage : Stage
         With ids given and repeats settled.
-    rules : sequence of Rule
-        The layer's own.
     findings : Findings
         Where faults are entered, and rules that could not be asked.
-    adds : bool
-        Whether the rows are added to others of the layer.
+    part : Part
+        What of the layer the rows are.
 
     Returns
     -------
@@ -87,8 +120,8 @@ def examine(
     RuleBroken
         Where more rows are at fault than a rule allows.
     """
-    asked = _askable(rules, stage.schema, findings, adds)
-    seen = _ask_all(connection, stage, asked)
+    seen = _askable(connection, stage.schema, findings, part)
+    _ask_all(connection, stage, seen)
     for one in seen:
         findings.broken += one.broken.values()
     for one in seen:
@@ -104,19 +137,39 @@ def examine(
 _ROWS = sa.ARRAY(sa.BigInteger)
 
 
-def _askable(rules: Sequence[Rule], schema: Schema, findings: Findings, adds: bool) -> list[Rule]:
-    reasons = [(rule, why_not(rule, schema, adds)) for rule in rules]
-    findings.unasked += [reason for _, reason in reasons if reason is not None]
-    return [rule for rule, reason in reasons if reason is None]
+def _askable(connection: Connection, schema: Schema, findings: Findings, part: Part) -> list[_Seen]:
+    beside = _read_around(connection, schema, part)
+    seen = []
+    for rule in schema.rules:
+        other = rule.beside
+        found = None if other is None else beside[other]
+        reason = found if isinstance(found, str) else why_not(rule, schema, part.adds, part.partly)
+        if reason is not None:
+            findings.unasked.append(f"rule {rule.id} was not asked: {reason}")
+        elif not isinstance(found, str):
+            seen.append(_Seen(rule, _hidden(rule, schema), found))
+    return seen
 
 
-def _ask_all(connection: Connection, stage: Stage, rules: Sequence[Rule]) -> list[_Seen]:
+def _read_around(connection: Connection, schema: Schema, part: Part) -> dict[str, Beside | str]:
+    found: dict[str, Beside | str] = {}
+    for other in dict.fromkeys(rule.beside for rule in schema.rules):
+        if other is None:
+            continue
+        rules = [rule for rule in schema.rules if rule.beside == other]
+        if other in part.around:
+            found[other] = read_beside(connection, rules, other, schema)
+        else:
+            found[other] = f"it looks at the layer {other}, which is another's to publish"
+    return found
+
+
+def _ask_all(connection: Connection, stage: Stage, seen: Sequence[_Seen]) -> None:
     schema = stage.schema
-    seen = [_Seen(rule, _hidden(rule, schema)) for rule in rules]
-    names = sorted({field_id for rule in rules for field_id in rule.fields.values()})
+    names = sorted({field_id for one in seen for field_id in one.rule.fields.values()})
     whole = [one for one in seen if one.rule.check in OF_ALL]
     parts: list[Staged] = []
-    for rows in read_staged(connection, stage, names) if rules else ():
+    for rows in read_staged(connection, stage, names) if seen else ():
         for one in seen:
             if one.rule.check not in OF_ALL:
                 one.take(rows, ask(Asked(one.rule, schema, rows)))
@@ -125,8 +178,11 @@ def _ask_all(connection: Connection, stage: Stage, rules: Sequence[Rule]) -> lis
     if parts:
         newest = joined(parts).newest()
         for one in whole:
-            one.take(newest, ask(Asked(one.rule, schema, newest)))
-    return seen
+            found = ask(Asked(one.rule, schema, newest, one.beside))
+            if one.beside is not None and one.rule.check in OF_NODES:
+                one.take_nodes(one.beside.ids.tolist(), found)
+            else:
+                one.take(newest, found)
 
 
 def _hidden(rule: Rule, schema: Schema) -> bool:

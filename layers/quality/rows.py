@@ -102,13 +102,14 @@ def _staged(schema: Schema, names: Sequence[str], columns: Sequence[Sequence[Any
         ends,
         shapely.from_wkb(wkb),
         {
-            name: _values(schema.find(name), column)
+            name: values_of(schema.find(name), column)
             for name, column in zip(names, others[4:], strict=True)
         },
     )
 
 
-def _values(f: Field | None, column: Sequence[Any]) -> NDArray[Any]:
+def values_of(f: Field | None, column: Sequence[Any]) -> NDArray[Any]:
+    """Return a column as an array: of float64 where its field is of numbers, else of object."""
     if f is not None and f.type in _NUMBERS:
         return np.array(column, dtype=np.float64)
     return _objects(column)

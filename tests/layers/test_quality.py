@@ -118,7 +118,7 @@ def test_gaps_overlaps_and_areas_of_a_coverage(store: Store) -> None:
     more = publish(store, "t", frame.iloc[:2], mode=Mode.UPSERT)
     assert told(more) == []
     assert more.findings.unasked == [
-        "rule whole was not asked: it is of whole layers, and these rows are added"
+        "rule whole was not asked: it is of whole layers, and these rows are a part"
     ]
 
 
@@ -136,7 +136,7 @@ def test_versions_of_a_feature_do_not_overlap(store: Store) -> None:
 def test_what_looks_at_another_layer_is_not_asked_and_said_so(store: Store) -> None:
     outside = {"id": "inside", "check": "outside", "params": {"boundary": "city"}}
     report = publish(store, "t", points(no=["a"], size=[1.0]), schema_of(SIZE, rules=[outside]))
-    assert report.findings.unasked == ["rule inside was not asked: outside looks at another layer"]
+    assert report.findings.unasked == ["rule inside was not asked: there is no layer city yet"]
     assert report.document()["rules_unasked"] == report.findings.unasked
 
 
