@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import shapely
 import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from layers.model import Field, FieldType, Schema
+from layers.model import Field, FieldType
+from layers.rows.columns import ARROW_TYPES
+from layers.rows.copied import decode, without_frame
 from layers.writing.staging import Stage
 
 BATCH_ROWS = 1 << 15
@@ -30,8 +34,10 @@ class Staged:
         Theirs in the source, from 1.
     keys : ndarray of object, shape (n,)
         Ids of their features.
-    starts, ends : ndarray of object, shape (n,)
-        Datetimes of their periods; None where a period has no end of its own.
+    starts : ndarray of int64, shape (n,)
+        Of their periods, in microseconds since 1970.
+    ended : ndarray of bool, shape (n,)
+        Whether a period has an end of its own.
     shapes : ndarray of Geometry, shape (n,)
         In the layer's system.
     values : mapping of str to ndarray, shape (n,)
@@ -40,8 +46,8 @@ class Staged:
 
     numbers: NDArray[np.int64]
     keys: NDArray[np.object_]
-    starts: NDArray[np.object_]
-    ends: NDArray[np.object_]
+    starts: NDArray[np.int64]
+    ended: NDArray[np.bool_]
     shapes: NDArray[np.object_]
     values: dict[str, NDArray[Any]]
 
@@ -54,30 +60,40 @@ class Staged:
             self.numbers[kept],
             self.keys[kept],
             self.starts[kept],
-            self.ends[kept],
+            self.ended[kept],
             self.shapes[kept],
             {name: array[kept] for name, array in self.values.items()},
         )
 
     def newest(self) -> Staged:
         """Return the last row of each feature, where it goes on: what lies beside each other."""
-        frame = pd.DataFrame({"key": self.keys, "start": self.starts, "row": self.numbers})
-        frame = frame.sort_values(["start", "row"], kind="stable")
-        last = frame.drop_duplicates("key", keep="last").index.to_numpy()
-        order = last[np.argsort(self.numbers[last], kind="stable")]
-        return self.only(order[pd.isna(self.ends[order])])
+        of = pd.factorize(self.keys)[0]
+        order = np.lexsort((self.numbers, self.starts, of))
+        last = order[np.append(of[order][1:] != of[order][:-1], True)] if len(of) else order
+        return self.only(np.sort(last[~self.ended[last]]))
 
 
 def read_staged(connection: Connection, stage: Stage, names: Sequence[str]) -> Iterator[Staged]:
-    """Yield the staged rows in the order of the source, with these fields."""
+    """Yield the staged rows with these fields, about in the order of the source."""
     raw, schema = stage.raw.c, stage.schema
-    shape: Any = sa.func.ST_AsBinary(raw._geom, type_=sa.LargeBinary)
+    shape: Any = sa.func.ST_AsBinary(raw._geom)
     query = sa.select(raw._row, raw._key, raw._s, raw._e, shape, *(raw[n] for n in names))
-    query = query.order_by(raw._row)
-    # Of the statement alone: as the connection's own, options would hold for all that follows.
-    with connection.execute(query, execution_options={"yield_per": BATCH_ROWS}) as found:
-        for rows in found.partitions():
-            yield _staged(schema, names, list(zip(*rows, strict=True)))
+    fields = [f for f in map(schema.find, names) if f is not None]
+    instant = ARROW_TYPES[FieldType.INSTANT]
+    kinds = [pa.int64(), pa.string(), instant, instant, pa.binary()]
+    kinds += [ARROW_TYPES[f.type] for f in fields]
+    # Nothing is bound in it: COPY would take no values beside it.
+    text = f"COPY ({query.compile(dialect=connection.dialect)}) TO STDOUT (FORMAT BINARY)"
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(text) as copy:
+        for rows in without_frame(_parts(copy)):
+            yield _staged(fields, decode(rows, kinds))
+
+
+def _parts(messages: Iterable[Any]) -> Iterator[list[Any]]:
+    coming = iter(messages)
+    while part := list(islice(coming, BATCH_ROWS)):
+        yield part
 
 
 def joined(parts: Sequence[Staged]) -> Staged:
@@ -86,26 +102,30 @@ def joined(parts: Sequence[Staged]) -> Staged:
         np.concatenate([part.numbers for part in parts]),
         np.concatenate([part.keys for part in parts]),
         np.concatenate([part.starts for part in parts]),
-        np.concatenate([part.ends for part in parts]),
+        np.concatenate([part.ended for part in parts]),
         np.concatenate([part.shapes for part in parts]),
         {n: np.concatenate([part.values[n] for part in parts]) for n in parts[0].values},
     )
 
 
-def _staged(schema: Schema, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> Staged:
-    numbers, *others = columns
-    keys, starts, ends, wkb = (_objects(column) for column in others[:4])
-    return Staged(
-        np.array(numbers, dtype=np.int64),
-        keys,
-        starts,
-        ends,
-        shapely.from_wkb(wkb),
-        {
-            name: values_of(schema.find(name), column)
-            for name, column in zip(names, others[4:], strict=True)
-        },
+def _staged(fields: Sequence[Field], columns: Sequence[pa.Array]) -> Staged:
+    numbers, keys, starts, ends, wkb = columns[:5]
+    found = Staged(
+        numbers.to_numpy(),
+        keys.to_numpy(zero_copy_only=False),
+        starts.cast(pa.int64()).fill_null(0).to_numpy(),
+        ends.is_valid().to_numpy(zero_copy_only=False),
+        shapely.from_wkb(wkb.to_numpy(zero_copy_only=False)),
+        {f.id: _array(f, column) for f, column in zip(fields, columns[5:], strict=True)},
     )
+    return found.only(np.argsort(found.numbers, kind="stable"))
+
+
+def _array(f: Field, column: pa.Array) -> NDArray[Any]:
+    if f.type in _NUMBERS:
+        numbers: NDArray[Any] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return numbers
+    return values_of(f, column.to_pylist())
 
 
 def values_of(f: Field | None, column: Sequence[Any]) -> NDArray[Any]:

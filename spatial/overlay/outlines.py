@@ -98,8 +98,11 @@ def take_rings(polygons: Geometries) -> tuple[Int64s, Int64s, NDArray[np.bool_]]
     """
     sizes = shapely.get_num_coordinates(polygons).astype(np.int64)
     owners = np.arange(len(polygons), dtype=np.int64)
-    several = (shapely.get_type_id(polygons) == shapely.GeometryType.MULTIPOLYGON) | (
-        shapely.get_num_interior_rings(polygons) > 0
+    several = shapely.get_num_interior_rings(polygons) > 0
+    multi = np.flatnonzero(shapely.get_type_id(polygons) == shapely.GeometryType.MULTIPOLYGON)
+    parts = shapely.get_geometry(polygons[multi], 0)
+    several[multi] = (shapely.get_num_geometries(polygons[multi]) > 1) | (
+        shapely.get_num_interior_rings(parts) > 0
     )
     parts, owner = shapely.get_parts(polygons[several], return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)
