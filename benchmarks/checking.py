@@ -1,6 +1,6 @@
 """What the checks of `spatial.checks` take, for the synthetic city.
 
-``.venv/bin/python benchmarks/checking.py [--rows 100000] [--seed 1] [--only parcels grids pipes]``
+``.venv/bin/python benchmarks/checking.py [--parcels 100000] [--seed 1] [--only parcels grids]``
 prints a table of docs/benchmarks.md. Each check runs in turn in this one process, after a run on a
 few rows that loads machine code; the frames lie in memory before the clock starts. Peak memory is
 what the process has more, at its highest, than when the clock started. All data are synthetic.
@@ -43,9 +43,9 @@ CRS = "EPSG:4490"
 Job = tuple[str, Callable[[], Any]]
 
 
-def joined(frames: Iterator[gpd.GeoDataFrame], rows: int | None = None) -> gpd.GeoDataFrame:
-    """Return districts as one frame, of so many rows at most."""
-    return pd.concat(list(frames), ignore_index=True).iloc[:rows]
+def joined(frames: Iterator[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
+    """Return districts as one frame."""
+    return pd.concat(list(frames), ignore_index=True)
 
 
 def of_polygons(frame: gpd.GeoDataFrame) -> list[Job]:
@@ -77,10 +77,8 @@ def grid_jobs(seed: int, rows: int) -> tuple[int, list[Job]]:
 
 
 def pipe_jobs(seed: int, rows: int) -> tuple[int, list[Job]]:
-    """Return how many segments there are, at most, and the checks of their network."""
-    # One parcel has about 0.64 segments.
-    frame, nodes = (joined(make(seed, 2 * rows)) for make in (pipe_segments, pipe_nodes))
-    frame = frame.iloc[:rows]
+    """Return how many segments there are below so many parcels, and the checks of their network."""
+    frame, nodes = (joined(make(seed, rows)) for make in (pipe_segments, pipe_nodes))
     points, lines = nodes.geometry.to_numpy(), frame.geometry.to_numpy()
     kinds, refs = frame["pipe_class"].to_numpy(), frame["elev_ref"].to_numpy()
     depths = frame[["start_depth", "end_depth"]].to_numpy()
@@ -134,13 +132,13 @@ def measure(section: str, seed: int, rows: int) -> None:
 def main() -> None:
     """Measure the sections asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--parcels", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     options = parser.parse_args()
     print("| rows | check | wall s | CPU s | more memory | faults |\n|---|---|---|---|---|---|")
     for section in options.only:
-        measure(section, options.seed, options.rows)
+        measure(section, options.seed, options.parcels)
 
 
 if __name__ == "__main__":

@@ -92,9 +92,9 @@ def _groups(groups: ArrayLike | None, count: int) -> list[Int64s]:
 
 def _gaps(geoms: Geometries, boundary: shapely.Geometry | None, chunk: int) -> Gaps:
     """Return the gaps that polygons leave, and the two lowest rows beside each."""
-    seams, order = Seams(), across(geoms)
-    for start in range(0, len(order), chunk):
-        seams.add(geoms[order[start : start + chunk]])
+    seams = Seams()
+    for rows in across(geoms, chunk):
+        seams.add(geoms[rows])
     gaps = _open(seams, seams.faces())
     if boundary is not None:
         gaps = _against(seams, gaps, boundary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS
 
 from spatial.checks.faults import Faults
-from spatial.checks.measures import areas_m2, mean_widths_m
+from spatial.checks.measures import areas_m2, mean_widths_m, pieces
 from spatial.overlay.outlines import take_outlines
 from spatial.overlay.overlaps import CONTACT
 from spatial.overlay.trapezoids import share_areas
@@ -146,8 +147,16 @@ def apart(
     )
 
 
-def across(polygons: Geometries) -> Int64s:
-    """Return an order in which near polygons are near: by strips, then along them."""
+def across(polygons: Geometries, chunk: int) -> Iterator[Int64s]:
+    """Yield rows of polygons that are near one another, so many at most, and not many corners."""
+    order = _by_strips(polygons)
+    for start in range(0, len(order), chunk):
+        rows = order[start : start + chunk]
+        for some in pieces(polygons[rows]):
+            yield rows[some]
+
+
+def _by_strips(polygons: Geometries) -> Int64s:
     bounds = np.nan_to_num(shapely.bounds(polygons))
     x, y = bounds[:, 0], bounds[:, 1]
     height = np.ptp(y) / max(np.sqrt(len(y) / 64), 1) if len(y) else 0.0
@@ -165,10 +174,9 @@ def _numbered(groups: ArrayLike | None, count: int) -> Int64s:
 
 def _meeting(geoms: Geometries, groups: Int64s, chunk: int) -> Int64s:
     """Return the pairs of one group that share area, the lower row first."""
-    tree, order = shapely.STRtree(geoms), across(geoms)
+    tree = shapely.STRtree(geoms)
     found = [np.empty((0, 2), dtype=np.int64)]
-    for start in range(0, len(order), chunk):
-        rows = order[start : start + chunk]
+    for rows in across(geoms, chunk):
         i, j = tree.query(geoms[rows])
         i = rows[i]
         kept = (i < j) & (groups[i] == groups[j])

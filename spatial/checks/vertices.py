@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -95,19 +96,19 @@ def self_touching(geoms: ArrayLike) -> Faults:
     >>> found.rows.tolist(), found.places[0].wkt, found.measured.tolist()
     ([0], 'POINT (1 1)', [4.0])
     """
-    strings, owner = strings_of(np.asarray(geoms, dtype=object))
-    rows: list[int] = []
-    places: list[shapely.Geometry] = []
-    counts: list[int] = []
+    array = np.asarray(geoms, dtype=object)
+    found = [one for some in pieces(array) for one in _self_touching(array[some], some.start)]
+    places = np.array([*(place for _, place, _ in found), None], dtype=object)[:-1]
+    rows = np.array([row for row, _, _ in found], dtype=np.int64)
+    counts = np.array([count for _, _, count in found], dtype=np.float64)
+    return Faults("self-touching", rows, places, counts, (0, 2), "1")
+
+
+def _self_touching(geoms: Geometries, first: int) -> Iterator[tuple[int, shapely.Geometry, int]]:
+    strings, owner = strings_of(geoms)
     for k in np.flatnonzero(~shapely.is_simple(strings)):
         for place, count in _crossings(strings[k]):
-            rows.append(int(owner[k]))
-            places.append(place)
-            counts.append(count)
-    found = np.array([*places, None], dtype=object)[:-1]
-    return Faults(
-        "self-touching", np.array(rows, np.int64), found, np.array(counts, float), (0, 2), "1"
-    )
+            yield int(owner[k]) + first, place, count
 
 
 def thin_polygons(polygons: ArrayLike, crs: str | int | CRS, *, width_m: float) -> Faults:
