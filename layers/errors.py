@@ -8,6 +8,7 @@
     │   ├── BadSource         a file that is missing, empty or no geodata
     │   │   └── UnstatedSystem    coordinates whose reference system nobody says
     │   ├── BadValue          a value in the source that its field can't hold
+    │   ├── RuleBroken        more rows that break a rule of the schema than it allows
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
@@ -85,6 +86,10 @@ class UnstatedSystem(BadSource):
 
 class BadValue(BadRequest):
     """A value that its field can't hold."""
+
+
+class RuleBroken(BadRequest):
+    """More rows break a rule of the schema than it allows."""
 
 
 class BadKey(BadRequest):

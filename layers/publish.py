@@ -62,6 +62,8 @@ class Reload:
         Only features that lie in one of these are touched; anywhere where empty.
     kept : frozenset of str
         Restricted fields that the source may not state; features keep what they have in them.
+    around : frozenset of str
+        Other layers that rules may look at: those that whoever publishes may know all of.
     """
 
     source: Source
@@ -75,6 +77,7 @@ class Reload:
     consent: bool = False
     territories: tuple[Territory, ...] = ()
     kept: frozenset[str] = frozenset()
+    around: frozenset[str] = frozenset()
 
     @property
     def whole_scope(self) -> Scope:
@@ -112,11 +115,11 @@ def plan(
     staging.copy_rows(connection, stage, reload.source, conversion, say)
     if not conversion.findings.rows_read:
         raise BadSource(f"{reload.source.name} has no rows; nothing was written")
-    stage, kept = _settle(connection, stage, reload, schema, conversion, mode, say)
+    stage, kept, spared = _settle(connection, stage, reload, schema, conversion, mode, say)
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
     absences = None
     if mode is Mode.RELOAD and record.head:
-        absences = _find_absences(connection, stage, reload.whole_scope, effective)
+        absences = _find_absences(connection, stage, reload.whole_scope, effective, spared)
     families = tuple(
         plan_family(connection, stage, f, absences, stated=_states(reload, f))
         for f in stage.tables.families
@@ -153,7 +156,7 @@ def _settle(
     conversion: Conversion,
     mode: Mode,
     say: Progress,
-) -> tuple[Stage, int]:
+) -> tuple[Stage, int, tuple[str, ...]]:
     found = conversion.findings
     identity.give_ids(connection, stage, reload.whole_scope, found)
     if mode is Mode.RELOAD and stage.record.head and reload.kept:
@@ -170,10 +173,18 @@ def _settle(
         policy = reload.choices.duplicates or schema.duplicates
         identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
+    spared: tuple[str, ...] = ()
+    if stage.schema.rules:
+        # Who only answers loads none of what measures.
+        from layers.quality.examining import Part, examine
+
+        adds = mode is Mode.UPSERT and stage.record.head > 0
+        part = Part(adds, adds or bool(reload.whole_scope), reload.around)
+        spared = examine(connection, stage, found, part)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)
-    return stage, kept
+    return stage, kept, spared
 
 
 def _schema(layer_id: str, record: Layer | None, reload: Reload, crs: CRS | None) -> Schema:
@@ -213,7 +224,9 @@ def _told(schema: Schema) -> dict[str, Any]:
     """What a schema says of the data: not how it is presented, nor what is kept to find it."""
     fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
-    presented = "visibility title description attribution theme owner license value_range".split()
+    presented = (
+        "visibility title description attribution theme owner license value_range rules".split()
+    )
     return {k: v for k, v in document.items() if k not in presented}
 
 
@@ -306,7 +319,11 @@ def _features(connection: Connection, stage: Stage) -> int:
 
 
 def _find_absences(
-    connection: Connection, stage: Stage, scope: Scope, effective: datetime
+    connection: Connection,
+    stage: Stage,
+    scope: Scope,
+    effective: datetime,
+    spared: tuple[str, ...],
 ) -> sa.Select[tuple[str, datetime, datetime]]:
     """Find once what each family is going to ask for."""
     absent = tables.temporary_table(
@@ -317,6 +334,10 @@ def _find_absences(
     )
     connection.execute(CreateTable(absent))
     found = _absences(stage, scope, effective)
+    if spared:
+        # Their rows were left out by a rule: what they were goes on.
+        keys = sa.literal(list(spared), sa.ARRAY(sa.Text))
+        found = found.where(found.selected_columns[0] != sa.func.all(keys))
     connection.execute(sa.insert(absent).from_select(list(absent.c), found))
     return sa.select(absent.c._fid, absent.c._s, absent.c._e)
 

@@ -41,6 +41,21 @@ class RepeatedKey:
 
 
 @dataclass
+class Broken:
+    """Rows of a source that break a rule of the schema in one way, and what becomes of them."""
+
+    rule: str
+    fault: str
+    outcome: str
+    rows: Rows = field(default_factory=Rows)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        said = {"rule": self.rule, "fault": self.fault, "outcome": self.outcome}
+        return said | self.rows.document()
+
+
+@dataclass
 class Findings:
     """What was found in the rows before anything was compared with the store.
 
@@ -59,6 +74,8 @@ class Findings:
     left_out: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     reserved: list[str] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -124,6 +141,8 @@ class Report:
             "columns_left_out": found.left_out,
             "fields_lacking": found.lacking,
             "reserved_names": found.reserved,
+            "rules_broken": [broken.document() for broken in found.broken],
+            "rules_unasked": found.unasked,
             "created": self.created,
             "changed": self.changed,
             "retired": self.retired,

@@ -146,6 +146,13 @@ def _differences(old: Schema, new: Schema) -> Iterator[str]:
     for f in old.fields:
         if new.find(f.id) is None:
             yield f"field retired: {f.id}"
+    before_rules, after_rules = ({r.id: r for r in s.rules} for s in (old, new))
+    for name, rule in after_rules.items():
+        if rule != before_rules.get(name):
+            yield f"rule {'changed' if name in before_rules else 'added'}: {name}"
+    for name in before_rules:
+        if name not in after_rules:
+            yield f"rule dropped: {name}"
 
 
 def _document(schema: Schema) -> dict[str, object]:

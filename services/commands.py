@@ -474,6 +474,13 @@ def _print_report(report: Report, dry_run: bool) -> None:
     if found.repeated:
         some = ", ".join(repr(k.id) for k in found.repeated[:5])
         print(f"  {len(found.repeated)} keys repeated ({found.repeated[0].outcome}): {some}")
+    for broken in found.broken:
+        some = "; ".join(f"row {r}: {cause}" for r, cause in broken.rows.named[:3])
+        left_out = ", left out" if broken.outcome == "row" else ""
+        more = " ..." if broken.rows.count > 3 else ""
+        print(f"  {broken.rows.count} faults of rule {broken.rule}{left_out} ({some}{more})")
+    for reason in found.unasked:
+        print(f"  {reason}")
     if report.kept_shapes:
         print(f"  {report.kept_shapes} shapes moved less than the tolerance and were kept")
     for title, names in (

@@ -21,7 +21,9 @@ from layers.model import (
     Field,
     FieldType,
     Kind,
+    Outcome,
     Role,
+    Rule,
     Schema,
     Theme,
     Title,
@@ -29,6 +31,7 @@ from layers.model import (
 )
 from layers.schemas.code_lists import with_code_lists
 from layers.schemas.patterns import check_pattern
+from layers.schemas.rules import check_rules
 from layers.schemas.scenes import check_scenes, value_range
 from spatial.errors import SpatialError
 from spatial.periods import parse_instant
@@ -49,12 +52,13 @@ SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution license theme owner scope coordinates division backdating "
-    "if_match default_datetime raster value_range fields".split()
+    "if_match default_datetime raster value_range fields rules".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
     "indexed zoom".split()
 )
+_RULE_KEYS = frozenset("id check title fields params outcome share".split())
 # The deepest zoom of a tile.
 _DEEPEST = 22
 _THEME = re.compile(r"[a-z][a-z0-9-]{0,47}")
@@ -126,6 +130,7 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         raster=_truth(document.get("raster", False), "raster"),
         value_range=value_range(document.get("value_range")),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
+        rules=tuple(_rule(item, n) for n, item in enumerate(document.get("rules", ()), 1)),
     )
     _check(schema)
     return schema
@@ -170,6 +175,8 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["default_datetime"] = schema.default_datetime
     if schema.value_range:
         document["value_range"] = list(schema.value_range)
+    if schema.rules:
+        document["rules"] = [_rule_document(rule) for rule in schema.rules]
     flags = ("backdating", "if_match", "raster")
     document |= {name: True for name in flags if getattr(schema, name)}
     return document
@@ -187,10 +194,12 @@ def write_schema(schema: Schema) -> str:
     True
     """
     document = schema_document(schema)
-    fields = document.pop("fields")
+    fields, rules = document.pop("fields"), document.pop("rules", ())
     lines = [_toml_line(k, v) for k, v in document.items() if v not in ("", [], False)]
     for f in fields:
         lines += ["", "[[fields]]", *(_toml_line(k, v) for k, v in f.items() if v is not False)]
+    for rule in rules:
+        lines += ["", "[[rules]]", *(_toml_line(k, v) for k, v in rule.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -264,6 +273,57 @@ def _field_document(f: Field) -> dict[str, Any]:
     return document | {k: v for k, v in optional.items() if v}
 
 
+def _rule(item: Any, number: int) -> Rule:
+    if not isinstance(item, Mapping):
+        raise BadSchema(f"rule {number} is no table; write [[rules]]")
+    name = str(item.get("id", ""))
+    where = f"rule {name or number}"
+    _known(item, _RULE_KEYS, where)
+    if not _THEME.fullmatch(name):
+        raise BadSchema(f"{where}: id = {name!r}; small letters, digits and -, such as stated-area")
+    outcome = _choice(Outcome, item.get("outcome", "say"), f"{where}: outcome")
+    fields = _table(item.get("fields", {}), f"{where}: fields")
+    params = _table(item.get("params", {}), f"{where}: params")
+    return Rule(
+        id=name,
+        check=str(item.get("check", "")),
+        title=_title(item.get("title", name), where),
+        fields={k: str(v) for k, v in fields.items()},
+        params={k: tuple(v) if isinstance(v, list) else v for k, v in params.items()},
+        outcome=outcome,
+        share=_share(item.get("share"), outcome, where),
+    )
+
+
+def _rule_document(rule: Rule) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": rule.id,
+        "check": rule.check,
+        "title": _title_document(rule.title),
+        "outcome": rule.outcome.value,
+    }
+    params = {k: list(v) if isinstance(v, tuple) else v for k, v in rule.params.items()}
+    document |= {k: v for k, v in (("fields", dict(rule.fields)), ("params", params)) if v}
+    return document if rule.outcome is Outcome.SAY else document | {"share": rule.share}
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadSchema(f'{where} = {value!r}; a table, such as {{ stated = "area_m2" }}')
+    return value
+
+
+def _share(value: Any, outcome: Outcome, where: str) -> float:
+    """Return the share of rows at fault above which the whole is refused."""
+    if value is None:
+        return 0.0 if outcome is Outcome.REFUSE else 1.0
+    if outcome is Outcome.SAY:
+        raise BadSchema(f"{where}: share belongs to outcome row or refuse; leave it out")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadSchema(f"{where}: share = {value!r}; of the rows, from 0 to 1")
+    return float(value)
+
+
 def _check(schema: Schema) -> None:
     ids = [f.id for f in schema.fields]
     repeated = sorted({i for i in ids if ids.count(i) > 1})
@@ -275,6 +335,7 @@ def _check(schema: Schema) -> None:
     for f in schema.fields:
         _check_field(f)
     check_scenes(schema)
+    check_rules(schema)
     if schema.kind is Kind.EVENT and not schema.with_role(Role.EVENT_START):
         raise BadSchema("an event layer needs a field with role event-start")
     if schema.duplicates is Duplicates.MERGE and not schema.is_multi:
