@@ -19,7 +19,8 @@ from pyproj import CRS, Geod, Transformer
 from layers.errors import BadSource, UnknownLayer, UnstatedSystem
 from layers.model import Mode
 from layers.publish import Reload
-from layers.sourcing.frames import FrameSource, open_source
+from layers.sources import open_source
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from spatial.crs import parse_crs
 from spatial.helmert import parse_helmert
