@@ -38,7 +38,7 @@ def write(path: Path, areas: tuple[float, float] = (1.0, 2.0)) -> Path:
         "ZL": ["某路1号", "某路2号"],
         "宗地面积": list(areas),
         "用途": ["水田", "旱地"],
-        "权利类型": ["国有建设用地", "3"],
+        "权利类型": ["国有建设用地使用权", "3"],
         "QLXZ": ["101", "102"],
         "自编号": ["甲", "乙"],
     }
@@ -72,7 +72,7 @@ def test_from_a_suggestion_to_a_mapping_that_is_kept(empty: str, run: Run, tmp_p
         "right_nature": "QLXZ",
     }
     assert fields["land_use_code"]["values"] == {"旱地": "0103", "水田": "0101"}
-    assert fields["right_type"]["values"] == {"国有建设用地": "3"}
+    assert fields["right_type"]["values"] == {"国有建设用地使用权": "3"}
     (tmp_path / "m.toml").write_text(mapping, encoding="utf-8")
     code, told, said = run("publish", source, *FIRST, *NEW, "--mapping", tmp_path / "m.toml")
     assert not code, said
@@ -81,7 +81,7 @@ def test_from_a_suggestion_to_a_mapping_that_is_kept(empty: str, run: Run, tmp_p
     assert "columns left out: 自编号" in told
     with closing(open_store(empty)) as store:
         read = store.layer("parcels", Reader.everything()).at().read()
-    assert [i[0] for i in read.index] == list(CODES)
+    assert read["parcel_code"].tolist() == list(CODES)
     assert read["land_use_code"].tolist() == ["0101", "0103"]
     assert read["right_type"].tolist() == ["3", "3"]
     assert read["location"].tolist() == ["某路1号", "某路2号"]

@@ -69,7 +69,7 @@ def test_stated_columns_values_and_constants_become_fields(store: Store) -> None
     stated = Stated({**STATED.fields, "note": Origin(constant="synthetic")})
     report = publish(store, "t", frame, SCHEMA, mapping=stated)
     read = layer(store, "t").at().read()
-    assert [i[0] for i in read.index] == ["1", "2", "3"]
+    assert read["no"].tolist() == ["1", "2", "3"]
     assert read["use"].tolist() == ["01", "01", "02"]
     assert set(read["note"]) == {"synthetic"}
     assert (report.findings.left_out, report.findings.lacking) == ([], [])
