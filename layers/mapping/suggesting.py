@@ -149,7 +149,7 @@ def _truncated(text: str) -> Iterator[str]:
 def _pinyin(title: str) -> tuple[str, str]:
     if title.isascii():
         return "", ""
-    from pypinyin import Style, lazy_pinyin  # late: its dictionary is 20 MB
+    from pypinyin import Style, lazy_pinyin  # late: its dictionary is some 60 MB
 
     full = _folded("".join(lazy_pinyin(title)))
     return full, _folded("".join(lazy_pinyin(title, style=Style.FIRST_LETTER)))
