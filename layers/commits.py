@@ -19,6 +19,7 @@ from layers.editing import effects, reverting
 from layers.editing.scenes import check_edits
 from layers.edits import Edit, Edits, Revert
 from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
+from layers.mapping import saved
 from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
 from layers.rasters.sources import RasterSource
@@ -108,6 +109,8 @@ def commit(
             _keep_rasters(connection, [edits[layer_id] for layer_id in todo])
             # Last, because readers of these layers wait from here to the end of the transaction.
             schema_changes.take_effect(connection, todo.values())
+            for planned in todo.values():
+                saved.keep(connection, planned, statement.writer, clock())
             number, recorded = _record(connection, clock, statement, todo, revisions)
     except _DryRunError:
         for report in reports.values():

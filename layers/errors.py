@@ -17,6 +17,7 @@
     │   ├── BadTerritory      a division, an area or a time that can't be granted
     │   ├── BadGrant          a grant or an application that says nothing that can be given
     │   ├── BadStyleName      an id that no style of a layer can have
+    │   ├── BadMapping        columns and fields that can't go together as they are said to
     │   ├── BadQuery          a filter, property or page that does not exist
     │   └── TooMuchAsked      an answer that takes longer than the database may work on one
     ├── NotFound
@@ -122,6 +123,10 @@ class BadGrant(BadRequest):
 
 class BadStyleName(BadRequest):
     """An id that no style of a layer can have."""
+
+
+class BadMapping(BadRequest):
+    """A mapping of columns to fields that names what is not there, or says two things of one."""
 
 
 class BadQuery(BadRequest):

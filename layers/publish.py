@@ -16,10 +16,12 @@ from sqlalchemy.schema import CreateTable
 from layers import beliefs, catalog, placing, tables
 from layers.beliefs import Scope
 from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
+from layers.mapping import saved
+from layers.mapping.stated import NOTHING, Stated
 from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
-from layers.report import Findings, Report
-from layers.rows.columns import Conversion, check_scope, match_names
+from layers.report import Findings, Mapped, Report
+from layers.rows.columns import Conversion, check_scope
 from layers.schemas.documents import RESERVED, schema_document
 from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
@@ -64,6 +66,9 @@ class Reload:
         Restricted fields that the source may not state; features keep what they have in them.
     around : frozenset of str
         Other layers that rules may look at: those that whoever publishes may know all of.
+    mapping : Stated
+        Which column is which field, beyond those of one name; the one kept with the layer where
+        nothing is said.
     """
 
     source: Source
@@ -78,6 +83,7 @@ class Reload:
     territories: tuple[Territory, ...] = ()
     kept: frozenset[str] = frozenset()
     around: frozenset[str] = frozenset()
+    mapping: Stated = NOTHING
 
     @property
     def whole_scope(self) -> Scope:
@@ -107,7 +113,8 @@ def plan(
         record = catalog.create_layer(connection, layer_id, schema)
     else:
         _refuse_other_schema(record, schema)
-    conversion = _conversion(schema, reload, crs, effective)
+    mapped = saved.find(connection, layer_id, schema, reload.source, reload.mapping)
+    conversion = _conversion(schema, reload, mapped, crs, effective)
     _check_columns(record, schema, reload, conversion, mode)
     _check_key(connection, record, reload, conversion, mode)
     _check_kept(record, reload, conversion)
@@ -125,6 +132,7 @@ def plan(
         for f in stage.tables.families
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
+    report.mapped = mapped
     report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
@@ -257,10 +265,12 @@ def _effective(record: Layer | None, schema: Schema, reload: Reload, now: dateti
     return now
 
 
-def _conversion(schema: Schema, reload: Reload, crs: CRS | None, effective: datetime) -> Conversion:
-    source = reload.source
-    names = match_names(schema, list(source.types))
-    constants = {k: v for k, v in reload.scope.items() if k not in names}
+def _conversion(
+    schema: Schema, reload: Reload, mapped: Mapped, crs: CRS | None, effective: datetime
+) -> Conversion:
+    source, names = reload.source, mapped.names
+    scope = {k: v for k, v in reload.scope.items() if k not in names}
+    constants = scope | dict(mapped.constants)
     findings = Findings()
     used = {*names.values(), *(schema.coordinates or ())}
     findings.left_out = [name for name in source.types if name not in used]
@@ -269,7 +279,8 @@ def _conversion(schema: Schema, reload: Reload, crs: CRS | None, effective: date
     placement = None
     if crs is not None:
         placement = placing.placement_of(crs, schema.crs, reload.declared)
-    return Conversion(schema, names, constants, crs, findings, effective, placement)
+    own = (crs, findings, effective, placement, mapped.recoded)
+    return Conversion(schema, names, constants, *own)
 
 
 def _check_columns(

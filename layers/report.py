@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from layers.model import Schema
@@ -55,6 +57,53 @@ class Broken:
         return said | self.rows.document()
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """Which column of a source became which field, and who said so.
+
+    Attributes
+    ----------
+    name : str
+        Under which the mapping is, or would be, kept with the layer.
+    names : mapping of str to str
+        Field to column.
+    origin : str
+        ``names``, ``stated`` or ``saved``.
+    constants : mapping of str to str
+        Field to what every row has in it.
+    recoded : mapping of str to mapping of str to str
+        Field to the codes that stand for values of its column.
+    stated : mapping of str to mapping
+        What was said beyond names; kept with the layer where it was said now.
+    columns : tuple of str
+        Of the source.
+    """
+
+    name: str
+    names: Mapping[str, str]
+    origin: str = "names"
+    constants: Mapping[str, str] = field(default_factory=dict)
+    recoded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    author: str | None = None
+    written_at: datetime | None = None
+    note: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it: names, and no values of rows."""
+        return {
+            "name": self.name,
+            "origin": self.origin,
+            "author": self.author,
+            "written_at": None if self.written_at is None else self.written_at.isoformat(),
+            "columns": dict(self.names),
+            "constants": dict(self.constants),
+            "recoded": sorted(self.recoded),
+            "note": self.note,
+        }
+
+
 @dataclass
 class Findings:
     """What was found in the rows before anything was compared with the store.
@@ -92,6 +141,8 @@ class Report:
         None where nothing was written: an unchanged source, or a dry run.
     created, changed, retired, unchanged : int
         Features, over the open fields.
+    mapped : Mapped or None
+        How columns became fields.
     inferred : Schema or None
         The schema, where none was given and the layer is new.
     named : tuple of str
@@ -116,6 +167,7 @@ class Report:
     restricted_only: int = 0
     placed: Placed | None = None
     inferred: Schema | None = None
+    mapped: Mapped | None = None
     notes: list[str] = field(default_factory=list)
     named: tuple[str, ...] = ()
 
@@ -138,6 +190,7 @@ class Report:
                 "count": len(found.repeated),
                 "keys": [vars(k) for k in found.repeated[:NAMED_ROWS]],
             },
+            "mapping": None if self.mapped is None else self.mapped.document(),
             "columns_left_out": found.left_out,
             "fields_lacking": found.lacking,
             "reserved_names": found.reserved,

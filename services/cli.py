@@ -14,7 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import audit_trail, commands, declarations, history, keeping, people, tile_commands
+from services import (
+    audit_trail,
+    commands,
+    declarations,
+    history,
+    keeping,
+    mappings,
+    people,
+    tile_commands,
+)
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from spatial.operations import GRIDS_WARNING
@@ -117,6 +126,7 @@ def _publishing(chosen: Any) -> None:
     add("--valid-to-field", metavar="FIELD")
     add("--scope", nargs="+", metavar="FIELD=VALUE", default=[], action="extend")
     declarations.add_options(publish)
+    mappings.add_options(publish)
     add("--encoding", metavar="NAME", help="of attribute text: GBK")
     add("--source-layer", metavar="NAME", help="which layer, sheet, table or file of several")
     add("--query", metavar="SELECT", help="of a database, instead of a table")

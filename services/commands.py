@@ -44,6 +44,7 @@ from services.declarations import (
     provenance_of,
 )
 from services.errors import BadParameter
+from services.mappings import mapping_of, print_mapped, print_suggestions
 from services.opening import opened_store
 from services.progress import progress_bar
 from services.rasters import end_of, print_scenes, refuse_raster_options
@@ -140,7 +141,10 @@ def publish(options: Options) -> int:
             declared=Declared() if isinstance(source, RasterSource) else declared_of(options),
             choices=_choices(options),
             consent=options.yes,
+            mapping=mapping_of(options),
         )
+        if options.dry_run:
+            print_suggestions(store, options.layer, schema, reload)
         document = Document(options.document) if options.document else None
         with progress_bar(source.name) as say:
             done = store.commit(
@@ -463,6 +467,7 @@ def _print_report(report: Report, dry_run: bool) -> None:
             f"{report.retired} retired, {report.unchanged} unchanged"
         )
     print_placed(report)
+    print_mapped(report)
     for title, rows in (
         ("repaired", found.repaired),
         ("without geometry", found.without_geometry),

@@ -58,6 +58,8 @@ class Conversion:
         Of the rows that state none.
     placement : Placement, optional
         From the source's coordinates to the layer's; by `crs` alone where absent.
+    recoded : mapping of str to mapping of str to str
+        Field id to the codes that stand for the source's values; other values stay as they are.
     """
 
     schema: Schema
@@ -67,6 +69,7 @@ class Conversion:
     findings: Findings = field(default_factory=Findings)
     start: datetime | None = None
     placement: Placement | None = None
+    recoded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
@@ -142,7 +145,10 @@ class Conversion:
     def _column(self, f: Field, batch: Batch) -> pa.Array:
         kind = ARROW_TYPES[f.type]
         if f.id in self.names:
-            return convert(batch.columns[self.names[f.id]], f, self.schema, batch.first_row)
+            values = batch.columns[self.names[f.id]]
+            if f.id in self.recoded:
+                values = recode(values, self.recoded[f.id])
+            return convert(values, f, self.schema, batch.first_row)
         if f.id in self.constants:
             text = pa.array([self.constants[f.id]] * len(batch), pa.string())
             return convert(text, f, self.schema, batch.first_row)
@@ -322,6 +328,24 @@ def convert(values: pa.Array, f: Field, schema: Schema, first_row: int) -> pa.Ar
     if f.pattern is not None:
         _check_pattern(converted, f, f.pattern, first_row)
     return converted
+
+
+def recode(values: pa.Array, codes: Mapping[str, str]) -> pa.Array:
+    """Return a source column as text, with codes in place of the values that have one.
+
+    Values are compared without the spaces around them; whole numbers as they are written.
+
+    Examples
+    --------
+    >>> recode(pa.array([1.0, 2.0, None]), {"1": "GOOD"}).to_pylist()
+    ['GOOD', '2', None]
+    """
+    values = _plain(values)
+    text = values.cast(pa.string())
+    if pa.types.is_floating(values.type):
+        text = pc.replace_substring_regex(text, r"\.0$", "")
+    found = pc.index_in(pc.utf8_trim_whitespace(text), pa.array(list(codes), pa.string()))
+    return pc.coalesce(pc.take(pa.array(list(codes.values()), pa.string()), found), text)
 
 
 def _check_pattern(values: pa.Array, f: Field, pattern: str, first_row: int) -> None:
