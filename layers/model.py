@@ -195,6 +195,8 @@ class Schema:
     raster: bool = False
     value_range: tuple[float, float] | None = None
     rules: tuple[Rule, ...] = ()
+    update_cycle: str | None = None
+    paused: bool = False
 
     @cached_property
     def zone(self) -> ZoneInfo:

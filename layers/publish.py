@@ -233,7 +233,8 @@ def _told(schema: Schema) -> dict[str, Any]:
     fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
     presented = (
-        "visibility title description attribution theme owner license value_range rules".split()
+        "visibility title description attribution theme owner license value_range rules "
+        "update_cycle default_datetime backdating paused".split()
     )
     return {k: v for k, v in document.items() if k not in presented}
 

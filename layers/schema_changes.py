@@ -68,7 +68,9 @@ def plan(record: Layer, change: SchemaChange, now: datetime) -> Planned:
         Where it would make another layer of it: kind, geometry, reference system, time zone, or
         the fields of which ids and periods are made.
     """
-    old, new = record.schema, change.schema
+    # Whether a layer is paused is said of the layer: another schema does not start it.
+    old = record.schema
+    new = dataclasses.replace(change.schema, paused=old.paused)
     _refuse_another_layer(record, new)
     report = Report(record.id, "schema", Findings())
     report.notes = list(_differences(old, new))

@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,10 +21,13 @@ from services import (
     declarations,
     history,
     keeping,
+    layer_settings,
     mappings,
     people,
     tile_commands,
 )
+from services.applying import running
+from services.applying.descriptions import ENDINGS
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from spatial.operations import GRIDS_WARNING
@@ -188,8 +192,11 @@ def _reading(chosen: Any) -> None:
 
 
 def _changing(chosen: Any) -> None:
-    apply = _add(chosen, "apply", history.apply, "commit a file of edits · 提交编辑")
-    apply.add_argument("edits", metavar="FILE", help="JSON; see docs/edits.md")
+    apply = _add(chosen, "apply", _apply, "edits, or a described state · 提交编辑或城市描述")
+    apply.add_argument(
+        "edits", metavar="FILE", help="JSON: edits (docs/edits.md); YAML, TOML: docs/apply.md"
+    )
+    apply.add_argument("--yes", action="store_true", help="let reloads retire more than a fifth")
     apply.add_argument("--document", metavar="ID", help="the legal document behind it")
     revert = _add(chosen, "revert", history.revert, "undo a commit by another · 撤销")
     revert.add_argument("commit", metavar="COMMIT", help="its number, or a tag")
@@ -209,6 +216,14 @@ def _changing(chosen: Any) -> None:
     erase.add_argument("--reason", required=True, metavar="TEXT", help="stands in the log")
 
 
+def _apply(options: argparse.Namespace) -> None:
+    """Commit edits, or bring the store to a described state, by the ending of the file."""
+    if Path(options.edits).suffix.lower() in ENDINGS:
+        running.apply(options)
+    else:
+        history.apply(options)
+
+
 def _keeping(chosen: Any) -> None:
     layer = chosen.add_parser("layer", help="change what is said of a layer · 图层设置")
     layers = layer.add_subparsers(required=True, metavar="COMMAND")
@@ -217,20 +232,10 @@ def _keeping(chosen: Any) -> None:
     schema.add_argument("--schema", required=True, metavar="FILE", help=_SCHEMA_HELP)
     schema.add_argument("--message", default="", metavar="TEXT")
     schema.add_argument("--dry-run", action="store_true", help="say what it would do")
-    setting = _add(
-        layers,
-        "set",
-        commands.set_layer,
-        "set titles, description, visibility, department; approve",
-    )
-    setting.add_argument("layer", metavar="LAYER")
-    setting.add_argument("--title", nargs=2, metavar=("EN", "ZH"))
-    setting.add_argument("--description", nargs=2, metavar=("EN", "ZH"))
-    setting.add_argument("--visibility", choices=("public", "internal", "private"))
-    setting.add_argument("--department", metavar="NAME", help="whose it is; - for nobody's")
-    pending = setting.add_mutually_exclusive_group()
-    pending.add_argument("--pending", action="store_true", help="hide it until it is approved")
-    pending.add_argument("--approve", action="store_true", help="let a pending layer be seen")
+    setting = _add(layers, "set", layer_settings.set_layer, "change a layer's settings")
+    layer_settings.add_options(setting)
+    shown = _add(layers, "show", layer_settings.show_layer, "settings, and who changed them")
+    shown.add_argument("layer", metavar="LAYER")
     verify = _add(chosen, "verify", keeping.verify, "check that the store can be so · 检查")
     verify.add_argument("layers", metavar="LAYER", nargs="*", help="only these; all if absent")
     head = "what shikong audit --head said once: nothing up to it may be gone"

@@ -18,8 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from layers import catalog
-from layers.access import audit
 from layers.access.policy import Caller
 from layers.errors import BadPeriod, BadScope, BadSource
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
@@ -127,9 +125,27 @@ def _demo_key(store: Store, options: Options) -> str:
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
     schema = find_schema(options.schema) if options.schema else None
+    # Before the store is opened: that may take a while.
+    _check_remote(options)
+    with opened_store(settings_of(options)) as store:
+        publish_into(store, options, schema, {})
+    return 0
+
+
+def publish_into(
+    store: Store, options: Options, schema: Schema | None, kept: Mapping[str, Any]
+) -> None:
+    """Publish a source to a store that is open, and print the report.
+
+    Parameters
+    ----------
+    kept : mapping
+        What the commit's provenance says beside the source.
+    """
     _check_remote(options)
     paths = [Path(source) for source in options.source]
-    with opened_store(settings_of(options)) as store, ExitStack() as stack:
+    told = provenance_of(options) | dict(kept)
+    with ExitStack() as stack:
         source = stack.enter_context(_opened_source(store, paths, schema, options))
         reload = Reload(
             source=source,
@@ -152,7 +168,7 @@ def publish(options: Options) -> int:
                 writer(),
                 options.message,
                 document=document,
-                provenance=_provenance(source, paths, options) | provenance_of(options),
+                provenance=_provenance(source, paths, options) | told,
                 dry_run=options.dry_run,
                 say=say,
             )
@@ -163,7 +179,6 @@ def publish(options: Options) -> int:
         if options.dry_run and report.inferred is not None:
             print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
             print(write_schema(report.inferred), end="")
-    return 0
 
 
 @contextmanager
@@ -321,43 +336,6 @@ def _write_grid_codes(store: Store, found: CaseGrids, options: Options) -> None:
         print(f"{options.cases}: every case has its grids; no revision was made")
     else:
         _print_report(done.reports[options.cases], options.dry_run)
-
-
-def set_layer(options: Options) -> None:
-    """Change what is said of a layer."""
-    with opened_store(settings_of(options)) as store:
-        record = store.layer(options.layer, READER).record
-        texts = {
-            name: {"en": pair[0], "zh": pair[1]}
-            for name, pair in (("title", options.title), ("description", options.description))
-            if pair
-        }
-        belongs = _belongings(options)
-        if not texts and not options.visibility and not belongs:
-            raise BadParameter(
-                "nothing to set; give --title, --description, --visibility, --department, "
-                "--pending or --approve"
-            )
-        with store.database.write() as connection:
-            if texts:
-                catalog.set_titles(connection, record, texts)
-            if options.visibility:
-                catalog.set_visibility(connection, record.id, Visibility(options.visibility))
-            if belongs:
-                catalog.set_belongings(connection, record.id, belongs)
-            told = [*texts, *(["visibility"] if options.visibility else []), *belongs]
-            done = audit.by_writer(writer(), "layer", layer=record.id, detail={"set": told})
-            audit.append(connection, done)
-        print(f"{record.id}: {', '.join(told)}")
-
-
-def _belongings(options: Options) -> dict[str, str | bool | None]:
-    found: dict[str, str | bool | None] = {}
-    if options.department:
-        found["department"] = None if options.department == "-" else options.department
-    if options.pending or options.approve:
-        found["pending"] = bool(options.pending)
-    return found
 
 
 def _run_server(store: Store, options: Options) -> None:

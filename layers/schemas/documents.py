@@ -52,7 +52,7 @@ SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution license theme owner scope coordinates division backdating "
-    "if_match default_datetime raster value_range fields rules".split()
+    "if_match default_datetime update_cycle paused raster value_range fields rules".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
@@ -61,6 +61,9 @@ _FIELD_KEYS = frozenset(
 _RULE_KEYS = frozenset("id check title fields params outcome share".split())
 # The deepest zoom of a tile.
 _DEEPEST = 22
+_CYCLE = re.compile(
+    r"P(?=[\dT])(\d{1,4}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,4}D)?(T(?=\d)(\d{1,4}H)?(\d{1,4}M)?)?"
+)
 _THEME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -127,6 +130,8 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         backdating=_truth(document.get("backdating", False), "backdating"),
         if_match=_truth(document.get("if_match", False), "if_match"),
         default_datetime=_default_datetime(document),
+        update_cycle=_update_cycle(document.get("update_cycle")),
+        paused=_truth(document.get("paused", False), "paused"),
         raster=_truth(document.get("raster", False), "raster"),
         value_range=value_range(document.get("value_range")),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
@@ -173,11 +178,13 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["license"] = schema.license
     if schema.default_datetime:
         document["default_datetime"] = schema.default_datetime
+    if schema.update_cycle:
+        document["update_cycle"] = schema.update_cycle
     if schema.value_range:
         document["value_range"] = list(schema.value_range)
     if schema.rules:
         document["rules"] = [_rule_document(rule) for rule in schema.rules]
-    flags = ("backdating", "if_match", "raster")
+    flags = ("backdating", "if_match", "paused", "raster")
     document |= {name: True for name in flags if getattr(schema, name)}
     return document
 
@@ -418,6 +425,17 @@ def _default_datetime(document: Mapping[str, Any]) -> str | None:
     except SpatialError as error:
         raise BadSchema(f"default_datetime: {error}") from None
     return str(value)
+
+
+def _update_cycle(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _CYCLE.fullmatch(value):
+        raise BadSchema(
+            f"update_cycle = {value!r}; a duration of ISO 8601: P1Y a year, P3M a quarter, "
+            "P1D a day"
+        )
+    return value
 
 
 def _pattern(value: Any, where: str) -> str | None:
