@@ -15,7 +15,17 @@ from sqlalchemy.schema import CreateTable
 
 from layers import beliefs, catalog, placing, tables
 from layers.beliefs import Scope
-from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
+from layers.errors import (
+    BadPeriod,
+    BadSource,
+    Forbidden,
+    LayersError,
+    LimitPassed,
+    NeedsConsent,
+    RuleBroken,
+    SchemaConflict,
+)
+from layers.limits import limits_passed
 from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Report
@@ -25,6 +35,7 @@ from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
 from layers.territories import Territory
 from layers.writing import identity, staging
+from layers.writing.differences import draw
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
 from layers.writing.versions import plan_family
@@ -64,6 +75,8 @@ class Reload:
         Restricted fields that the source may not state; features keep what they have in them.
     around : frozenset of str
         Other layers that rules may look at: those that whoever publishes may know all of.
+    pictured : bool
+        Whether the report is to have outlines of what differs, and places of repaired rows.
     """
 
     source: Source
@@ -78,6 +91,7 @@ class Reload:
     territories: tuple[Territory, ...] = ()
     kept: frozenset[str] = frozenset()
     around: frozenset[str] = frozenset()
+    pictured: bool = False
 
     @property
     def whole_scope(self) -> Scope:
@@ -125,13 +139,32 @@ def plan(
         for f in stage.tables.families
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
+    report.crs = schema.crs
     report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
     report.inferred = schema if reload.schema is None and not record.head else None
+    if reload.pictured:
+        draw(connection, stage, families[0], report)
+    _refuse(report, schema)
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(record, report, now, families)
+
+
+def _refuse(report: Report, schema: Schema) -> None:
+    """Refuse the whole for its rules and limits, once all that is to be said of it is known."""
+    found = report.findings
+    passed = limits_passed(found, schema.limits)
+    error: LayersError | None = None
+    if found.refusals:
+        error = RuleBroken(found.refusals[0])
+    elif passed:
+        error = LimitPassed(passed[0])
+    if error is not None:
+        found.refusals += passed
+        error.report = report
+        raise error
 
 
 def _states(reload: Reload, family: tables.Family) -> bool:
@@ -225,7 +258,8 @@ def _told(schema: Schema) -> dict[str, Any]:
     fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
     presented = (
-        "visibility title description attribution theme owner license value_range rules".split()
+        "visibility title description attribution theme owner license value_range rules "
+        "limits".split()
     )
     return {k: v for k, v in document.items() if k not in presented}
 
@@ -390,7 +424,10 @@ def _ask_consent(
     there = there.where(inside, was.c._valid_from <= effective, was.c._valid_to > effective)
     scope = connection.scalar(there) or 0
     if report.retired > CONSENT_SHARE * scope:
-        raise NeedsConsent(
+        error = NeedsConsent(
             f"{reload.source.name} would retire {report.retired} of the {scope} features in its "
             "scope; say --yes (consent=true over HTTP) if that is right, or narrow the scope"
         )
+        report.findings.refusals.append(str(error))
+        error.report = report
+        raise error

@@ -14,7 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import audit_trail, commands, declarations, history, keeping, people, tile_commands
+from services import (
+    audit_trail,
+    commands,
+    declarations,
+    history,
+    keeping,
+    people,
+    previews,
+    tile_commands,
+)
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from spatial.operations import GRIDS_WARNING
@@ -97,6 +106,15 @@ def _serving(chosen: Any) -> None:
 
 def _publishing(chosen: Any) -> None:
     publish = _add(chosen, "publish", commands.publish, "publish a source as a revision · 发布")
+    preview = _add(chosen, "preview", commands.publish, "what a publish would do · 预览")
+    for parser in (publish, preview):
+        _of_source(parser)
+        previews.add_options(parser)
+    publish.set_defaults(table=False)
+    preview.set_defaults(table=True, dry_run=True)
+
+
+def _of_source(publish: argparse.ArgumentParser) -> None:
     add = publish.add_argument
     add(
         "source",
