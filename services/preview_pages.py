@@ -11,7 +11,7 @@ import shapely
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from layers.report import Report
-from services.previews import counted
+from services.reports import counted
 from spatial.crs import parse_crs
 
 WIDTH, HEIGHT = 800.0, 500.0

@@ -13,6 +13,7 @@ import orjson
 from layers.report import PLACED_FAULTS, Fault, Report
 from layers.schemas.documents import schema_document
 from services.errors import BadParameter
+from services.reports import counted
 
 Options = argparse.Namespace
 _DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
@@ -119,23 +120,6 @@ def preview_document(report: Report) -> dict[str, Any]:
 def print_json(report: Report) -> None:
     """Print the report as JSON."""
     print(orjson.dumps(preview_document(report), option=orjson.OPT_INDENT_2).decode())
-
-
-def counted(report: Report) -> list[tuple[str, str, int]]:
-    """Return the counts of a report, each with its name in English and Chinese."""
-    found = report.findings
-    return [
-        ("rows read", "读入行", found.rows_read),
-        ("rows left out", "剔除行", found.rows_refused),
-        ("repaired", "修复", found.repaired.count),
-        ("without geometry", "无几何", found.without_geometry.count),
-        ("without key", "无标识", found.without_key.count),
-        ("keys repeated", "标识重复", len(found.repeated)),
-        ("created", "新增", report.created),
-        ("changed", "变更", report.changed),
-        ("retired", "终止", report.retired),
-        ("unchanged", "未变", report.unchanged),
-    ]
 
 
 def print_table(report: Report) -> None:

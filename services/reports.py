@@ -1,9 +1,11 @@
-"""The report that is kept with a revision, as staff read it over HTTP: counts and row numbers."""
+"""What is shown of a report: its counts, and over HTTP what staff read of one that is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from layers.report import Report
 
 _MOST_ROWS = 100
 
@@ -45,3 +47,20 @@ def _broken(one: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: one[name] for name in ("rule", "fault", "outcome", "count")}
     # Of another layer's features the row is 0.
     return shown | {"rows": [r["row"] for r in one["rows"] if r["row"]][:_MOST_ROWS]}
+
+
+def counted(report: Report) -> list[tuple[str, str, int]]:
+    """Return the counts of a report, each with its name in English and Chinese."""
+    found = report.findings
+    return [
+        ("rows read", "读入行", found.rows_read),
+        ("rows left out", "剔除行", found.rows_refused),
+        ("repaired", "修复", found.repaired.count),
+        ("without geometry", "无几何", found.without_geometry.count),
+        ("without key", "无标识", found.without_key.count),
+        ("keys repeated", "标识重复", len(found.repeated)),
+        ("created", "新增", report.created),
+        ("changed", "变更", report.changed),
+        ("retired", "终止", report.retired),
+        ("unchanged", "未变", report.unchanged),
+    ]

@@ -47,6 +47,7 @@ outcome = "{outcome}"
 share = {share}
 """
 AT = 500_000.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ def test_a_preview_tells_all_and_writes_nothing(
     own = (first, "--layer", "plots", "--schema", schema(tmp_path), "--valid-from", "2020-01-01")
     code, out, err = run("preview", *own)
     assert code == 0, err
+    assert out in (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
     assert re.search(r"rows read +3 ", out)
     assert re.search(r"rows left out +1 ", out)
     assert re.search(r"apart +overlap +say +1 +2\n", out)
