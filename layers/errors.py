@@ -9,6 +9,7 @@
     │   │   └── UnstatedSystem    coordinates whose reference system nobody says
     │   ├── BadValue          a value in the source that its field can't hold
     │   ├── RuleBroken        more rows that break a rule of the schema than it allows
+    │   ├── LimitPassed       more rows repaired, left out or without geometry than a layer takes
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
@@ -52,11 +53,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from layers.report import Report
     from spatial.shortlist import Candidate
 
 
 class LayersError(Exception):
-    """Anything this floor raises on purpose; its text carries the value and the remedy."""
+    """Anything this floor raises on purpose; its text carries the value and the remedy.
+
+    Attributes
+    ----------
+    report : Report or None
+        Of a publish that a rule or a limit refuses: all that was found, and what it would do.
+    """
+
+    report: Report | None = None
 
 
 class BadRequest(LayersError):
@@ -91,6 +101,10 @@ class BadValue(BadRequest):
 
 class RuleBroken(BadRequest):
     """More rows break a rule of the schema than it allows."""
+
+
+class LimitPassed(BadRequest):
+    """More rows repaired, left out or without geometry than the layer takes."""
 
 
 class BadKey(BadRequest):

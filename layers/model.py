@@ -133,6 +133,21 @@ _SORTABLE_ROLES = (Role.KEY, Role.LABEL, Role.CODE, Role.EVENT_START)
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a source's rows a layer takes: shares above which a publish is refused; None is any.
+
+    Attributes
+    ----------
+    refused_share, repaired_share, without_geometry_share : float or None
+        Of the rows that were read: left out by rules, repaired, without a geometry.
+    """
+
+    refused_share: float | None = None
+    repaired_share: float | None = None
+    without_geometry_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What must hold of a layer's rows, and what a fault does.
 
@@ -197,6 +212,7 @@ class Schema:
     rules: tuple[Rule, ...] = ()
     update_cycle: str | None = None
     paused: bool = False
+    limits: Limits = Limits()
 
     @cached_property
     def zone(self) -> ZoneInfo:

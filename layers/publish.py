@@ -15,7 +15,17 @@ from sqlalchemy.schema import CreateTable
 
 from layers import beliefs, catalog, placing, tables
 from layers.beliefs import Scope
-from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
+from layers.errors import (
+    BadPeriod,
+    BadSource,
+    Forbidden,
+    LayersError,
+    LimitPassed,
+    NeedsConsent,
+    RuleBroken,
+    SchemaConflict,
+)
+from layers.limits import limits_passed
 from layers.mapping import saved
 from layers.mapping.stated import NOTHING, Stated
 from layers.model import Kind, Layer, Mode, Role, Schema
@@ -27,6 +37,7 @@ from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
 from layers.territories import Territory
 from layers.writing import identity, staging
+from layers.writing.differences import draw
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
 from layers.writing.versions import plan_family
@@ -69,6 +80,8 @@ class Reload:
     mapping : Stated
         Which column is which field, beyond those of one name; the one kept with the layer where
         nothing is said.
+    pictured : bool
+        Whether the report is to have outlines of what differs, and places of repaired rows.
     """
 
     source: Source
@@ -84,6 +97,7 @@ class Reload:
     kept: frozenset[str] = frozenset()
     around: frozenset[str] = frozenset()
     mapping: Stated = NOTHING
+    pictured: bool = False
 
     @property
     def whole_scope(self) -> Scope:
@@ -133,13 +147,32 @@ def plan(
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     report.mapped = mapped
+    report.crs = schema.crs
     report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
     report.inferred = schema if reload.schema is None and not record.head else None
+    if reload.pictured:
+        draw(connection, stage, families[0], report)
+    _refuse(report, schema)
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(record, report, now, families)
+
+
+def _refuse(report: Report, schema: Schema) -> None:
+    """Refuse the whole for its rules and limits, once all that is to be said of it is known."""
+    found = report.findings
+    passed = limits_passed(found, schema.limits)
+    error: LayersError | None = None
+    if found.refusals:
+        error = RuleBroken(found.refusals[0])
+    elif passed:
+        error = LimitPassed(passed[0])
+    if error is not None:
+        found.refusals += passed
+        error.report = report
+        raise error
 
 
 def _states(reload: Reload, family: tables.Family) -> bool:
@@ -234,7 +267,7 @@ def _told(schema: Schema) -> dict[str, Any]:
     document = schema_document(dataclasses.replace(schema, fields=fields))
     presented = (
         "visibility title description attribution theme owner license value_range rules "
-        "update_cycle default_datetime backdating paused".split()
+        "update_cycle default_datetime backdating paused limits".split()
     )
     return {k: v for k, v in document.items() if k not in presented}
 
@@ -402,7 +435,10 @@ def _ask_consent(
     there = there.where(inside, was.c._valid_from <= effective, was.c._valid_to > effective)
     scope = connection.scalar(there) or 0
     if report.retired > CONSENT_SHARE * scope:
-        raise NeedsConsent(
+        error = NeedsConsent(
             f"{reload.source.name} would retire {report.retired} of the {scope} features in its "
             "scope; say --yes (consent=true over HTTP) if that is right, or narrow the scope"
         )
+        report.findings.refusals.append(str(error))
+        error.report = report
+        raise error

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.model import Schema
 from spatial.placement import Placed, Points
 
+if TYPE_CHECKING:
+    import shapely
+
 # The counts are always whole; of the rows themselves so many are named.
 NAMED_ROWS = 1000
+# Of faults with their places so many are kept, for whoever downloads them as a layer.
+PLACED_FAULTS = 50_000
 
 
 @dataclass
@@ -104,6 +109,32 @@ class Mapped:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault in its place, as whoever publishes downloads it.
+
+    Attributes
+    ----------
+    rule : str
+        Id of the schema's rule; or ``repaired``, ``without-geometry``, ``without-key``.
+    row, other_row : int or None
+        In the source, from 1; None where a fault is of another layer's feature.
+    measured : float or None
+        None where nothing was measured, or where it would tell of a restricted field.
+    place : Geometry or None
+        In the layer's system.
+    """
+
+    rule: str
+    row: int | None
+    message: str
+    other_row: int | None = None
+    measured: float | None = None
+    allowed: str = ""
+    unit: str = ""
+    place: shapely.Geometry | None = None
+
+
 @dataclass
 class Findings:
     """What was found in the rows before anything was compared with the store.
@@ -112,9 +143,14 @@ class Findings:
     ----------
     points : Points
         To stand for all coordinates, where they had to be moved.
+    faults : list of Fault
+        The first of those that rules found, with their places; no part of what is kept.
+    refusals : list of str
+        Why the whole is refused; empty where it is not.
     """
 
     rows_read: int = 0
+    rows_refused: int = 0
     points: Points = field(default_factory=Points)
     repaired: Rows = field(default_factory=Rows)
     without_geometry: Rows = field(default_factory=Rows)
@@ -125,6 +161,8 @@ class Findings:
     reserved: list[str] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -151,6 +189,11 @@ class Report:
         How coordinates came into the layer's system; None where none were stated.
     kept_shapes : int
         Features whose new geometry is within the tolerance of the current one, which was kept.
+    crs : str
+        The layer's system, where a source was published.
+    difference : tuple of (str, Geometry)
+        Of some features what becomes of them (created, changed, retired) and their outlines or
+        boxes in the layer's system, where the publish was asked for a picture.
     """
 
     layer: str
@@ -170,6 +213,8 @@ class Report:
     mapped: Mapped | None = None
     notes: list[str] = field(default_factory=list)
     named: tuple[str, ...] = ()
+    crs: str = ""
+    difference: tuple[tuple[str, shapely.Geometry], ...] = ()
 
     @property
     def nothing_to_do(self) -> bool:
@@ -182,6 +227,7 @@ class Report:
         return {
             "source": self.source,
             "rows_read": found.rows_read,
+            "rows_refused": found.rows_refused,
             "reference_system": None if self.placed is None else self.placed.document(),
             "repaired": found.repaired.document(),
             "without_geometry": found.without_geometry.document(),

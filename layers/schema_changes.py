@@ -155,6 +155,8 @@ def _differences(old: Schema, new: Schema) -> Iterator[str]:
     for name in before_rules:
         if name not in after_rules:
             yield f"rule dropped: {name}"
+    if old.limits != new.limits:
+        yield "limits changed"
 
 
 def _document(schema: Schema) -> dict[str, object]:

@@ -24,6 +24,7 @@ from services import (
     layer_settings,
     mappings,
     people,
+    previews,
     tile_commands,
 )
 from services.applying import running
@@ -110,6 +111,15 @@ def _serving(chosen: Any) -> None:
 
 def _publishing(chosen: Any) -> None:
     publish = _add(chosen, "publish", commands.publish, "publish a source as a revision · 发布")
+    preview = _add(chosen, "preview", commands.publish, "what a publish would do · 预览")
+    for parser in (publish, preview):
+        _of_source(parser)
+        previews.add_options(parser)
+    publish.set_defaults(table=False)
+    preview.set_defaults(table=True, dry_run=True)
+
+
+def _of_source(publish: argparse.ArgumentParser) -> None:
     add = publish.add_argument
     add(
         "source",

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from layers.access.policy import Caller
-from layers.errors import BadPeriod, BadScope, BadSource
+from layers.errors import BadPeriod, BadScope, BadSource, LayersError
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
 from layers.publish import Reload
 from layers.rasters.sources import RasterSource, is_raster, opened_rasters
@@ -34,6 +34,7 @@ from layers.sourcing.databases import is_database
 from layers.sourcing.texts import SEPARATORS
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
+from services import previews
 from services.declarations import (
     crs_of,
     crs_of_rasters,
@@ -158,11 +159,13 @@ def publish_into(
             choices=_choices(options),
             consent=options.yes,
             mapping=mapping_of(options),
+            pictured=bool(options.html or options.faults),
         )
-        if options.dry_run:
+        if options.dry_run and not options.json:
             print_suggestions(store, options.layer, schema, reload)
         document = Document(options.document) if options.document else None
-        with progress_bar(source.name) as say:
+        previews.check_files(options)
+        with _told_when_refused(options), progress_bar(source.name) as say:
             done = store.commit(
                 {options.layer: reload},
                 writer(),
@@ -173,12 +176,35 @@ def publish_into(
                 say=say,
             )
         report = done.reports[options.layer]
-        _print_report(report, options.dry_run)
+        _tell(report, options)
+        if options.json:
+            return
         if isinstance(source, RasterSource):
             print_scenes(source)
         if options.dry_run and report.inferred is not None:
             print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
             print(write_schema(report.inferred), end="")
+
+
+@contextmanager
+def _told_when_refused(options: Options) -> Iterator[None]:
+    """Give the whole report of what a rule or a limit refuses, before the error."""
+    try:
+        yield
+    except LayersError as error:
+        if error.report is not None:
+            _tell(error.report, options)
+        raise
+
+
+def _tell(report: Report, options: Options) -> None:
+    previews.write_files(report, options)
+    if options.json:
+        previews.print_json(report)
+        return
+    _print_report(report, options.dry_run)
+    if options.table:
+        previews.print_table(report)
 
 
 @contextmanager
@@ -436,7 +462,12 @@ def _write_file(snapshot: Snapshot, out: Path) -> int:
 
 def _print_report(report: Report, dry_run: bool) -> None:
     found = report.findings
-    if report.nothing_to_do:
+    if found.refusals:
+        print(
+            f"{report.layer}: refused, nothing was written; it would be: {report.created} created, "
+            f"{report.changed} changed, {report.retired} retired, {report.unchanged} unchanged"
+        )
+    elif report.nothing_to_do:
         print(f"{report.layer}: nothing differs; no revision was made")
     else:
         made = "would make a revision" if dry_run else f"revision {report.revision}"

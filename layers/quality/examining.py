@@ -9,12 +9,11 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from layers.errors import RuleBroken
 from layers.model import Outcome, Rule, Schema
 from layers.quality.around import Beside, read_beside
 from layers.quality.asking import OF_ALL, OF_NODES, Asked, ask, why_not
 from layers.quality.rows import Staged, joined, read_staged
-from layers.report import Broken, Findings
+from layers.report import PLACED_FAULTS, Broken, Fault, Findings
 from layers.writing.staging import Stage, some
 from spatial.checks.faults import Faults
 
@@ -29,6 +28,7 @@ class _Seen:
     broken: dict[str, Broken] = field(default_factory=dict)
     rows: set[int] = field(default_factory=set)
     asked: int = 0
+    placed: list[Fault] = field(default_factory=list)
 
     def take(self, rows: Staged, all_faults: Sequence[Faults]) -> None:
         """Enter the faults of some rows."""
@@ -42,8 +42,10 @@ class _Seen:
             of_nodes = "number" in self.rule.params
             at_fault = rows.numbers[pairs[:, 0] if of_nodes else pairs.max(axis=1)].tolist()
             self.rows.update(at_fault)
-            for row, cause in zip(at_fault, self._causes(rows, faults), strict=True):
+            causes = self._causes(rows, faults)
+            for row, cause in zip(at_fault, causes, strict=True):
                 broken.rows.add(row, cause)
+            self._place(rows, faults, at_fault, causes)
 
     def take_nodes(self, ids: Sequence[str], all_faults: Sequence[Faults]) -> None:
         """Enter the faults of another layer's features, which are no rows of the source."""
@@ -52,6 +54,35 @@ class _Seen:
             for k, m in zip(faults.rows.tolist(), faults.measured.tolist(), strict=True):
                 self.rows.add(k)
                 self._broken(faults).rows.add(0, f"{faults.rule} {ids[k]}: {m:.6g}")
+            for k, m, place in zip(faults.rows, faults.measured, faults.places, strict=True):
+                if len(self.placed) < PLACED_FAULTS:
+                    said = f"{faults.rule} {ids[k]}: {m:.6g}"
+                    own = (None, float(m), faults.limits, faults.unit, place)
+                    self.placed.append(Fault(self.rule.id, None, said, *own))
+
+    def _place(
+        self, rows: Staged, faults: Faults, at_fault: Sequence[int], causes: Sequence[str]
+    ) -> None:
+        """Keep the faults with their places, or those of their rows, while there is room."""
+        pairs = faults.rows.reshape(len(faults), -1)
+        of_nodes = "number" in self.rule.params
+        for k in range(min(len(faults), PLACED_FAULTS - len(self.placed))):
+            at = pairs[k, 0] if of_nodes else pairs[k].max()
+            place = faults.places[k]
+            both = [] if of_nodes else sorted(int(rows.numbers[j]) for j in pairs[k] if j >= 0)
+            measured = float(faults.measured[k])
+            self.placed.append(
+                Fault(
+                    self.rule.id,
+                    at_fault[k],
+                    causes[k],
+                    both[0] if len(both) > 1 else None,
+                    None if self.hidden or np.isnan(measured) else measured,
+                    "" if self.hidden else faults.limits,
+                    faults.unit,
+                    rows.shapes[at] if place is None else place,
+                )
+            )
 
     def _broken(self, faults: Faults) -> Broken:
         empty = Broken(self.rule.id, faults.rule, self.rule.outcome.value)
@@ -115,18 +146,19 @@ def examine(
     tuple of str
         The features of rows that were left out, so that they are not taken for gone.
 
-    Raises
-    ------
-    RuleBroken
-        Where more rows are at fault than a rule allows.
+    Notes
+    -----
+    Where more rows are at fault than a rule allows, that is entered as a refusal: whoever
+    publishes is to see the whole report before the publish ends.
     """
     seen = _askable(connection, stage.schema, findings, part)
     _ask_all(connection, stage, seen)
     for one in seen:
         findings.broken += one.broken.values()
-    for one in seen:
-        _refuse(one)
+        findings.faults += one.placed[: PLACED_FAULTS - len(findings.faults)]
+        findings.refusals += _refusals(one)
     out = set[int]().union(*(one.rows for one in seen if one.rule.outcome is Outcome.ROW))
+    findings.rows_refused = len(out)
     if not out:
         return ()
     raw = stage.raw
@@ -191,13 +223,13 @@ def _hidden(rule: Rule, schema: Schema) -> bool:
     return any(f is not None and f.is_restricted for f in fields)
 
 
-def _refuse(one: _Seen) -> None:
+def _refusals(one: _Seen) -> list[str]:
     rule = one.rule
     if rule.outcome is Outcome.SAY or len(one.rows) <= rule.share * one.asked:
-        return
+        return []
     first = next(iter(one.broken.values())).rows.named[0][1]
-    raise RuleBroken(
+    return [
         f"{len(one.rows)} of {one.asked} rows break the rule {rule.id} ({rule.title.en} · "
         f"{rule.title.zh}): rows {some(sorted(one.rows))}; the first: {first}. Mend them, or "
         "change the rule's outcome or share (shikong layer schema)"
-    )
+    ]

@@ -5,6 +5,7 @@ The format is told in docs/schema-files.md.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -21,6 +22,7 @@ from layers.model import (
     Field,
     FieldType,
     Kind,
+    Limits,
     Outcome,
     Role,
     Rule,
@@ -52,7 +54,7 @@ SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution license theme owner scope coordinates division backdating "
-    "if_match default_datetime update_cycle paused raster value_range fields rules".split()
+    "if_match default_datetime update_cycle paused raster value_range fields rules limits".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
@@ -136,6 +138,7 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         value_range=value_range(document.get("value_range")),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
         rules=tuple(_rule(item, n) for n, item in enumerate(document.get("rules", ()), 1)),
+        limits=_limits(document.get("limits", {})),
     )
     _check(schema)
     return schema
@@ -184,6 +187,9 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["value_range"] = list(schema.value_range)
     if schema.rules:
         document["rules"] = [_rule_document(rule) for rule in schema.rules]
+    limits = {k: v for k, v in dataclasses.asdict(schema.limits).items() if v is not None}
+    if limits:
+        document["limits"] = limits
     flags = ("backdating", "if_match", "paused", "raster")
     document |= {name: True for name in flags if getattr(schema, name)}
     return document
@@ -312,6 +318,18 @@ def _rule_document(rule: Rule) -> dict[str, Any]:
     params = {k: list(v) if isinstance(v, tuple) else v for k, v in rule.params.items()}
     document |= {k: v for k, v in (("fields", dict(rule.fields)), ("params", params)) if v}
     return document if rule.outcome is Outcome.SAY else document | {"share": rule.share}
+
+
+def _limits(value: Any) -> Limits:
+    if not isinstance(value, Mapping):
+        raise BadSchema(
+            f"limits = {value!r}; write [limits], with lines such as refused_share = 0.01"
+        )
+    _known(value, frozenset(f.name for f in dataclasses.fields(Limits)), "limits")
+    for name, share in value.items():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise BadSchema(f"limits: {name} = {share!r}; of the rows, from 0 to 1")
+    return Limits(**{name: float(share) for name, share in value.items()})
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

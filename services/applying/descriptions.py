@@ -28,7 +28,7 @@ _LAYER_KEYS = frozenset({"schema", "indexes", *SETTINGS})
 _LISTS = frozenset({"key", "coordinates", "repair"})
 _TEXTS = frozenset(
     "kind mode duplicates valid_from valid_from_field valid_to_field crs towgs84 similarity axes "
-    "encoding source_layer query wkt separator message document".split()
+    "encoding source_layer query wkt separator message document mapping".split()
 )
 _SOURCE_KEYS = frozenset({"path", "url", "layer", "scope", *_LISTS, *_TEXTS})
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -213,6 +213,8 @@ def _source(number: int, said: Any, folder: Path, with_schema: set[str]) -> Sour
             options[key] = _texts(value, place)
         else:
             options[key] = _word(value, place)
+        if key == "mapping" and options[key].endswith(".toml"):
+            options[key] = str((folder / options[key]).resolve())
         _check_choice(key, options[key], place)
     return SourceState(where, name, address, layer, options)
 

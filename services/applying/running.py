@@ -34,8 +34,13 @@ Options = argparse.Namespace
 # What a publish is told where the file says nothing.
 _UNSAID: Mapping[str, Any] = dict.fromkeys(
     "kind mode duplicates valid_from valid_from_field valid_to_field valid_to crs towgs84 "
-    "similarity axes encoding source_layer query wkt separator coordinates document schema".split()
-) | {"key": [], "scope": [], "repair": [], "scene": [], "codes": False, "message": ""}
+    "similarity axes encoding source_layer query wkt separator coordinates document schema mapping "
+    "faults html".split()
+) | {
+    **dict.fromkeys(("key", "scope", "repair", "scene", "map"), ()),
+    **dict.fromkeys(("codes", "json", "table"), False),
+    "message": "",
+}
 # They say why, and not what.
 _TOLD_ONLY = ("message", "document")
 
