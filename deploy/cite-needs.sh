@@ -1,3 +1,4 @@
+#!/bin/sh
 # What the scripts that fetch the OGC's test suites share; sourced by them, run by nobody.
 
 # A program, or the Debian package that has it: need PROGRAM PACKAGE

@@ -190,7 +190,11 @@ def test_ctrl_c_leaves_what_is_done(reading: str, tmp_path: Path) -> None:
                "--zoom", "0..19", "--data", str(tmp_path)]  # fmt: skip
     environment = os.environ | {"DATABASE_URL": reading, "PYTHONUNBUFFERED": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
+    # A shell that runs the tests in the background has what it starts know of no Ctrl-C.
+    known = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+    signal.signal(signal.SIGINT, known)
+    with process:
         shelf, end = Shelf(tmp_path / "tiles", 1 << 30), time.monotonic() + 60
         while shelf.bytes_kept() < 50_000 and time.monotonic() < end:
             time.sleep(0.1)
