@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 # Only written here, never read.
 import xml.etree.ElementTree as ET  # nosec B405
 from collections.abc import Iterable
 
-import shapely
-
 from layers.store import PublishedLayer
 from services.tile_documents import picture_formats
-from spatial.crs import transform
-from spatial.drawing.sphere import SQUARE_END
 from spatial.periods import format_instant
-from tiles.grids import OFFERED, grid
+from tiles.grids import OFFERED, grid, to_grid
+from tiles.styling.markup import writable
 from tiles.vector import MEDIA_TYPE
 
 XML = "application/xml"
@@ -31,8 +26,6 @@ _SPACES = {
 }
 # Of the well-known ones WorldCRS84Quad begins one level deeper than GoogleCRS84Quad does.
 _SCALE_SETS = {"WebMercatorQuad": "urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible"}
-# Characters that no XML can hold, however they are written.
-_NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 # As OWSLib and GDAL call the style.
 _TEMPLATE = "{Style}/{Time}/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
 
@@ -127,15 +120,10 @@ def _add_layer(contents: ET.Element, base: str, layer: PublishedLayer) -> None:
 
 def _add_mercator_box(found: ET.Element, bounds: tuple[float, float, float, float]) -> None:
     """QGIS (3.40) takes degrees for metres where no box is in the system of the tiles."""
-    west, south, east, north = bounds
-    places = [
-        shapely.Point(x, max(-SQUARE_END, min(SQUARE_END, y)))
-        for x, y in ((west, south), (east, north))
-    ]
-    low, high = transform(places, "OGC:CRS84", "EPSG:3857")
+    west, south, east, north = to_grid("WebMercatorQuad", bounds)
     box = _add(found, "ows:BoundingBox", crs="urn:ogc:def:crs:EPSG::3857")
-    _add(box, "ows:LowerCorner", f"{low.x!r} {low.y!r}")
-    _add(box, "ows:UpperCorner", f"{high.x!r} {high.y!r}")
+    _add(box, "ows:LowerCorner", f"{west!r} {south!r}")
+    _add(box, "ows:UpperCorner", f"{east!r} {north!r}")
 
 
 def _add_time(found: ET.Element, layer: PublishedLayer) -> None:
@@ -181,7 +169,7 @@ def _urn(authority: tuple[str, str] | None) -> str:
 
 def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: str) -> ET.Element:
     made = ET.SubElement(parent, tag, attributes)
-    made.text = None if text is None else _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    made.text = None if text is None else writable(text, "\N{REPLACEMENT CHARACTER}")
     return made
 
 

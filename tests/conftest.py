@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +11,11 @@ from tempfile import TemporaryDirectory
 import psycopg
 import pytest
 from hypothesis import settings
-from sqlalchemy.engine import make_url
 
 from layers.servers.embedded import EmbeddedError, running_cluster
 from layers.store import Store, open_store
 from services.demo.city import City, load_city, read_city
+from tests.databases import Databases
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "deploy" / "demo"
@@ -66,29 +65,16 @@ def server_dsn() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def make_database(server_dsn: str) -> Iterator[Callable[..., str]]:
+def make_database(server_dsn: str) -> Iterator[Databases]:
     """Makes databases, empty or copied from another, and drops them at the end."""
-    made: list[str] = []
     with psycopg.connect(server_dsn, autocommit=True) as server:
-
-        def make(template: str | None = None) -> str:
-            name = f"test_{uuid.uuid4().hex[:12]}"
-            copied = ""
-            if template is not None:
-                source = make_url(template).database
-                copied = f' TEMPLATE "{source}" STRATEGY file_copy'
-            server.execute(f'CREATE DATABASE "{name}"{copied}')
-            made.append(name)
-            url = make_url(server_dsn).set(database=name)
-            return url.render_as_string(hide_password=False)
-
-        yield make
-        for name in made:
-            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        databases = Databases(server_dsn, server)
+        yield databases
+        databases.drop_all()
 
 
 @pytest.fixture(scope="session")
-def empty_template(make_database: Callable[..., str]) -> str:
+def empty_template(make_database: Databases) -> str:
     """The address of a database with an empty store, to copy and never to write."""
     dsn = make_database()
     open_store(dsn).close()
@@ -102,7 +88,7 @@ def city() -> City:
 
 
 @pytest.fixture(scope="session")
-def demo_template(make_database: Callable[..., str], city: City) -> str:
+def demo_template(make_database: Databases, city: City) -> str:
     """The address of a database with the whole demo city, to copy and never to write."""
     dsn = make_database()
     with closing(open_store(dsn)) as store:
@@ -111,16 +97,16 @@ def demo_template(make_database: Callable[..., str], city: City) -> str:
 
 
 @pytest.fixture(scope="session")
-def demo_store(demo_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+def demo_store(demo_template: str, make_database: Databases) -> Iterator[Store]:
     """The demo city, for tests that only read."""
-    with closing(open_store(make_database(demo_template))) as store:
+    with make_database.passing(demo_template) as dsn, closing(open_store(dsn)) as store:
         yield store
 
 
 @pytest.fixture
-def store(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+def store(empty_template: str, make_database: Databases) -> Iterator[Store]:
     """An empty store of this test's own."""
-    with closing(open_store(make_database(empty_template))) as opened:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as opened:
         yield opened
 
 

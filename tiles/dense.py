@@ -19,14 +19,13 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from layers.model import Layer, Schema
-from layers.reading.inputs import given
 from layers.reading.kept import Rows
 from layers.store import Snapshot
 from spatial.drawing.sphere import DEGREE_M
 from tiles.columns import value_of
 from tiles.content import CELL, COUNT, EXTENT, OWN, Content, is_point_layer
 from tiles.grids import Place
-from tiles.lattices import BUFFER, UNIT, constant, size_in_units
+from tiles.lattices import BUFFER, constant, size_in_units, units
 
 if TYPE_CHECKING:
     from spatial.drawing.lattices import Lattice
@@ -142,7 +141,7 @@ def _plain(value: Any) -> Any:
 def _binary(geom: Any, where: Place) -> Any:
     """A geometry as bytes; of one with very many corners, without those that are too near."""
     unit = _NEAR_UNITS if where.crs.is_geographic else _NEAR_UNITS / DEGREE_M
-    near = constant(unit) / given(UNIT, 1.0 / where.unit, sa.Double)
+    near = constant(unit) / units(where)
     large = sa.func.pg_column_size(geom) > sa.literal_column(str(_LARGE_BYTES))
     fewer = sa.case((large, sa.func.ST_RemoveRepeatedPoints(geom, near)), else_=geom)
     return sa.func.ST_AsBinary(fewer, sa.literal_column("'NDR'"))

@@ -46,7 +46,7 @@ def size_in_units(geom: Any, schema: Schema, where: Place) -> sa.ColumnElement[f
     and at the middle of the system's area where it is not: what decides what is drawn must not
     depend on the tile.
     """
-    per_unit = _units(where)
+    per_unit = units(where)
     wide = sa.func.ST_XMax(geom) - sa.func.ST_XMin(geom)
     high = sa.func.ST_YMax(geom) - sa.func.ST_YMin(geom)
     x, y = _factors(geom, schema.crs, bool(where.crs.is_geographic))
@@ -118,7 +118,7 @@ def cell_of(geom: Any, record: Layer, where: Place) -> tuple[Any, Any]:
     """Return column and row of the cell of a tile in which the middle of a geometry's box lies."""
     x, y = _middle_in(geom, record, where)
     west, _, _, north = _envelope(where)
-    per_cell = _units(where) / constant(float(CELL))
+    per_cell = units(where) / constant(float(CELL))
     return sa.func.floor((x - west) * per_cell), sa.func.floor((north - y) * per_cell)
 
 
@@ -171,6 +171,6 @@ def _srid(where: Place) -> int:
     return srid_of_crs(where.crs)
 
 
-def _units(where: Place) -> sa.BindParameter[Any]:
-    """How many units go into one of the tile's measures."""
+def units(where: Place) -> sa.BindParameter[Any]:
+    """Return how many units go into one of the tile's measures."""
     return given(UNIT, 1.0 / where.unit, sa.Double)

@@ -95,14 +95,23 @@ def draw(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None = None)
     if looked:
         content = foreseen(_narrowed(snapshot, where), where, content)
     drawn = draw_as(snapshot, where, content)
+    if content is not whole:
+        drawn = Drawn(drawn.body, content.counted_below)
+    return _thin(snapshot, where, content, drawn, looked=looked)
+
+
+def _thin(
+    snapshot: Snapshot, where: Place, content: Content, drawn: Drawn, *, looked: bool
+) -> Drawn:
+    """Draw a tile that is over its goal again, with less in it, until it is not."""
     while (thinner := _thinner(drawn, content)) is not None:
         if not looked:
             looked = True
             least = foreseen(_narrowed(snapshot, where), where, content).counted_below
             thinner = thinner.thinned(max(least, thinner.counted_below))
         content = thinner
-        drawn = draw_as(snapshot, where, content)
-    return drawn if content is whole else Drawn(drawn.body, content.counted_below)
+        drawn = Drawn(draw_as(snapshot, where, content).body, content.counted_below)
+    return drawn
 
 
 async def draw_soon(
@@ -120,7 +129,9 @@ async def draw_soon(
         drawn = Drawn(await asyncio.to_thread(asked.body, found))
     else:
         drawn = Drawn(asked.body(found))
-    return drawn if _thinner(drawn, content) is None else None
+    if _thinner(drawn, content) is None:
+        return drawn
+    return await asyncio.to_thread(_thin, snapshot, where, content, drawn, looked=False)
 
 
 def check(snapshot: Snapshot, where: Place, names: tuple[str, ...] | None) -> Content:

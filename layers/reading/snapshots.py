@@ -30,7 +30,7 @@ from layers.reading.lifelines import select_periods, with_periods
 from layers.reading.marks import marked
 from layers.reading.ordering import Order
 from layers.reading.outputs import as_geojson, as_wkb, count_features
-from layers.reading.sights import Shown, shown
+from layers.reading.sights import Shown
 from layers.reading.streams import Part, Patience, ahead, read_parts
 from spatial.crs import parse_crs
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _STREAMED = 5000
 _STATEMENTS = Statements()
 _NONE: Mapping[str, Any] = {}
+_OPENLY = Query(restricted=False)
 # Nobody stops what nobody was given.
 _ALL_THE_TIME = Patience()
 # Rows of a part: large enough that what is done once a part is nothing to what is done with it.
@@ -113,8 +114,7 @@ class Snapshot:
     @cached_property
     def shown_openly(self) -> Shown:
         """The same where no restricted field is wanted."""
-        layer = self.layer.record.as_of(self.moment.revision)
-        return shown(layer, self.layer.reader.sight(layer), restricted=False)
+        return shown_to(self.layer.record, self.layer.reader, self.moment, _OPENLY)
 
     @cached_property
     def chosen(self) -> Shown:

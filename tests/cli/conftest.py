@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.cli import main
+from tests.databases import Databases
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -26,9 +27,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def own_city(
-    demo_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> str:
+def own_city(demo_template: str, make_database: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
     """The demo city, in a store of this test's own."""
     dsn = make_database(demo_template)
     monkeypatch.setenv("DATABASE_URL", dsn)

@@ -12,14 +12,13 @@ import pytest
 
 from layers.access.audit import Entry, append
 from layers.database import connect
+from tests.databases import Databases
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def noted(
-    empty_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> str:
+def noted(empty_template: str, make_database: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store with three entries."""
     dsn = make_database(empty_template)
     monkeypatch.setenv("DATABASE_URL", dsn)

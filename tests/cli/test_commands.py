@@ -24,21 +24,20 @@ from layers.store import open_store
 from services.app import create_app
 from services.cli import main
 from services.settings import Settings
+from tests.databases import Databases
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def empty(
-    empty_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> str:
+def empty(empty_template: str, make_database: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
     dsn = make_database(empty_template)
     monkeypatch.setenv("DATABASE_URL", dsn)
     return dsn
 
 
 @pytest.fixture(scope="module")
-def reading(demo_template: str, make_database: Callable[..., str]) -> str:
+def reading(demo_template: str, make_database: Databases) -> str:
     return make_database(demo_template)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.databases import Databases
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -29,7 +31,7 @@ def test_verify_says_in_one_line_each_what_is_wrong(run: Run, own_city: str) -> 
 def test_a_backup_is_restored_into_an_empty_store_alone(
     run: Run,
     own_city: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -54,7 +56,7 @@ def test_a_backup_is_restored_into_an_empty_store_alone(
 
 
 def test_a_backup_of_nothing_and_of_nowhere_is_refused_in_one_line(
-    run: Run, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run, make_database: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", make_database())
     code, _, err = run("backup", tmp_path / "b.zip")

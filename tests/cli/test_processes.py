@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pytest
 
 from layers.servers.embedded import PostgresMissing
 from layers.servers.postgres import find_server
+from tests.databases import Databases
 
 SHIKONG = [sys.executable, "-m", "services.cli"]
 
@@ -65,7 +66,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_told_to_stop(
-    empty_template: str, make_database: Callable[..., str], stop: signal.Signals
+    empty_template: str, make_database: Databases, stop: signal.Signals
 ) -> None:
     port = free_port()
     process = start("serve", "--port", str(port), DATABASE_URL=make_database(empty_template))
@@ -103,16 +104,14 @@ def test_the_embedded_cluster_leaves_with_the_server(folder: Path) -> None:
         again.bind(("127.0.0.1", port))
 
 
-def test_errors_are_one_line(empty_template: str, make_database: Callable[..., str]) -> None:
+def test_errors_are_one_line(empty_template: str, make_database: Databases) -> None:
     process = start("log", "nope", DATABASE_URL=make_database(empty_template))
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert err == "shikong: no layer 'nope'; there are: none yet\n"
 
 
-def test_a_pipe_that_closes_early_is_no_error(
-    demo_template: str, make_database: Callable[..., str]
-) -> None:
+def test_a_pipe_that_closes_early_is_no_error(demo_template: str, make_database: Databases) -> None:
     process = start(
         "diff", "parcels", "2012-01-01..2014-01-01", DATABASE_URL=make_database(demo_template)
     )

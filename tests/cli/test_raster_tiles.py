@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from layers.store import open_store
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 from tests.rasters import ramp, write
 from tiles.keeping import making
 
@@ -33,7 +34,7 @@ ZOOMS = ("--zoom", "10..14")
 def terrain(
     run: Run,
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> str:

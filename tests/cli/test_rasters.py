@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from services.cli import main
+from tests.databases import Databases
 from tests.rasters import UTM, ramp, write
 
 Run = Callable[..., tuple[int, str, str]]
@@ -17,9 +18,7 @@ SINCE = ("--valid-from", "2020-01-01")
 
 
 @pytest.fixture
-def empty(
-    empty_template: str, make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> str:
+def empty(empty_template: str, make_database: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
     dsn = make_database(empty_template)
     monkeypatch.setenv("DATABASE_URL", dsn)
     return dsn

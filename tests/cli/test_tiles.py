@@ -22,6 +22,7 @@ from layers.store import open_store
 from services.app import create_app
 from services.cli import main
 from services.settings import Settings
+from tests.databases import Databases
 from tiles.keeping import making
 from tiles.keeping.shelf import Shelf
 
@@ -31,7 +32,7 @@ FOUND = re.compile(r"^([\d,]+) drawn, ([\d,]+) there already, ([\d,]+) of them e
 
 
 @pytest.fixture(scope="module")
-def reading(demo_template: str, make_database: Callable[..., str]) -> str:
+def reading(demo_template: str, make_database: Databases) -> str:
     return make_database(demo_template)
 
 

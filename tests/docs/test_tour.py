@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import uvicorn
 from layers.store import open_store
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"```sh\n(.*?)```(?:\n+```text\n(.*?)```)?", re.S)
@@ -32,7 +33,7 @@ def tour() -> list[tuple[str, str | None]]:
 
 
 @pytest.fixture
-def demo_dsn(demo_template: str, make_database: Callable[..., str]) -> str:
+def demo_dsn(demo_template: str, make_database: Databases) -> str:
     return make_database(demo_template)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +23,7 @@ from layers.access.grants import Role, Terms, give
 from layers.access.keys import create_key
 from layers.clock import system_clock
 from layers.store import open_store
+from tests.databases import Databases
 from tests.interop import wells
 
 RECORDER = Path(__file__).with_name("recorder.py")
@@ -104,11 +105,14 @@ def serving(dsn: str, file: Path) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def city_server(
     demo_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """The demo city behind a server; clients only read it."""
-    with serving(make_database(demo_template), tmp_path_factory.mktemp("city") / "asked") as city:
+    with (
+        make_database.passing(demo_template) as dsn,
+        serving(dsn, tmp_path_factory.mktemp("city") / "asked") as city,
+    ):
         yield city
 
 
@@ -120,18 +124,16 @@ def asked_city(city_server: Server) -> Server:
 
 
 @pytest.fixture
-def own_server(
-    empty_template: str, make_database: Callable[..., str], tmp_path: Path
-) -> Iterator[Server]:
+def own_server(empty_template: str, make_database: Databases, tmp_path: Path) -> Iterator[Server]:
     """A server of an empty store, to publish into."""
-    with serving(make_database(empty_template), tmp_path / "asked") as own:
+    with make_database.passing(empty_template) as dsn, serving(dsn, tmp_path / "asked") as own:
         yield own
 
 
 @pytest.fixture(scope="module")
 def wells_server(
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """A hundred wells behind a server; clients only read them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from layers.store import open_store
 from layers.writers import Writer
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "cql2"
 DATA = FOLDER / "ne110m4cql2.gpkg"
@@ -45,12 +46,12 @@ COLLECTIONS = sorted({p["collection"] for p in PREDICATES})
 @pytest.fixture(scope="module")
 def client(
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[TestClient]:
     """A server of the suite's data, published as any file is."""
     settings = Settings(tmp_path_factory.mktemp("data"), rate="1000000/second")
-    with closing(open_store(make_database(empty_template))) as store:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as store:
         for name in COLLECTIONS:
             source = open_source(alone(name, tmp_path_factory.mktemp(name)))
             schema = infer_schema(name, source, Choices())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyogrio
 import pytest
 import shapely
 
+from tests.databases import Databases
 from tests.interop import wells
 from tests.interop.conftest import Server, serving
 
@@ -23,7 +24,7 @@ ASKED = ("storage", "EPSG:4490", "EPSG:4326", "EPSG:3857")
 def stored(
     request: pytest.FixtureRequest,
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, str]]:
     """Wells that are stored in a system, behind a server."""

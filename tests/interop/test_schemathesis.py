@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from layers.clock import system_clock
 from layers.store import Store, open_store
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 pytestmark = pytest.mark.outside
 EXAMPLES = os.environ.get("EXAMPLES", "30")
@@ -114,10 +115,10 @@ def ask(address: str, headers: dict[str, str], folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_no_answer_is_off_the_document(
-    caller: str, demo_template: str, make_database: Callable[..., str], tmp_path: Path
+    caller: str, demo_template: str, make_database: Databases, tmp_path: Path
 ) -> None:
     role, more = CALLERS[caller]
-    with closing(open_store(make_database(demo_template))) as store:
+    with make_database.passing(demo_template) as dsn, closing(open_store(dsn)) as store:
         headers = headers_of(store, role) | more
         with serving(store, tmp_path) as address:
             report = ask(address, headers, tmp_path)

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from layers.keeping.verify import verify
 from layers.store import Store, open_store
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 LAYERS = ("cases", "pipes", "plots")
 INSTANTS = [START + timedelta(days=n) for n in (-400, 1.5, 9, 12, 400)]
@@ -49,8 +50,8 @@ restore(connect(sys.argv[1]), Path(sys.argv[2]), say)
 
 
 @pytest.fixture(scope="module")
-def rich(rich_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
-    with closing(open_store(make_database(rich_template))) as store:
+def rich(rich_template: str, make_database: Databases) -> Iterator[Store]:
+    with make_database.passing(rich_template) as dsn, closing(open_store(dsn)) as store:
         yield store
 
 
@@ -62,14 +63,14 @@ def archive(rich: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def empty(make_database: Callable[..., str]) -> Iterator[Database]:
+def empty(make_database: Databases) -> Iterator[Database]:
     """A database without anything, not even PostGIS."""
     with closing(connect(make_database())) as database:
         yield database
 
 
 @pytest.fixture(scope="module")
-def restored(archive: Path, make_database: Callable[..., str]) -> Iterator[Store]:
+def restored(archive: Path, make_database: Databases) -> Iterator[Store]:
     dsn = make_database()
     with closing(connect(dsn)) as database:
         restore(database, archive)
@@ -240,7 +241,7 @@ def test_a_database_without_a_store_has_no_backup(empty: Database, tmp_path: Pat
 
 
 def test_a_store_of_a_newer_release_is_not_backed_up(
-    empty_template: str, make_database: Callable[..., str], tmp_path: Path
+    empty_template: str, make_database: Databases, tmp_path: Path
 ) -> None:
     with closing(connect(make_database(empty_template))) as database:
         with database.own() as connection:
@@ -251,9 +252,9 @@ def test_a_store_of_a_newer_release_is_not_backed_up(
 
 
 def test_a_backup_is_of_one_moment(
-    rich_template: str, make_database: Callable[..., str], empty: Database, tmp_path: Path
+    rich_template: str, make_database: Databases, empty: Database, tmp_path: Path
 ) -> None:
-    with closing(open_store(make_database(rich_template))) as store:
+    with make_database.passing(rich_template) as dsn, closing(open_store(dsn)) as store:
         head = layer(store, "pipes").record.head
 
         def commit_meanwhile(name: str) -> None:
@@ -355,7 +356,7 @@ def test_a_store_that_is_not_empty_is_refused(archive: Path, rich: Store, store:
 
 @pytest.mark.parametrize("where", ["shikong/revision.csv", "live/plots.csv"])
 def test_a_restore_that_is_killed_half_way_leaves_nothing(
-    archive: Path, make_database: Callable[..., str], where: str
+    archive: Path, make_database: Databases, where: str
 ) -> None:
     dsn = make_database()
     command = [sys.executable, "-c", RESTORER, dsn, str(archive), where]
@@ -373,7 +374,7 @@ def test_a_restore_that_is_killed_half_way_leaves_nothing(
 
 
 def test_restoring_needs_no_superuser_but_the_database(
-    archive: Path, make_database: Callable[..., str]
+    archive: Path, make_database: Databases
 ) -> None:
     dsn = make_database()
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -8,7 +8,6 @@ import io
 import itertools
 import json
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -44,6 +43,7 @@ from layers.keeping.verify import verify
 from layers.model import Document
 from layers.store import Store, open_store
 from layers.writers import Writer
+from tests.databases import Databases
 
 STORES = Path(__file__).resolve().parents[1] / "fixtures" / "stores"
 COUNT = 12
@@ -483,7 +483,7 @@ def test_an_audit_that_is_not_there_is_a_table_that_is_not_there(kept: Store) ->
 
 
 @pytest.mark.parametrize("release", ["0.1.0", "0.2.0"])
-def test_stores_of_old_releases_get_one(make_database: Callable[..., str], release: str) -> None:
+def test_stores_of_old_releases_get_one(make_database: Databases, release: str) -> None:
     dsn = make_database()
     with closing(connect(dsn)) as database:
         restore(database, STORES / f"{release}.zip")
@@ -498,7 +498,7 @@ def test_stores_of_old_releases_get_one(make_database: Callable[..., str], relea
 
 
 def test_a_restored_store_goes_on_with_the_same_chain(
-    kept: Store, make_database: Callable[..., str], tmp_path: Path
+    kept: Store, make_database: Databases, tmp_path: Path
 ) -> None:
     note(kept.database, *(Entry("a", "read", odd, request=odd, detail={"x": odd}) for odd in ODD))
     whole = head_of(kept)

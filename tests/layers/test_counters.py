@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from layers.edits import Update
 from layers.readers import Reader
 from layers.store import open_store
 from layers.writers import Writer
+from tests.databases import Databases
 
 RAISE = "import sys; from layers.counters import counter_of; counter_of(sys.argv[1]).raise_()"
 
@@ -57,7 +57,7 @@ def test_without_shared_memory_it_is_the_processs_own(monkeypatch: pytest.Monkey
 
 
 def test_who_follows_knows_of_a_commit_as_soon_as_it_is_answered(
-    demo_template: str, make_database: Callable[..., str]
+    demo_template: str, make_database: Databases
 ) -> None:
     """Without waiting for what the database tells: the other store looks into the memory."""
     dsn = make_database(demo_template)

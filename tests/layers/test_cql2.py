@@ -25,6 +25,7 @@ from layers.store import Snapshot, Store, open_store
 from layers.territories import Territory
 from layers.writers import Writer
 from spatial.crs import parse_crs
+from tests.databases import Databases
 
 
 def told(text: str, language: str = "cql2-text") -> str:
@@ -406,10 +407,10 @@ COMPARED: Mapping[str, Callable[[str, str], bool]] = {
 
 
 @pytest.fixture(scope="module")
-def texts(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+def texts(empty_template: str, make_database: Databases) -> Iterator[Store]:
     """A sortable field, of which the index has the first 255 characters, and one that is none."""
     fields = ({"id": "name", "indexed": True}, {"id": "same"})
-    with closing(open_store(make_database(empty_template))) as opened:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as opened:
         frame = points(no=[str(n) for n in range(len(LONG))], name=LONG, same=LONG)
         publish(opened, "texts", frame, schema_of(*fields))
         yield opened

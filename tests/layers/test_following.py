@@ -14,12 +14,13 @@ from layers.edits import Update
 from layers.reading.presents import read_present
 from layers.store import Store, open_store
 from layers.tables import layer
+from tests.databases import Databases
 
 A = {"id": "a"}
 
 
 @pytest.fixture
-def two(empty_template: str, make_database: Callable[..., str]) -> Iterator[tuple[Store, Store]]:
+def two(empty_template: str, make_database: Databases) -> Iterator[tuple[Store, Store]]:
     """Two processes on one store, of which the first follows."""
     dsn = make_database(empty_template)
     with closing(open_store(dsn)) as first, closing(open_store(dsn)) as second:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from layers.keeping.verify import verify
 from layers.sources import open_source
 from layers.store import Store, open_store
 from layers.writing import staging
+from tests.databases import Databases
 
 CRS = "EPSG:4490"  # of the files as of the layer: else every shape is transformed
 SCHEMA = schema_of(
@@ -43,7 +44,7 @@ editions = st.lists(st.lists(row, min_size=1, max_size=6), min_size=2, max_size=
 
 
 @pytest.fixture(scope="module")
-def stores(empty_template: str, make_database: Callable[..., str]) -> Iterator[list[Store]]:
+def stores(empty_template: str, make_database: Databases) -> Iterator[list[Store]]:
     with (
         closing(open_store(make_database(empty_template))) as one,
         closing(open_store(make_database(empty_template))) as other,

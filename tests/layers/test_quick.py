@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from layers.quick import Quick
+from tests.databases import Databases
 
 _TYPES = "SELECT $1::integer, $2::text, $3::timestamptz, $4::float8, ARRAY[$3::timestamptz, NULL]"
 _VALUES = (70_000, "it's \\ “要素”", datetime(2014, 5, 14, 4, 0, 0, 5, tzinfo=UTC), 0.1)
@@ -19,7 +20,7 @@ _WORKING = "SELECT count(*) FROM pg_stat_activity WHERE query = %s AND state = '
 
 
 @pytest.fixture(scope="module")
-def dsn(empty_template: str, make_database: Callable[..., str]) -> str:
+def dsn(empty_template: str, make_database: Databases) -> str:
     return make_database(empty_template)
 
 

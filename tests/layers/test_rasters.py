@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections import namedtuple
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +45,7 @@ from layers.schemas.documents import parse_schema, schema_document
 from layers.schemas.profiles import profile_schemas
 from layers.store import Store, open_store
 from layers.tables import raster, raster_piece
+from tests.databases import Databases
 from tests.rasters import PLACE, UTM, publish, ramp, write
 
 Usage = namedtuple("Usage", "total used free")
@@ -397,13 +397,11 @@ def test_schemas_of_rasters() -> None:
             parse_schema(document | wrong)
 
 
-def test_backups_hold_rasters(
-    store: Store, tmp_path: Path, make_database: Callable[..., str]
-) -> None:
+def test_backups_hold_rasters(store: Store, tmp_path: Path, make_database: Databases) -> None:
     publish(store, "terrain", write(tmp_path / "dem.tif", ramp()))
     wanted = opened(store, "terrain").read_bytes()
     backup(store.database, tmp_path / "all.zip")
-    with closing(open_store(make_database())) as other:
+    with make_database.passing() as dsn, closing(open_store(dsn)) as other:
         restore(other.database, tmp_path / "all.zip")
         assert opened(other, "terrain").read_bytes() == wanted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from layers.keeping.archives import backup, restore
 from layers.keeping.verify import verify
 from layers.store import Store, open_store
 from layers.tables import STORE_FORMAT, layer
+from tests.databases import Databases
 
 STORES = Path(__file__).resolve().parents[1] / "fixtures" / "stores"
 RELEASES = sorted(path.stem for path in STORES.glob("*.zip"))
@@ -43,7 +44,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture(scope="module", params=RELEASES)
 def release(
-    request: pytest.FixtureRequest, make_database: Callable[..., str]
+    request: pytest.FixtureRequest, make_database: Databases
 ) -> Iterator[tuple[str, Store]]:
     dsn = make_database()
     with closing(connect(dsn)) as database:
@@ -100,7 +101,7 @@ def test_what_has_not_changed_since_is_not_written_again(
 
 
 def test_this_release_can_leave_one_behind_too(
-    store: Store, make: ModuleType, make_database: Callable[..., str], tmp_path: Path
+    store: Store, make: ModuleType, make_database: Databases, tmp_path: Path
 ) -> None:
     make.fill(store)
     then = list(make.answers(store))

@@ -274,7 +274,7 @@ def test_changes_replayed_into_an_empty_store_give_an_equal_store(
     edit(two, split("3", [Insert({"no": "3a"}, POINT), Insert({"no": "3b"}, POINT)], "2023-01-01"))
     two.revert(2, WRITER)
     source = layer(two, "t")
-    with closing(open_store(make_database(empty_template))) as replica:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as replica:
         publish(replica, "t", points(no=["x"], a=["x"], n=[0]), schema_of(A, N, OWNER))
         replica.revert(1, WRITER)
         for revision in range(1, source.record.head + 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from layers.sameness import family_hash
 from layers.sources import FrameSource, open_source
 from layers.store import Store, open_store
 from layers.writing import staging
+from tests.databases import Databases
 
 # No other letter comes before these in any of the names: the order of the columns matters.
 KINDS = {
@@ -67,8 +68,8 @@ class _RolledBackError(Exception):
 
 
 @pytest.fixture(scope="module")
-def published(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
-    with closing(open_store(make_database(empty_template))) as store:
+def published(empty_template: str, make_database: Databases) -> Iterator[Store]:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as store:
         frame = gpd.GeoDataFrame({"no": ["0"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=4326)
         publish(store, "t", frame, SCHEMA)
         yield store

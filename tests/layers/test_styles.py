@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from layers.store import Store, open_store
 from layers.styles import NewStyle, Style
 from layers.tables import style
 from layers.writers import Permit, Verb, Writer
+from tests.databases import Databases
 
 OWNER = Writer("owner")
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -180,9 +180,7 @@ def test_the_audit_says_who_did_it(wells: Store) -> None:
     assert taken.detail == {"style": "wells.plan", "gone": True}
 
 
-def test_an_archive_has_them(
-    wells: Store, make_database: Callable[..., str], tmp_path: Path
-) -> None:
+def test_an_archive_has_them(wells: Store, make_database: Databases, tmp_path: Path) -> None:
     kept = write(wells, wanted(chosen=True))
     backup(wells.database, tmp_path / "whole.zip")
     dsn = make_database()

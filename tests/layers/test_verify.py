@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import psycopg
@@ -13,6 +13,7 @@ from layers.errors import UnknownLayer
 from layers.keeping.faults import abridged
 from layers.keeping.verify import find_faults, verify
 from layers.store import Store, open_store
+from tests.databases import Databases
 
 # How each invariant is broken, and the checks that must name it.
 BROKEN = {
@@ -205,8 +206,8 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def rich(rich_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
-    with closing(open_store(make_database(rich_template))) as store:
+def rich(rich_template: str, make_database: Databases) -> Iterator[Store]:
+    with make_database.passing(rich_template) as dsn, closing(open_store(dsn)) as store:
         yield store
 
 
@@ -245,7 +246,7 @@ def test_what_is_broken_is_named(rich: Store, name: str) -> None:
 
 
 def test_a_stage_that_a_publish_left_behind_is_named(
-    rich_template: str, make_database: Callable[..., str]
+    rich_template: str, make_database: Databases
 ) -> None:
     dsn = make_database(rich_template)
     with psycopg.connect(dsn, autocommit=True) as other, closing(open_store(dsn)) as store:
@@ -253,16 +254,14 @@ def test_a_stage_that_a_publish_left_behind_is_named(
         assert [f.where for f in verify(store.database)] == ["pg_temp.raw_plots"]
 
 
-def test_a_publish_under_way_is_no_fault(
-    rich_template: str, make_database: Callable[..., str]
-) -> None:
+def test_a_publish_under_way_is_no_fault(rich_template: str, make_database: Databases) -> None:
     from publishing import WRITER, points
 
     from layers.model import Mode
     from layers.publish import Reload
     from layers.sources import FrameSource
 
-    with closing(open_store(make_database(rich_template))) as store:
+    with make_database.passing(rich_template) as dsn, closing(open_store(dsn)) as store:
         faults = []
 
         def meanwhile(stage: str, done: int, total: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -27,6 +27,7 @@ from layers.schemas.documents import parse_schema
 from layers.sources import FrameSource
 from layers.store import Snapshot, open_store
 from layers.writers import Writer
+from tests.databases import Databases
 
 SCHEMA = parse_schema(
     {
@@ -106,12 +107,12 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def asked(empty_template: str, make_database: Callable[..., str]) -> Iterator[Asked]:
+def asked(empty_template: str, make_database: Databases) -> Iterator[Asked]:
     columns: dict[str, Any] = {name: [row[name] for row in ROWS] for name in ROWS[0]}
     for name, kind in (("k", "Int64"), ("large", "Int64"), ("b", "boolean"), ("c", "boolean")):
         columns[name] = pd.array(columns[name], dtype=kind)
     frame = gpd.GeoDataFrame(columns, geometry="geometry", crs="OGC:CRS84")
-    with closing(open_store(make_database(empty_template))) as store:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as store:
         reload = Reload(FrameSource(frame), SCHEMA, valid_from=datetime(2020, 1, 1, tzinfo=UTC))
         store.commit({"every": reload}, Writer("t"), "")
         snapshot = store.layer("every", Reader.everything()).at()

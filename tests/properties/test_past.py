@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from layers.store import Store, open_store
 from services.app import create_app
 from services.settings import Settings
 from spatial.periods import format_instant
+from tests.databases import Databases
 
 PROBED = 12
 Content = dict[str, Any]
@@ -64,11 +65,11 @@ class Door:
 @pytest.fixture(scope="module")
 def door(
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Door]:
     own = Settings(tmp_path_factory.mktemp("data"), rate="1000000/second")
-    with closing(open_store(make_database(empty_template))) as opened:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as opened:
         clock: list[Door] = []
         store = opened.with_clock(lambda: clock[0].now)
         store.follow()

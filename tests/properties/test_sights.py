@@ -10,7 +10,7 @@ import itertools
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +36,7 @@ from layers.reading.snapshots import Snapshot
 from layers.store import Store, open_store
 from layers.territories import Territory
 from spatial.periods import Interval
+from tests.databases import Databases
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 EXAMPLES = int(os.environ.get("SIGHTS", 3000 if LONG else 40))
@@ -121,7 +122,7 @@ def make_world(store: Store, seed: int, event: bool) -> World:
 
 
 @pytest.fixture(scope="module")
-def worlds(empty_template: str, make_database: Callable[..., str]) -> Iterator[list[World]]:
+def worlds(empty_template: str, make_database: Databases) -> Iterator[list[World]]:
     with ExitStack() as stack:
         made = []
         for seed, event in itertools.product(SEEDS, (False, True)):

@@ -7,7 +7,7 @@ model, and then asks both for everything. Counterexamples that were found stand 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pairs import EVENT_OPEN, OPEN, History, Pair, Step, check_history, day, forget_all
 
 from layers.store import Store, open_store
+from tests.databases import Databases
 
 days = st.integers(0, 8)
 texts = st.sampled_from(["x", "y", None])
@@ -84,8 +85,8 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @pytest.fixture(scope="module")
-def reused(empty_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
-    with closing(open_store(make_database(empty_template))) as opened:
+def reused(empty_template: str, make_database: Databases) -> Iterator[Store]:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as opened:
         yield opened
 
 

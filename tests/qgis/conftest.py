@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.databases import Databases
 from tests.interop import wells
 from tests.interop.conftest import (  # noqa: F401 - fixtures are found by their names
     Server,
@@ -110,7 +111,7 @@ def editor() -> Qgis:
 def stored(
     request: pytest.FixtureRequest,
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, str]]:
     """Wells that are stored in a system, behind a server."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
 
+from tests.databases import Databases
 from tests.interop import mosaic
 from tests.interop.conftest import Server, serving
 from tests.interop.drawings import View, covered, ink, parsed, read_features
@@ -36,7 +37,7 @@ def draw(qgis: Qgis, server: Server, layer: str, view: View) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def mosaic_server(
     empty_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """A raster layer behind a server."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +25,8 @@ from services.settings import Settings
 sys.path.insert(0, str(Path(__file__).parent))
 
 import land
+
+from tests.databases import Databases
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
@@ -84,8 +86,8 @@ def client(city_doors: Doors) -> TestClient:
 
 
 @contextmanager
-def _copy(template: str, make_database: Callable[..., str], settings: Settings) -> Iterator[Doors]:
-    with closing(open_store(make_database(template))) as store:
+def _copy(template: str, make_database: Databases, settings: Settings) -> Iterator[Doors]:
+    with make_database.passing(template) as dsn, closing(open_store(dsn)) as store:
         store.follow()
         app = create_app(store, settings)
         with TestClient(app, raise_server_exceptions=False, headers=PLAIN) as client:
@@ -93,9 +95,7 @@ def _copy(template: str, make_database: Callable[..., str], settings: Settings) 
 
 
 @pytest.fixture
-def own_doors(
-    demo_template: str, make_database: Callable[..., str], settings: Settings
-) -> Iterator[Doors]:
+def own_doors(demo_template: str, make_database: Databases, settings: Settings) -> Iterator[Doors]:
     """A copy of the demo city that the test may change."""
     with _copy(demo_template, make_database, settings) as doors:
         yield doors
@@ -103,7 +103,7 @@ def own_doors(
 
 @pytest.fixture(scope="session")
 def keyed_doors(
-    demo_template: str, make_database: Callable[..., str], settings: Settings
+    demo_template: str, make_database: Databases, settings: Settings
 ) -> Iterator[Doors]:
     """A copy in which tests may make keys, and nothing else."""
     with _copy(demo_template, make_database, settings) as doors:
@@ -123,7 +123,7 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def land_template(empty_template: str, make_database: Callable[..., str]) -> str:
+def land_template(empty_template: str, make_database: Databases) -> str:
     """The address of a database with the layers of `land`, to copy and never to write."""
     dsn = make_database(empty_template)
     with closing(open_store(dsn)) as store:
@@ -132,9 +132,7 @@ def land_template(empty_template: str, make_database: Callable[..., str]) -> str
 
 
 @pytest.fixture
-def desk(
-    land_template: str, make_database: Callable[..., str], settings: Settings
-) -> Iterator[land.Desk]:
+def desk(land_template: str, make_database: Databases, settings: Settings) -> Iterator[land.Desk]:
     """A land register of the test's own, and keys for whoever edits it."""
     with _copy(land_template, make_database, settings) as doors:
         kept: dict[tuple[Terms, ...], dict[str, str]] = {}

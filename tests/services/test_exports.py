@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 
 from services.formats import STREAMS
 from services.routes.exports import disposition
+from tests.databases import Databases
 
 PARCELS = "/collections/parcels/items"
 PINNED = "datetime=2014-06-01T00:00:00Z&revision=2"
@@ -51,7 +52,7 @@ def serving(dsn: str, folder: Path, **settings: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def dsn(demo_template: str, make_database: Callable[..., str]) -> str:
+def dsn(demo_template: str, make_database: Databases) -> str:
     return make_database(demo_template)
 
 

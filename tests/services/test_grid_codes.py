@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -23,6 +23,7 @@ from services.assignments import UnsuitableLayer, assign_cases
 from services.errors import BadParameter
 from services.grid_codes import codes_of, write_grid_codes
 from spatial.errors import BadDistance
+from tests.databases import Databases
 
 EVERYTHING = Reader.everything()
 CLERK = Writer("clerk", caller="shell:clerk", origin="shell")
@@ -30,9 +31,9 @@ QUARTER = "2021-11-01/2022-02-01"
 
 
 @pytest.fixture(scope="module")
-def cases_city(demo_template: str, make_database: Callable[..., str]) -> Iterator[Store]:
+def cases_city(demo_template: str, make_database: Databases) -> Iterator[Store]:
     """The demo city, whose cases have a field for grid codes."""
-    with closing(open_store(make_database(demo_template))) as store:
+    with make_database.passing(demo_template) as dsn, closing(open_store(dsn)) as store:
         schema = store.layer("incidents", EVERYTHING).record.schema
         codes = Field("grid_codes", FieldType.TEXT, Title("Grids", "网格"))
         wider = dataclasses.replace(schema, fields=(*schema.fields, codes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from layers.store import open_store
 from layers.territories import Territory
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 from tests.rasters import publish, ramp, write
 from tests.services.conftest import PLAIN, Doors
 
@@ -32,7 +33,7 @@ FULL = f"{HERE}/12/1550/3371"
 @pytest.fixture(scope="module")
 def doors(
     demo_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     settings: Settings,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Doors]:
@@ -269,9 +270,9 @@ def test_a_key_opens_what_is_internal(doors: Doors) -> None:
 
 
 def test_a_damaged_store_shows_nothing_of_itself(
-    empty_template: str, make_database: Callable[..., str], settings: Settings, tmp_path: Path
+    empty_template: str, make_database: Databases, settings: Settings, tmp_path: Path
 ) -> None:
-    with closing(open_store(make_database(empty_template))) as store:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as store:
         publish(store, "terrain", write(tmp_path / "dem.tif", ramp()))
         with store.database.own() as connection:
             connection.exec_driver_sql("DELETE FROM shikong.raster_piece")

@@ -27,6 +27,7 @@ from layers.store import Store, open_store
 from layers.writers import Writer
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 PATH = "/collections/parcels/tiles/WebMercatorQuad/16/24236/19821"
 FAR = "/collections/parcels/tiles/WebMercatorQuad/16/24238/19826"
@@ -61,7 +62,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(
     demo_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
     dsn = make_database(demo_template)

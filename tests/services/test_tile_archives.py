@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from layers.store import open_store
 from services.app import create_app
 from services.cli import main
 from services.settings import Settings
+from tests.databases import Databases
 from tests.services.conftest import PLAIN, Doors
 
 HERE = "/collections/parcels/tiles/archives"
@@ -27,7 +28,7 @@ AT = "2014-06-01"
 @pytest.fixture(scope="module")
 def packed(
     demo_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Path]:
     """A city, and a data folder with archives of it: everybody's, and everything's."""

@@ -20,6 +20,7 @@ from layers.clock import system_clock
 from layers.store import Store, open_store
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 from tests.web.conftest import running
 
 if TYPE_CHECKING:
@@ -126,11 +127,11 @@ def test_the_map_opens_again_from_what_the_browser_has(
 def test_who_signs_in_meets_no_policy_of_ours(
     needed: None,
     demo_template: str,
-    make_database: Callable[..., str],
+    make_database: Databases,
     tmp_path: Path,
     open_tab: OpenTab,
 ) -> None:
-    with closing(open_store(make_database(demo_template))) as store:
+    with make_database.passing(demo_template) as dsn, closing(open_store(dsn)) as store:
         with store.database.keep() as connection:
             key, text = create_key(connection, "a clerk", system_clock())
             give(connection, key.caller, Terms(Role.ADMINISTRATOR), "tests", system_clock())

@@ -21,6 +21,7 @@ from pmtiles.writer import Writer
 
 from layers.model import Field, FieldType
 from layers.reading.boxes import Box
+from spatial.drawing.sphere import SQUARE_END
 from spatial.periods import format_instant
 from tiles.content import OWN, stated
 from tiles.errors import NothingToPack
@@ -40,7 +41,7 @@ PACKINGS = {
     "webp": (TileType.WEBP, Compression.NONE),
 }
 _LEVEL = 6
-_WORLD: Box = (-180.0, -85.051129, 180.0, 85.051129)
+_WORLD: Box = (-180.0, -SQUARE_END, 180.0, SQUARE_END)
 _TYPES = {
     FieldType.INTEGER: "Number",
     FieldType.NUMBER: "Number",

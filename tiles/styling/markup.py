@@ -8,10 +8,10 @@ import re
 _NONE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def writable(text: str) -> str:
-    r"""Return a text without the characters that XML has no way to write.
+def writable(text: str, instead: str = "") -> str:
+    r"""Return a text with something else for the characters that XML has no way to write.
 
     >>> writable("a\x01b")
     'ab'
     """
-    return _NONE.sub("", text)
+    return _NONE.sub(instead, text)

@@ -22,6 +22,7 @@ from liars import Liar, lying_server
 
 from layers.store import open_store
 from services.settings import Settings
+from tests.databases import Databases
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +62,7 @@ def run() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
 
 
 @pytest.fixture(scope="session")
-def secret_template(empty_template: str, make_database: Callable[..., str]) -> str:
+def secret_template(empty_template: str, make_database: Databases) -> str:
     """The address of a database with the city of `secret_city`, to copy and never to write."""
     dsn = make_database(empty_template)
     with closing(open_store(dsn)) as store:
@@ -71,7 +72,7 @@ def secret_template(empty_template: str, make_database: Callable[..., str]) -> s
 
 @pytest.fixture(scope="session")
 def secret_doors(
-    secret_template: str, make_database: Callable[..., str], settings: Settings
+    secret_template: str, make_database: Databases, settings: Settings
 ) -> Iterator[SecretDoors]:
     """The city of `secret_city` with everybody of `city_roles`, for tests that only read."""
     with open_doors(make_database(secret_template), settings) as doors:
@@ -82,7 +83,7 @@ def secret_doors(
 
 @pytest.fixture
 def own_secret_doors(
-    secret_template: str, make_database: Callable[..., str], settings: Settings
+    secret_template: str, make_database: Databases, settings: Settings
 ) -> Iterator[SecretDoors]:
     """The city of `secret_city` for one test, which may change it."""
     with open_doors(make_database(secret_template), settings) as doors:

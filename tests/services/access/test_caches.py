@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from layers.store import Store, open_store
 from layers.territories import Territory
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 PLAIN = {"Accept-Encoding": "identity"}
 # The middle of the demo city: some of its pipes and parcels lie within, most do not.
@@ -59,7 +60,7 @@ class City:
 
 
 @pytest.fixture(scope="module")
-def own(demo_template: str, make_database: Callable[..., str]) -> City:
+def own(demo_template: str, make_database: Databases) -> City:
     dsn = make_database(demo_template)
     with closing(open_store(dsn)) as store:
         with store.database.write() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from layers.access.grants import Role, Terms
 from layers.clock import system_clock
 from layers.tables import session
 from services.settings import Settings
+from tests.databases import Databases
 
 SITE = "https://map.city.example"
 HTML = {"Accept": "text/html"}
@@ -66,7 +67,7 @@ def cookies_of(answer: httpx2.Response) -> dict[str, str]:
 
 @pytest.fixture
 def doors(
-    secret_template: str, make_database: Callable[..., str], settings: Settings
+    secret_template: str, make_database: Databases, settings: Settings
 ) -> Iterator[SecretDoors]:
     with open_doors(make_database(secret_template), settings, base_url=SITE) as opened:
         opened.client.base_url = SITE

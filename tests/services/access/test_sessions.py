@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,6 +21,7 @@ from layers.tables import session
 from services.access import cookies
 from services.app import create_app
 from services.settings import Settings
+from tests.databases import Databases
 
 PAGE = {"Accept": "text/html"}
 ADMIN = Terms(Role.ADMINISTRATOR)
@@ -62,10 +63,8 @@ class Site:
 
 
 @pytest.fixture
-def site(
-    demo_template: str, make_database: Callable[..., str], settings: Settings
-) -> Iterator[Site]:
-    with closing(open_store(make_database(demo_template))) as store:
+def site(demo_template: str, make_database: Databases, settings: Settings) -> Iterator[Site]:
+    with make_database.passing(demo_template) as dsn, closing(open_store(dsn)) as store:
         app = create_app(store, settings)
         with TestClient(app, raise_server_exceptions=False) as client:
             yield Site(store, client)

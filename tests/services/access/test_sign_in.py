@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from layers.store import Store, open_store
 from services.access import cookies
 from services.app import create_app
 from services.settings import Oidc, Settings
+from tests.databases import Databases
 
 SITE = "https://map.city.example"
 PAGE = {"Accept": "text/html"}
@@ -48,12 +49,12 @@ class Site:
 
 @pytest.fixture
 def site(
-    city_login: Running, empty_template: str, make_database: Callable[..., str], tmp_path: Path
+    city_login: Running, empty_template: str, make_database: Databases, tmp_path: Path
 ) -> Iterator[Site]:
     oidc = Oidc(city_login.issuer, "shi:kong", SECRET, API)
     hosts = frozenset({urlsplit(city_login.issuer).netloc})
     settings = Settings(tmp_path, base_url=SITE, oidc=oidc, fetch_hosts=hosts)
-    with closing(open_store(make_database(empty_template))) as store:
+    with make_database.passing(empty_template) as dsn, closing(open_store(dsn)) as store:
         app = create_app(store, settings)
         with TestClient(app, base_url=SITE, raise_server_exceptions=False) as client:
             yield Site(store, client)

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from layers.reading.features import Query
 from layers.store import Store
 from services.parameters import Pins
 from services.tile_questions import question_of
+from tests.databases import Databases
 from tests.tiles.keeping.test_shelf import ROOT, STATE, a_tile, in_a_process, key
 from tiles.grids import Place, place
 from tiles.keeping import making
@@ -231,7 +231,7 @@ store.close()
 
 
 def test_two_processes_make_a_tile_once(
-    demo_template: str, make_database: Callable[..., str], tmp_path: Path
+    demo_template: str, make_database: Databases, tmp_path: Path
 ) -> None:
     command = in_a_process(ASKER, make_database(demo_template), tmp_path)
     with ExitStack() as stack:
