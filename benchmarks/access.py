@@ -35,7 +35,7 @@ from layers.reading.outputs import as_wkb
 from layers.reading.sights import shown
 from layers.schemas.documents import read_schema
 from layers.servers.embedded import running_cluster
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.territories import Territory
 from layers.writers import Writer

@@ -19,7 +19,7 @@ from layers.publish import Reload
 from layers.readers import Reader
 from layers.reading.features import Box
 from layers.reading.outputs import as_wkb
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import PublishedLayer, Store
 from layers.writers import Writer
 

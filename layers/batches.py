@@ -15,6 +15,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from layers.errors import BadSource
+from spatial.datums import is_local
 
 # Each takes some 10 MB of parcels, and a few are in hand at once.
 BATCH_ROWS = 4_096
@@ -34,12 +35,15 @@ class Batch:
         An element is None where a row has none.
     wkb : pyarrow.Array of bytes, optional
         Instead of shapes, where the source has them so. Without either, it has no geometry at all.
+    repaired : tuple of (int, str)
+        Rows whose shapes the source could not be read with as they are, and what was done.
     """
 
     first_row: int
     columns: Mapping[str, pa.Array]
     shapes: NDArray[np.object_] | None = None
     wkb: pa.Array | None = None
+    repaired: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         geometries = self.wkb if self.shapes is None else self.shapes
@@ -79,8 +83,8 @@ def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
         shapes: NDArray[np.object_] = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:
         raise BadSource(
-            f"geometry in rows {rows[0]} to {rows[-1]}: {first_line(error)}; "
-            "convert curves and surfaces to lines and polygons first"
+            f"geometry in rows {rows[0]} to {rows[-1]}: {first_line(error)}; mend it, or leave "
+            "those rows out"
         ) from None
     return shapes
 
@@ -92,6 +96,9 @@ def stated_crs(source: str, stated: Any) -> CRS:
     """
     try:
         found = CRS.from_user_input(stated)
+        if found.is_bound and found.source_crs is not None and is_local(found.source_crs):
+            # Its code would name the datum, and lose the parameters that lead away from it.
+            return found
         authority = found.to_authority()
         return found if authority is None else CRS.from_authority(*authority)
     except CRSError as error:

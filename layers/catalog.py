@@ -133,8 +133,9 @@ def set_belongings(
 
 
 def set_titles(connection: Connection, record: Layer, changes: Mapping[str, Any]) -> None:
-    """Replace titles or descriptions in a layer's newest schema; they are no part of its data."""
-    document = schema_document(record.schema) | dict(changes)
+    """Replace what a layer's newest schema says beside its data; None takes it away."""
+    changed = schema_document(record.schema) | dict(changes)
+    document = {k: v for k, v in changed.items() if v is not None}
     parse_schema(document)
     newest = sa.select(sa.func.max(tables.layer_schema.c.since_revision)).where(
         tables.layer_schema.c.layer_id == record.id

@@ -19,6 +19,7 @@ from layers.editing import effects, reverting
 from layers.editing.scenes import check_edits
 from layers.edits import Edit, Edits, Revert
 from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
+from layers.mapping import saved
 from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
 from layers.rasters.sources import RasterSource
@@ -108,6 +109,8 @@ def commit(
             _keep_rasters(connection, [edits[layer_id] for layer_id in todo])
             # Last, because readers of these layers wait from here to the end of the transaction.
             schema_changes.take_effect(connection, todo.values())
+            for planned in todo.values():
+                saved.keep(connection, planned, statement.writer, clock())
             number, recorded = _record(connection, clock, statement, todo, revisions)
     except _DryRunError:
         for report in reports.values():
@@ -171,7 +174,7 @@ def _plan(
 ) -> Planned:
     bounds = _bounds(connection, layer_id, change, writer)
     if isinstance(change, Reload):
-        planned = _plan_reload(connection, layer_id, change, bounds, now, say)
+        planned = _plan_reload(connection, layer_id, change, writer, bounds, now, say)
     else:
         record = _existing(connection, layer_id)
         planned = _plan_change(connection, record, change, bounds, now)
@@ -196,6 +199,7 @@ def _plan_reload(
     connection: Connection,
     layer_id: str,
     reload: Reload,
+    writer: Writer,
     bounds: Bounds | None,
     now: datetime,
     say: Progress,
@@ -204,7 +208,27 @@ def _plan_reload(
     if bounds is not None and record is not None:
         kept = permits.fields_kept(bounds, record)
         reload = dataclasses.replace(reload, territories=bounds.territories, kept=kept)
+    reload = dataclasses.replace(reload, around=_around(connection, record, reload, writer))
     return publish.plan(connection, layer_id, reload, now, say)
+
+
+def _around(
+    connection: Connection, record: Layer | None, reload: Reload, writer: Writer
+) -> frozenset[str]:
+    """Return those layers beside it, which rules look at, that are the writer's to publish too.
+
+    What a rule finds tells of them: who may read them is not asked by who may write here.
+    """
+    schema = reload.schema if record is None else record.schema
+    names = {rule.beside for rule in (schema.rules if schema else ())}
+    theirs = set[str]()
+    for name in filter(None, names):
+        found = catalog.find_layer(connection, name)
+        department = None if found is None else found.department
+        permits_there = writer.permits_for(name, department, Verb.PUBLISH)
+        if permits_there is None or any(p.is_unbounded for p in permits_there):
+            theirs.add(name)
+    return frozenset(theirs)
 
 
 def _plan_change(

@@ -6,7 +6,10 @@
     ├── BadRequest            what was asked can't be: the asker can mend it
     │   ├── BadSchema         a schema file that says something impossible
     │   ├── BadSource         a file that is missing, empty or no geodata
+    │   │   └── UnstatedSystem    coordinates whose reference system nobody says
     │   ├── BadValue          a value in the source that its field can't hold
+    │   ├── RuleBroken        more rows that break a rule of the schema than it allows
+    │   ├── LimitPassed       more rows repaired, left out or without geometry than a layer takes
     │   ├── BadKey            keys that are repeated, absent or not unique
     │   ├── BadScope          rows, or ids, outside the stated scope
     │   ├── BadPeriod         a period that ends before it starts, or is not stated
@@ -15,6 +18,7 @@
     │   ├── BadTerritory      a division, an area or a time that can't be granted
     │   ├── BadGrant          a grant or an application that says nothing that can be given
     │   ├── BadStyleName      an id that no style of a layer can have
+    │   ├── BadMapping        columns and fields that can't go together as they are said to
     │   ├── BadQuery          a filter, property or page that does not exist
     │   └── TooMuchAsked      an answer that takes longer than the database may work on one
     ├── NotFound
@@ -43,9 +47,26 @@
     └── StoreUnavailable      the database can't be reached, or is of another format
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layers.report import Report
+    from spatial.shortlist import Candidate
+
 
 class LayersError(Exception):
-    """Anything this floor raises on purpose; its text carries the value and the remedy."""
+    """Anything this floor raises on purpose; its text carries the value and the remedy.
+
+    Attributes
+    ----------
+    report : Report or None
+        Of a publish that a rule or a limit refuses: all that was found, and what it would do.
+    """
+
+    report: Report | None = None
 
 
 class BadRequest(LayersError):
@@ -60,8 +81,30 @@ class BadSource(BadRequest):
     """A source that is missing, empty or no geodata."""
 
 
+class UnstatedSystem(BadSource):
+    """Coordinates whose reference system neither their source nor their publisher says.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        The systems that would fit, the likelier first.
+    """
+
+    def __init__(self, text: str, candidates: Sequence[Candidate] = ()) -> None:
+        super().__init__(text)
+        self.candidates = tuple(candidates)
+
+
 class BadValue(BadRequest):
     """A value that its field can't hold."""
+
+
+class RuleBroken(BadRequest):
+    """More rows break a rule of the schema than it allows."""
+
+
+class LimitPassed(BadRequest):
+    """More rows repaired, left out or without geometry than the layer takes."""
 
 
 class BadKey(BadRequest):
@@ -94,6 +137,10 @@ class BadGrant(BadRequest):
 
 class BadStyleName(BadRequest):
     """An id that no style of a layer can have."""
+
+
+class BadMapping(BadRequest):
+    """A mapping of columns to fields that names what is not there, or says two things of one."""
 
 
 class BadQuery(BadRequest):

@@ -69,6 +69,14 @@ class Mode(StrEnum):
     UPSERT = "upsert"
 
 
+class Outcome(StrEnum):
+    """What a fault does: it is said, its row is left out, or the whole is refused."""
+
+    SAY = "say"
+    ROW = "row"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Title:
     """A text in both languages of the platform."""
@@ -124,6 +132,54 @@ class Field:
 _SORTABLE_ROLES = (Role.KEY, Role.LABEL, Role.CODE, Role.EVENT_START)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a source's rows a layer takes: shares above which a publish is refused; None is any.
+
+    Attributes
+    ----------
+    refused_share, repaired_share, without_geometry_share : float or None
+        Of the rows that were read: left out by rules, repaired, without a geometry.
+    """
+
+    refused_share: float | None = None
+    repaired_share: float | None = None
+    without_geometry_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold of a layer's rows, and what a fault does.
+
+    Attributes
+    ----------
+    check : str
+        One of `layers.schemas.rules.CHECKS`.
+    fields : mapping of str to str
+        Fields of the layer, by what the check takes them for.
+    params : mapping of str to number, text or tuple of text
+        Limits, tolerances, and the names of what else is looked at.
+    outcome : Outcome
+        What becomes of rows at fault.
+    share : float
+        Of the rows: more at fault refuse the whole, unless they are only said.
+    """
+
+    id: str
+    check: str
+    title: Title
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    outcome: Outcome = Outcome.SAY
+    share: float = 1.0
+
+    @property
+    def beside(self) -> str | None:
+        """The other layer that it looks at, if it does."""
+        other = self.params.get("nodes", self.params.get("boundary"))
+        return None if other is None else str(other)
+
+
 # Without slots: what is worked out of the fields is asked for many times a request.
 @dataclass(frozen=True)
 class Schema:
@@ -153,6 +209,10 @@ class Schema:
     default_datetime: str | None = None
     raster: bool = False
     value_range: tuple[float, float] | None = None
+    rules: tuple[Rule, ...] = ()
+    update_cycle: str | None = None
+    paused: bool = False
+    limits: Limits = Limits()
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -13,21 +13,35 @@ from pyproj import CRS
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
-from layers import beliefs, catalog, tables
+from layers import beliefs, catalog, placing, tables
 from layers.beliefs import Scope
-from layers.errors import BadPeriod, BadSource, Forbidden, NeedsConsent, SchemaConflict
+from layers.errors import (
+    BadPeriod,
+    BadSource,
+    Forbidden,
+    LayersError,
+    LimitPassed,
+    NeedsConsent,
+    RuleBroken,
+    SchemaConflict,
+)
+from layers.limits import limits_passed
+from layers.mapping import saved
+from layers.mapping.stated import NOTHING, Stated
 from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
-from layers.report import Findings, Report
-from layers.rows.columns import Conversion, check_scope, match_names
+from layers.report import Findings, Mapped, Report
+from layers.rows.columns import Conversion, check_scope
 from layers.schemas.documents import RESERVED, schema_document
 from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
 from layers.territories import Territory
 from layers.writing import identity, staging
+from layers.writing.differences import draw
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
 from layers.writing.versions import plan_family
+from spatial.placement import Declared
 
 # A reload that retires more than this share of its scope is more likely a wrong file.
 CONSENT_SHARE = 0.2
@@ -51,6 +65,8 @@ class Reload:
         From when the source's content is so; a date begins in the layer's time zone.
     crs : CRS, optional
         Of the source, where it states none.
+    declared : Declared
+        What else the publisher says of its coordinates: shifted, on a datum, north before east.
     choices : Choices
         Roles and policies that the publisher states beside the schema.
     consent : bool
@@ -59,6 +75,13 @@ class Reload:
         Only features that lie in one of these are touched; anywhere where empty.
     kept : frozenset of str
         Restricted fields that the source may not state; features keep what they have in them.
+    around : frozenset of str
+        Other layers that rules may look at: those that whoever publishes may know all of.
+    mapping : Stated
+        Which column is which field, beyond those of one name; the one kept with the layer where
+        nothing is said.
+    pictured : bool
+        Whether the report is to have outlines of what differs, and places of repaired rows.
     """
 
     source: Source
@@ -67,10 +90,14 @@ class Reload:
     scope: Mapping[str, str] = field(default_factory=dict)
     valid_from: datetime | date | None = None
     crs: CRS | None = None
+    declared: Declared = field(default_factory=Declared)
     choices: Choices = field(default_factory=Choices)
     consent: bool = False
     territories: tuple[Territory, ...] = ()
     kept: frozenset[str] = frozenset()
+    around: frozenset[str] = frozenset()
+    mapping: Stated = NOTHING
+    pictured: bool = False
 
     @property
     def whole_scope(self) -> Scope:
@@ -89,16 +116,19 @@ def plan(
         One of its kinds for whatever is wrong with the source, its schema, scope or period.
     """
     record = catalog.find_layer(connection, layer_id)
-    schema = _schema(layer_id, record, reload)
+    crs = placing.system_of(connection, record, reload.source, reload.crs, reload.declared)
+    schema = _schema(layer_id, record, reload, crs)
     _check_rasters(layer_id, schema, reload)
     mode = mode_of(reload, schema.kind)
     check_scope(schema, reload.scope)
     effective = _effective(record, schema, reload, now)
     if record is None:
+        placing.check_storage(schema.crs)
         record = catalog.create_layer(connection, layer_id, schema)
     else:
         _refuse_other_schema(record, schema)
-    conversion = _conversion(schema, reload, effective)
+    mapped = saved.find(connection, layer_id, schema, reload.source, reload.mapping)
+    conversion = _conversion(schema, reload, mapped, crs, effective)
     _check_columns(record, schema, reload, conversion, mode)
     _check_key(connection, record, reload, conversion, mode)
     _check_kept(record, reload, conversion)
@@ -106,22 +136,43 @@ def plan(
     staging.copy_rows(connection, stage, reload.source, conversion, say)
     if not conversion.findings.rows_read:
         raise BadSource(f"{reload.source.name} has no rows; nothing was written")
-    stage, kept = _settle(connection, stage, reload, schema, conversion, mode, say)
+    stage, kept, spared = _settle(connection, stage, reload, schema, conversion, mode, say)
     say("compare", conversion.findings.rows_read, conversion.findings.rows_read)
     absences = None
     if mode is Mode.RELOAD and record.head:
-        absences = _find_absences(connection, stage, reload.whole_scope, effective)
+        absences = _find_absences(connection, stage, reload.whole_scope, effective, spared)
     families = tuple(
         plan_family(connection, stage, f, absences, stated=_states(reload, f))
         for f in stage.tables.families
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
+    report.mapped = mapped
+    report.crs = schema.crs
+    report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
     report.inferred = schema if reload.schema is None and not record.head else None
+    if reload.pictured:
+        draw(connection, stage, families[0], report)
+    _refuse(report, schema)
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(record, report, now, families)
+
+
+def _refuse(report: Report, schema: Schema) -> None:
+    """Refuse the whole for its rules and limits, once all that is to be said of it is known."""
+    found = report.findings
+    passed = limits_passed(found, schema.limits)
+    error: LayersError | None = None
+    if found.refusals:
+        error = RuleBroken(found.refusals[0])
+    elif passed:
+        error = LimitPassed(passed[0])
+    if error is not None:
+        found.refusals += passed
+        error.report = report
+        raise error
 
 
 def _states(reload: Reload, family: tables.Family) -> bool:
@@ -146,7 +197,7 @@ def _settle(
     conversion: Conversion,
     mode: Mode,
     say: Progress,
-) -> tuple[Stage, int]:
+) -> tuple[Stage, int, tuple[str, ...]]:
     found = conversion.findings
     identity.give_ids(connection, stage, reload.whole_scope, found)
     if mode is Mode.RELOAD and stage.record.head and reload.kept:
@@ -163,13 +214,21 @@ def _settle(
         policy = reload.choices.duplicates or schema.duplicates
         identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
+    spared: tuple[str, ...] = ()
+    if stage.schema.rules:
+        # Who only answers loads none of what measures.
+        from layers.quality.examining import Part, examine
+
+        adds = mode is Mode.UPSERT and stage.record.head > 0
+        part = Part(adds, adds or bool(reload.whole_scope), reload.around)
+        spared = examine(connection, stage, found, part)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)
-    return stage, kept
+    return stage, kept, spared
 
 
-def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
+def _schema(layer_id: str, record: Layer | None, reload: Reload, crs: CRS | None) -> Schema:
     # What becomes of repeated keys is settled publish by publish; it is no part of the layer.
     lasting = dataclasses.replace(reload.choices, duplicates=None)
     if reload.schema is not None:
@@ -183,10 +242,8 @@ def _schema(layer_id: str, record: Layer | None, reload: Reload) -> Schema:
         return record.schema
     if isinstance(reload.source, RasterSource):
         return with_choices(scene_schema(layer_id, reload.source), lasting)
-    crs = (
-        f"EPSG:{reload.crs.to_epsg()}" if reload.crs is not None and reload.crs.to_epsg() else None
-    )
-    return infer_schema(layer_id, reload.source, reload.choices, crs)
+    storage = placing.storage_of(reload.crs, crs, reload.declared)
+    return infer_schema(layer_id, reload.source, reload.choices, storage)
 
 
 def _check_rasters(layer_id: str, schema: Schema, reload: Reload) -> None:
@@ -208,7 +265,10 @@ def _told(schema: Schema) -> dict[str, Any]:
     """What a schema says of the data: not how it is presented, nor what is kept to find it."""
     fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
-    presented = "visibility title description attribution theme owner license value_range".split()
+    presented = (
+        "visibility title description attribution theme owner license value_range rules "
+        "update_cycle default_datetime backdating paused limits".split()
+    )
     return {k: v for k, v in document.items() if k not in presented}
 
 
@@ -239,27 +299,22 @@ def _effective(record: Layer | None, schema: Schema, reload: Reload, now: dateti
     return now
 
 
-def _conversion(schema: Schema, reload: Reload, effective: datetime) -> Conversion:
-    source = reload.source
-    names = match_names(schema, list(source.types))
-    constants = {k: v for k, v in reload.scope.items() if k not in names}
-    crs = reload.crs or source.crs
-    if crs is None and source.has_geometry:
-        raise BadSource(
-            f"{source.name} states no reference system; give --crs, such as EPSG:4490 or OGC:CRS84"
-        )
-    if reload.crs is not None and source.crs is not None and reload.crs != source.crs:
-        stated = source.crs.to_string()
-        raise BadSource(
-            f"{source.name} states {stated[:60]}, --crs says {reload.crs.to_string()}; "
-            "leave --crs out, or mend the file"
-        )
+def _conversion(
+    schema: Schema, reload: Reload, mapped: Mapped, crs: CRS | None, effective: datetime
+) -> Conversion:
+    source, names = reload.source, mapped.names
+    scope = {k: v for k, v in reload.scope.items() if k not in names}
+    constants = scope | dict(mapped.constants)
     findings = Findings()
     used = {*names.values(), *(schema.coordinates or ())}
     findings.left_out = [name for name in source.types if name not in used]
     findings.lacking = [f.id for f in schema.fields if f.id not in names and f.id not in constants]
     findings.reserved = [f.id for f in schema.stored if f.id in RESERVED]
-    return Conversion(schema, names, constants, crs, findings, effective)
+    placement = None
+    if crs is not None:
+        placement = placing.placement_of(crs, schema.crs, reload.declared)
+    own = (crs, findings, effective, placement, mapped.recoded)
+    return Conversion(schema, names, constants, *own)
 
 
 def _check_columns(
@@ -309,7 +364,11 @@ def _features(connection: Connection, stage: Stage) -> int:
 
 
 def _find_absences(
-    connection: Connection, stage: Stage, scope: Scope, effective: datetime
+    connection: Connection,
+    stage: Stage,
+    scope: Scope,
+    effective: datetime,
+    spared: tuple[str, ...],
 ) -> sa.Select[tuple[str, datetime, datetime]]:
     """Find once what each family is going to ask for."""
     absent = tables.temporary_table(
@@ -320,6 +379,10 @@ def _find_absences(
     )
     connection.execute(CreateTable(absent))
     found = _absences(stage, scope, effective)
+    if spared:
+        # Their rows were left out by a rule: what they were goes on.
+        keys = sa.literal(list(spared), sa.ARRAY(sa.Text))
+        found = found.where(found.selected_columns[0] != sa.func.all(keys))
     connection.execute(sa.insert(absent).from_select(list(absent.c), found))
     return sa.select(absent.c._fid, absent.c._s, absent.c._e)
 
@@ -372,7 +435,10 @@ def _ask_consent(
     there = there.where(inside, was.c._valid_from <= effective, was.c._valid_to > effective)
     scope = connection.scalar(there) or 0
     if report.retired > CONSENT_SHARE * scope:
-        raise NeedsConsent(
+        error = NeedsConsent(
             f"{reload.source.name} would retire {report.retired} of the {scope} features in its "
             "scope; say --yes (consent=true over HTTP) if that is right, or narrow the scope"
         )
+        report.findings.refusals.append(str(error))
+        error.report = report
+        raise error

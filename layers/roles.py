@@ -33,7 +33,7 @@ _OPEN = ("live", "history")
 _CLOSED = ("restricted_live", "restricted_history")
 _OF_LAYERS = (
     *("setting", "layer", "layer_schema", "commit", "revision", "tag", "lineage", "erasure"),
-    *("raster", "raster_piece", "style"),
+    *("raster", "raster_piece", "style", "mapping"),
 )
 _OF_PEOPLE = ("person", "api_key", "session", "permission", "application")
 _INSUFFICIENT = "42501"

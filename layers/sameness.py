@@ -12,6 +12,8 @@ from layers.model import FieldType
 from layers.tables import Family
 
 HASH_VERSION = 2
+# PostgreSQL passes 100 to a function at most.
+_ARGUMENTS = 90
 # Before a row's shape, or in its place.
 PRESENT, ABSENT = b"G", b"N"
 _FIRST_DAY = date(1970, 1, 1)
@@ -64,7 +66,9 @@ def encoding(fields: Typed, columns: Any, names: Any = None) -> sa.ColumnElement
     for name, key, kind in named:
         # A NULL anywhere in || is NULL, and concat() passes over it.
         parts.append(sa.literal(f"|{name}=").op("||")(_stable_text(kind, columns[key])))
-    return sa.func.convert_to(sa.func.concat(*parts, "|"), "UTF8")
+    groups = [parts[n : n + _ARGUMENTS] for n in range(0, len(parts), _ARGUMENTS)]
+    texts = groups[0] if len(groups) == 1 else [sa.func.concat(*group) for group in groups]
+    return sa.func.convert_to(sa.func.concat(*texts, "|"), "UTF8")
 
 
 def content_hash(family: Family, columns: Any) -> sa.ColumnElement[bytes]:

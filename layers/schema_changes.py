@@ -68,7 +68,9 @@ def plan(record: Layer, change: SchemaChange, now: datetime) -> Planned:
         Where it would make another layer of it: kind, geometry, reference system, time zone, or
         the fields of which ids and periods are made.
     """
-    old, new = record.schema, change.schema
+    # Whether a layer is paused is said of the layer: another schema does not start it.
+    old = record.schema
+    new = dataclasses.replace(change.schema, paused=old.paused)
     _refuse_another_layer(record, new)
     report = Report(record.id, "schema", Findings())
     report.notes = list(_differences(old, new))
@@ -146,6 +148,15 @@ def _differences(old: Schema, new: Schema) -> Iterator[str]:
     for f in old.fields:
         if new.find(f.id) is None:
             yield f"field retired: {f.id}"
+    before_rules, after_rules = ({r.id: r for r in s.rules} for s in (old, new))
+    for name, rule in after_rules.items():
+        if rule != before_rules.get(name):
+            yield f"rule {'changed' if name in before_rules else 'added'}: {name}"
+    for name in before_rules:
+        if name not in after_rules:
+            yield f"rule dropped: {name}"
+    if old.limits != new.limits:
+        yield "limits changed"
 
 
 def _document(schema: Schema) -> dict[str, object]:

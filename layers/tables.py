@@ -223,6 +223,18 @@ style = sa.Table(
     sa.Index("ix_shikong_style_id", "id", "seq"),
     sa.Index("ix_shikong_style_layer", "layer_id", "seq"),
 )
+# Only added to: of the rows of a layer and name the newest is in force.
+mapping = sa.Table(
+    "mapping",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("layer_id", sa.ForeignKey(layer.c.id), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("written_at", INSTANT, nullable=False),
+    sa.Index("ix_shikong_mapping_name", "layer_id", "name", "seq"),
+)
 # Only added to, by the function shikong.audit_append (migration 0004); nothing refers to it, and it
 # refers to nothing: what is gone elsewhere stays here.
 audit = sa.Table(

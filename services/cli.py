@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,9 +15,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from layers.access.grants import Role
 from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
-from services import audit_trail, commands, history, keeping, people, tile_commands
+from services import (
+    audit_trail,
+    commands,
+    declarations,
+    history,
+    keeping,
+    layer_settings,
+    mappings,
+    people,
+    previews,
+    tile_commands,
+)
+from services.applying import running
+from services.applying.descriptions import ENDINGS
 from services.errors import ServicesError
 from spatial.errors import SpatialError
+from spatial.operations import GRIDS_WARNING
 from tiles.errors import TilesError
 from tiles.grids import DEEPEST, OFFERED
 
@@ -28,9 +44,14 @@ Command = Callable[[argparse.Namespace], int | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; errors are one line with a remedy, and a code that is not zero."""
+    """Run a command; errors are one line with a remedy, and a code that is not zero.
+
+    Below that line may stand what there is to choose from.
+    """
     # A stop from outside leaves as Ctrl-C does, so that the embedded cluster is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Grids that an intranet lacks: what they would be good for stands in the report.
+    warnings.filterwarnings("ignore", GRIDS_WARNING, UserWarning)
     options = _parser().parse_args(arguments)
     command: Command = options.run
     try:
@@ -90,12 +111,22 @@ def _serving(chosen: Any) -> None:
 
 def _publishing(chosen: Any) -> None:
     publish = _add(chosen, "publish", commands.publish, "publish a source as a revision · 发布")
+    preview = _add(chosen, "preview", commands.publish, "what a publish would do · 预览")
+    for parser in (publish, preview):
+        _of_source(parser)
+        previews.add_options(parser)
+    publish.set_defaults(table=False)
+    preview.set_defaults(table=True, dry_run=True)
+
+
+def _of_source(publish: argparse.ArgumentParser) -> None:
     add = publish.add_argument
     add(
         "source",
         metavar="SOURCE",
         nargs="+",
-        help="a file that GDAL reads, GeoParquet or CSV; or GeoTIFFs, each a scene of the layer",
+        help="a file that GDAL reads, GeoParquet, CSV, alone or in a .zip (docs/publishing.md); "
+        "or GeoTIFFs, each a scene of the layer",
     )
     add("--layer", required=True, metavar="ID")
     add("--kind", choices=("state", "event"))
@@ -108,8 +139,15 @@ def _publishing(chosen: Any) -> None:
     start.add_argument("--valid-from-field", metavar="FIELD")
     add("--valid-to-field", metavar="FIELD")
     add("--scope", nargs="+", metavar="FIELD=VALUE", default=[], action="extend")
-    add("--crs", metavar="CRS", help="of the source, where it states none: EPSG:4549")
+    declarations.add_options(publish)
+    mappings.add_options(publish)
     add("--encoding", metavar="NAME", help="of attribute text: GBK")
+    add("--source-layer", metavar="NAME", help="which layer, sheet, table or file of several")
+    add("--query", metavar="SELECT", help="of a database, instead of a table")
+    add("--coordinates", nargs=2, metavar=("X", "Y"), help="columns of a table: east, then north")
+    add("--wkt", metavar="COLUMN", help="column of a table that holds well-known text")
+    add("--separator", metavar="SIGN", help="between the fields of a table of text: , ; | or tab")
+    add("--repair", nargs="+", choices=("curves",), default=[], help="arcs become straight lines")
     add("--scene", metavar="NAME", nargs="+", default=[], help="of GeoTIFFs; their files' names")
     add("--codes", action="store_true", help="values of the GeoTIFFs are codes: never averaged")
     add("--valid-to", metavar="DATE", help="until when the GeoTIFFs are so")
@@ -164,8 +202,11 @@ def _reading(chosen: Any) -> None:
 
 
 def _changing(chosen: Any) -> None:
-    apply = _add(chosen, "apply", history.apply, "commit a file of edits · 提交编辑")
-    apply.add_argument("edits", metavar="FILE", help="JSON; see docs/edits.md")
+    apply = _add(chosen, "apply", _apply, "edits, or a described state · 提交编辑或城市描述")
+    apply.add_argument(
+        "edits", metavar="FILE", help="JSON: edits (docs/edits.md); YAML, TOML: docs/apply.md"
+    )
+    apply.add_argument("--yes", action="store_true", help="let reloads retire more than a fifth")
     apply.add_argument("--document", metavar="ID", help="the legal document behind it")
     revert = _add(chosen, "revert", history.revert, "undo a commit by another · 撤销")
     revert.add_argument("commit", metavar="COMMIT", help="its number, or a tag")
@@ -185,6 +226,14 @@ def _changing(chosen: Any) -> None:
     erase.add_argument("--reason", required=True, metavar="TEXT", help="stands in the log")
 
 
+def _apply(options: argparse.Namespace) -> None:
+    """Commit edits, or bring the store to a described state, by the ending of the file."""
+    if Path(options.edits).suffix.lower() in ENDINGS:
+        running.apply(options)
+    else:
+        history.apply(options)
+
+
 def _keeping(chosen: Any) -> None:
     layer = chosen.add_parser("layer", help="change what is said of a layer · 图层设置")
     layers = layer.add_subparsers(required=True, metavar="COMMAND")
@@ -193,20 +242,10 @@ def _keeping(chosen: Any) -> None:
     schema.add_argument("--schema", required=True, metavar="FILE", help=_SCHEMA_HELP)
     schema.add_argument("--message", default="", metavar="TEXT")
     schema.add_argument("--dry-run", action="store_true", help="say what it would do")
-    setting = _add(
-        layers,
-        "set",
-        commands.set_layer,
-        "set titles, description, visibility, department; approve",
-    )
-    setting.add_argument("layer", metavar="LAYER")
-    setting.add_argument("--title", nargs=2, metavar=("EN", "ZH"))
-    setting.add_argument("--description", nargs=2, metavar=("EN", "ZH"))
-    setting.add_argument("--visibility", choices=("public", "internal", "private"))
-    setting.add_argument("--department", metavar="NAME", help="whose it is; - for nobody's")
-    pending = setting.add_mutually_exclusive_group()
-    pending.add_argument("--pending", action="store_true", help="hide it until it is approved")
-    pending.add_argument("--approve", action="store_true", help="let a pending layer be seen")
+    setting = _add(layers, "set", layer_settings.set_layer, "change a layer's settings")
+    layer_settings.add_options(setting)
+    shown = _add(layers, "show", layer_settings.show_layer, "settings, and who changed them")
+    shown.add_argument("layer", metavar="LAYER")
     verify = _add(chosen, "verify", keeping.verify, "check that the store can be so · 检查")
     verify.add_argument("layers", metavar="LAYER", nargs="*", help="only these; all if absent")
     head = "what shikong audit --head said once: nothing up to it may be gone"

@@ -18,10 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from layers import catalog
-from layers.access import audit
 from layers.access.policy import Caller
-from layers.errors import BadPeriod, BadScope, BadSource
+from layers.errors import BadPeriod, BadScope, BadSource, LayersError
 from layers.model import Document, Duplicates, Kind, Layer, Mode, Schema, Visibility
 from layers.publish import Reload
 from layers.rasters.sources import RasterSource, is_raster, opened_rasters
@@ -31,20 +29,32 @@ from layers.schemas.documents import write_schema
 from layers.schemas.inference import Choices
 from layers.schemas.profiles import find_schema
 from layers.sources import Source, open_source
+from layers.sourcing.asked import Asked
+from layers.sourcing.databases import is_database
+from layers.sourcing.texts import SEPARATORS
 from layers.store import PublishedLayer, Snapshot, Store
 from layers.writers import Writer
+from services import previews
+from services.declarations import (
+    crs_of,
+    crs_of_rasters,
+    declared_of,
+    print_placed,
+    provenance_of,
+)
 from services.errors import BadParameter
+from services.mappings import mapping_of, print_mapped, print_suggestions
 from services.opening import opened_store
 from services.progress import progress_bar
 from services.rasters import end_of, print_scenes, refuse_raster_options
+from services.remote_sources import is_remote, opened_remote
 from services.settings import Settings, read_settings
-from spatial.crs import parse_crs
 from spatial.errors import SpatialError
 from spatial.machine_code import is_warm
+from spatial.placement import Declared
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyproj import CRS
 
     from services.assignments import CaseGrids
 
@@ -116,8 +126,27 @@ def _demo_key(store: Store, options: Options) -> str:
 def publish(options: Options) -> int:
     """Publish a source, or say what that would do."""
     schema = find_schema(options.schema) if options.schema else None
+    # Before the store is opened: that may take a while.
+    _check_remote(options)
+    with opened_store(settings_of(options)) as store:
+        publish_into(store, options, schema, {})
+    return 0
+
+
+def publish_into(
+    store: Store, options: Options, schema: Schema | None, kept: Mapping[str, Any]
+) -> None:
+    """Publish a source to a store that is open, and print the report.
+
+    Parameters
+    ----------
+    kept : mapping
+        What the commit's provenance says beside the source.
+    """
+    _check_remote(options)
     paths = [Path(source) for source in options.source]
-    with opened_store(settings_of(options)) as store, ExitStack() as stack:
+    told = provenance_of(options) | dict(kept)
+    with ExitStack() as stack:
         source = stack.enter_context(_opened_source(store, paths, schema, options))
         reload = Reload(
             source=source,
@@ -125,29 +154,57 @@ def publish(options: Options) -> int:
             mode=Mode(options.mode) if options.mode else None,
             scope=_scope(options.scope),
             valid_from=_date(options.valid_from),
-            crs=None if isinstance(source, RasterSource) else _crs(options),
+            crs=None if isinstance(source, RasterSource) else crs_of(options),
+            declared=Declared() if isinstance(source, RasterSource) else declared_of(options),
             choices=_choices(options),
             consent=options.yes,
+            mapping=mapping_of(options),
+            pictured=bool(options.html or options.faults),
         )
+        if options.dry_run and not options.json:
+            print_suggestions(store, options.layer, schema, reload)
         document = Document(options.document) if options.document else None
-        with progress_bar(source.name) as say:
+        previews.check_files(options)
+        with _told_when_refused(options), progress_bar(source.name) as say:
             done = store.commit(
                 {options.layer: reload},
                 writer(),
                 options.message,
                 document=document,
-                provenance=_provenance(paths),
+                provenance=_provenance(source, paths, options) | told,
                 dry_run=options.dry_run,
                 say=say,
             )
         report = done.reports[options.layer]
-        _print_report(report, options.dry_run)
+        _tell(report, options)
+        if options.json:
+            return
         if isinstance(source, RasterSource):
             print_scenes(source)
         if options.dry_run and report.inferred is not None:
             print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
             print(write_schema(report.inferred), end="")
-    return 0
+
+
+@contextmanager
+def _told_when_refused(options: Options) -> Iterator[None]:
+    """Give the whole report of what a rule or a limit refuses, before the error."""
+    try:
+        yield
+    except LayersError as error:
+        if error.report is not None:
+            _tell(error.report, options)
+        raise
+
+
+def _tell(report: Report, options: Options) -> None:
+    previews.write_files(report, options)
+    if options.json:
+        previews.print_json(report)
+        return
+    _print_report(report, options.dry_run)
+    if options.table:
+        previews.print_table(report)
 
 
 @contextmanager
@@ -155,28 +212,65 @@ def _opened_source(
     store: Store, paths: list[Path], schema: Schema | None, options: Options
 ) -> Iterator[Source]:
     schema = schema or _schema_of(store, options.layer)
+    if is_remote(options.source[0]):
+        refuse_raster_options(paths[:1], options)
+        asked = _asked(schema, options)
+        settings = settings_of(options)
+        with opened_remote(options.source[0], asked, options.query, settings) as source:
+            yield source
+        return
     if all(is_raster(path) for path in paths):
         with opened_rasters(
             paths,
             names=options.scene,
-            crs=_crs(options),
+            crs=crs_of_rasters(options),
             codes=options.codes,
             until=end_of(options.valid_to, schema),
         ) as rasters:
             yield rasters
         return
     refuse_raster_options(paths, options)
-    coordinates = schema.coordinates if schema else None
-    yield open_source(paths[0], encoding=options.encoding, coordinates=coordinates)
+    yield open_source(paths[0], _asked(schema, options))
 
 
-def _crs(options: Options) -> CRS | None:
-    return parse_crs(options.crs) if options.crs else None
+def _check_remote(options: Options) -> None:
+    """Refuse what goes together with no source, before anything is opened."""
+    remote = [source for source in options.source if is_remote(source)]
+    if remote and len(options.source) > 1:
+        raise BadParameter("a database or a server is published alone; name no other source")
+    if options.query and not (remote and is_database(remote[0])):
+        raise BadParameter("--query is of databases: postgresql://...; leave it out")
+    if options.query and options.source_layer:
+        raise BadParameter("state --source-layer or --query, not both")
 
 
-def _provenance(paths: list[Path]) -> dict[str, Any]:
+def _asked(schema: Schema | None, options: Options) -> Asked:
+    """What the command says of its source; the schema's coordinates where it names none."""
+    stated = tuple(options.coordinates) if options.coordinates else None
+    kept = schema.coordinates if schema and not options.wkt else None
+    separator = {"tab": "\t", "\\t": "\t"}.get(options.separator, options.separator)
+    if separator is not None and separator not in SEPARATORS:
+        raise BadParameter(f"--separator {options.separator!r}: one of , ; | or the word tab")
+    return Asked(
+        layer=options.source_layer,
+        encoding=options.encoding,
+        coordinates=stated or kept,
+        wkt=options.wkt,
+        separator=separator,
+        curves="curves" in options.repair,
+    )
+
+
+def _provenance(source: Source, paths: list[Path], options: Options) -> dict[str, Any]:
+    if is_remote(options.source[0]):
+        # As the source calls itself: without a password.
+        return {"source": source.name}
     told = [{"source": path.name, "sha256": _sha256(path)} for path in paths]
-    return told[0] if len(told) == 1 else {"sources": told}
+    if len(told) > 1:
+        return {"sources": told}
+    layer = {"layer": options.source_layer} if options.source_layer else {}
+    # With the member of an archive that was read.
+    return told[0] | {"source": source.name} | layer
 
 
 def list_layers(options: Options) -> None:
@@ -268,43 +362,6 @@ def _write_grid_codes(store: Store, found: CaseGrids, options: Options) -> None:
         print(f"{options.cases}: every case has its grids; no revision was made")
     else:
         _print_report(done.reports[options.cases], options.dry_run)
-
-
-def set_layer(options: Options) -> None:
-    """Change what is said of a layer."""
-    with opened_store(settings_of(options)) as store:
-        record = store.layer(options.layer, READER).record
-        texts = {
-            name: {"en": pair[0], "zh": pair[1]}
-            for name, pair in (("title", options.title), ("description", options.description))
-            if pair
-        }
-        belongs = _belongings(options)
-        if not texts and not options.visibility and not belongs:
-            raise BadParameter(
-                "nothing to set; give --title, --description, --visibility, --department, "
-                "--pending or --approve"
-            )
-        with store.database.write() as connection:
-            if texts:
-                catalog.set_titles(connection, record, texts)
-            if options.visibility:
-                catalog.set_visibility(connection, record.id, Visibility(options.visibility))
-            if belongs:
-                catalog.set_belongings(connection, record.id, belongs)
-            told = [*texts, *(["visibility"] if options.visibility else []), *belongs]
-            done = audit.by_writer(writer(), "layer", layer=record.id, detail={"set": told})
-            audit.append(connection, done)
-        print(f"{record.id}: {', '.join(told)}")
-
-
-def _belongings(options: Options) -> dict[str, str | bool | None]:
-    found: dict[str, str | bool | None] = {}
-    if options.department:
-        found["department"] = None if options.department == "-" else options.department
-    if options.pending or options.approve:
-        found["pending"] = bool(options.pending)
-    return found
 
 
 def _run_server(store: Store, options: Options) -> None:
@@ -405,7 +462,12 @@ def _write_file(snapshot: Snapshot, out: Path) -> int:
 
 def _print_report(report: Report, dry_run: bool) -> None:
     found = report.findings
-    if report.nothing_to_do:
+    if found.refusals:
+        print(
+            f"{report.layer}: refused, nothing was written; it would be: {report.created} created, "
+            f"{report.changed} changed, {report.retired} retired, {report.unchanged} unchanged"
+        )
+    elif report.nothing_to_do:
         print(f"{report.layer}: nothing differs; no revision was made")
     else:
         made = "would make a revision" if dry_run else f"revision {report.revision}"
@@ -413,6 +475,8 @@ def _print_report(report: Report, dry_run: bool) -> None:
             f"{report.layer}: {made}: {report.created} created, {report.changed} changed, "
             f"{report.retired} retired, {report.unchanged} unchanged"
         )
+    print_placed(report)
+    print_mapped(report)
     for title, rows in (
         ("repaired", found.repaired),
         ("without geometry", found.without_geometry),
@@ -424,6 +488,13 @@ def _print_report(report: Report, dry_run: bool) -> None:
     if found.repeated:
         some = ", ".join(repr(k.id) for k in found.repeated[:5])
         print(f"  {len(found.repeated)} keys repeated ({found.repeated[0].outcome}): {some}")
+    for broken in found.broken:
+        some = "; ".join(f"row {r}: {cause}" for r, cause in broken.rows.named[:3])
+        left_out = ", left out" if broken.outcome == "row" else ""
+        more = " ..." if broken.rows.count > 3 else ""
+        print(f"  {broken.rows.count} faults of rule {broken.rule}{left_out} ({some}{more})")
+    for reason in found.unasked:
+        print(f"  {reason}")
     if report.kept_shapes:
         print(f"  {report.kept_shapes} shapes moved less than the tolerance and were kept")
     for title, names in (

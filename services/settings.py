@@ -80,6 +80,9 @@ class Settings:
     fetch_hosts : frozenset of str
         The hosts that the server may ask for anything: the issuer's own, and those of
         ``SHIKONG_FETCH_HOSTS`` (``host`` or ``host:port``, with commas or blanks between).
+    source_hosts : frozenset of str
+        The servers that features may be published from, by their addresses; nobody's where that
+        is not set. ``SHIKONG_SOURCES``, likewise.
     rate : str
         Requests of one caller: a number, a slash and a time. ``SHIKONG_RATE``.
     failures : str
@@ -108,6 +111,7 @@ class Settings:
     base_url: str | None = None
     oidc: Oidc | None = None
     fetch_hosts: frozenset[str] = frozenset()
+    source_hosts: frozenset[str] = frozenset()
     rate: str = RATE
     failures: str = FAILURES
     at_once: int = AT_ONCE
@@ -146,7 +150,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         environment.get("DATABASE_URL") or None,
         base or None,
         oidc,
-        _read_hosts(environment, oidc),
+        _read_fetch_hosts(environment, oidc),
+        _read_hosts(environment, "SHIKONG_SOURCES"),
         rate=_rate(environment, "SHIKONG_RATE", RATE),
         failures=_rate(environment, "SHIKONG_FAILURES", FAILURES),
         at_once=_places(environment, "SHIKONG_AT_ONCE", AT_ONCE),
@@ -206,17 +211,19 @@ def _read_secret(path: str | None) -> str | None:
     return secret
 
 
-def _read_hosts(environment: Mapping[str, str], oidc: Oidc | None) -> frozenset[str]:
-    hosts = set(environment.get("SHIKONG_FETCH_HOSTS", "").lower().replace(",", " ").split())
+def _read_fetch_hosts(environment: Mapping[str, str], oidc: Oidc | None) -> frozenset[str]:
+    own = set() if oidc is None else {urlsplit(oidc.issuer).netloc.lower()}
+    return _read_hosts(environment, "SHIKONG_FETCH_HOSTS") | own
+
+
+def _read_hosts(environment: Mapping[str, str], name: str) -> frozenset[str]:
+    hosts = frozenset(environment.get(name, "").lower().replace(",", " ").split())
     for host in hosts:
         if not HOST.fullmatch(host):
             raise BadSettings(
-                f"SHIKONG_FETCH_HOSTS has {host!r}; write hosts alone: "
-                "keys.city.example,10.1.2.3:8443"
+                f"{name} has {host!r}; write hosts alone: keys.city.example,10.1.2.3:8443"
             )
-    if oidc is not None:
-        hosts.add(urlsplit(oidc.issuer).netloc.lower())
-    return frozenset(hosts)
+    return hosts
 
 
 def _rate(environment: Mapping[str, str], name: str, default: str) -> str:

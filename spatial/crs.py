@@ -16,6 +16,7 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
 from pyproj.exceptions import CRSError, ProjError
 
+from spatial.datums import datum_name, is_geocentric, is_local
 from spatial.errors import BallparkTransformation, TransformationFailed, UnknownCRS
 
 CRS84: Final = "OGC:CRS84"
@@ -37,12 +38,6 @@ _URN: Final = re.compile(
 _OGC_CODES: Final = {"CRS84": "CRS84", "CRS84H": "CRS84h", "CRS83": "CRS83", "CRS27": "CRS27"}
 _OGC_VERSIONS: Final = {"CRS84h": "0"}  # the only one not in OGC 01-009, version 1.3
 _SHIFTED: Final = ("gcj02", "gcj-02", "bd09", "bd-09")
-
-# PROJ knows no operation from Xian 80, and from Beijing 54 only those of a few oil fields,
-# which it would apply, or skip without a word, point by point
-_LOCAL_DATUMS: Final = ("Xian 1980", "Beijing 1954")
-# these agree to a few centimetres: a no-op between them is right at map accuracy
-_GEOCENTRIC_DATUMS: Final = ("China 2000", "World Geodetic System 1984")
 
 
 def parse_crs(name: str | int | CRS) -> CRS:
@@ -72,7 +67,10 @@ def parse_crs(name: str | int | CRS) -> CRS:
 @lru_cache(maxsize=512)
 def _named_crs(text: str) -> CRS:
     if text.lower() in _SHIFTED:
-        raise UnknownCRS(f"{text!r} is not yet accepted; convert it to CGCS2000 (EPSG:4490) first")
+        raise UnknownCRS(
+            f"{text!r} is accepted only of a source of features that is published (--crs {text}), "
+            "and never stored nor answered; name another, such as CGCS2000 (EPSG:4490)"
+        )
     plain = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if re.fullmatch(r"[0-9]+", plain):
         plain = f"EPSG:{plain}"
@@ -174,21 +172,47 @@ def transform(
     7.0
     """
     array = np.asarray(geoms, dtype=object)
-    start, end = _plane(parse_crs(source)), _plane(parse_crs(target))
+    start, end = plane_of(parse_crs(source)), plane_of(parse_crs(target))
     if start == end:
         return array.copy()
-    transformer = _transformer(start, end)
-    moved = np.empty_like(array)
-    deep = shapely.has_z(array)
+    return moved_by(array, _transformer(start, end).transform, (start.name, end.name), strict)
+
+
+def moved_by(
+    geoms: Geometries, move: Mover, names: tuple[str, str], strict: bool = True
+) -> Geometries:
+    """Move geometries by what moves plain coordinates: corner by corner, Z kept, M dropped.
+
+    Parameters
+    ----------
+    geoms : ndarray of Geometry
+        None and empty geometries stay.
+    move : callable
+        Of x and y; returns both moved.
+    names : pair of str
+        From where to where, for messages.
+    strict : bool
+        Whether to refuse coordinates that come out infinite; if not, such a geometry becomes
+        an empty point.
+
+    Raises
+    ------
+    TransformationFailed
+        If a coordinate comes out infinite, and `strict` is set.
+    """
+    moved = np.empty_like(geoms)
+    deep = shapely.has_z(geoms)
     moved[deep] = shapely.transform(
-        _without_m(array[deep]),
-        lambda xyz: np.column_stack((_move(transformer, xyz), xyz[:, 2])),
+        _without_m(geoms[deep]),
+        lambda xyz: np.column_stack((*move(xyz[:, 0], xyz[:, 1]), xyz[:, 2])),
         include_z=True,
     )
-    moved[~deep] = shapely.transform(array[~deep], lambda xy: _move(transformer, xy))
-    lost = _lost(array, moved)
+    moved[~deep] = shapely.transform(
+        geoms[~deep], lambda xy: np.column_stack(move(xy[:, 0], xy[:, 1]))
+    )
+    lost = _lost(geoms, moved)
     if strict and lost.any():
-        raise _failure(array[lost], start, end)
+        raise _failure(geoms[lost], *names)
     moved[lost] = shapely.Point()
     return moved
 
@@ -217,16 +241,28 @@ def mover(source: str | int | CRS, target: str | int | CRS) -> Mover:
     >>> round(x)
     500000
     """
-    start, end = _plane(parse_crs(source)), _plane(parse_crs(target))
+    start, end = plane_of(parse_crs(source)), plane_of(parse_crs(target))
     if start == end:
         return lambda x, y: (x, y)
     transformer = _transformer(start, end)
     return lambda x, y: transformer.transform(x, y)
 
 
-def _move(transformer: Transformer, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-    x, y = transformer.transform(coordinates[:, 0], coordinates[:, 1])
-    return np.column_stack((x, y))
+def transformer_between(source: str | int | CRS, target: str | int | CRS) -> Transformer | None:
+    """Return what `transform` moves coordinates with; None where both are the same plane.
+
+    Raises
+    ------
+    UnknownCRS, BallparkTransformation
+        As `transform` does.
+
+    Examples
+    --------
+    >>> transformer_between("EPSG:4490", "EPSG:4549").accuracy
+    0.0
+    """
+    start, end = plane_of(parse_crs(source)), plane_of(parse_crs(target))
+    return None if start == end else _transformer(start, end)
 
 
 def _without_m(geoms: Geometries) -> Geometries:
@@ -245,16 +281,16 @@ def _lost(before: Geometries, after: Geometries) -> NDArray[np.bool_]:
     return lost
 
 
-def _failure(lost: Geometries, source: CRS, target: CRS) -> TransformationFailed:
+def _failure(lost: Geometries, source: str, target: str) -> TransformationFailed:
     x, y = shapely.get_coordinates(lost[0])[0]
     return TransformationFailed(
-        f"{len(lost)} geometries, the first at ({x:g}, {y:g}), lie outside what {target.name!r} "
-        f"can show of {source.name!r}; check the source's reference system"
+        f"{len(lost)} geometries, the first at ({x:g}, {y:g}), lie outside what {target!r} "
+        f"can show of {source!r}; check the source's reference system"
     )
 
 
 @lru_cache(maxsize=256)
-def _plane(crs: CRS) -> CRS:
+def plane_of(crs: CRS) -> CRS:
     """Leave the height out: a compound system's horizontal part, a 3D system's plane."""
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     if flat.is_geographic or flat.is_projected:
@@ -264,10 +300,9 @@ def _plane(crs: CRS) -> CRS:
 
 @lru_cache(maxsize=256)
 def _transformer(source: CRS, target: CRS) -> Transformer:
-    datums = _datum(source), _datum(target)
-    if datums[0] != datums[1] and any(datum in _LOCAL_DATUMS for datum in datums):
+    if datum_name(source) != datum_name(target) and (is_local(source) or is_local(target)):
         raise _ballpark(source, target)
-    if all(datum.startswith(_GEOCENTRIC_DATUMS) for datum in datums):
+    if is_geocentric(source) and is_geocentric(target):
         return Transformer.from_crs(source, target, always_xy=True)
     try:
         return Transformer.from_crs(source, target, always_xy=True, allow_ballpark=False)
@@ -275,19 +310,11 @@ def _transformer(source: CRS, target: CRS) -> Transformer:
         raise _ballpark(source, target) from None
 
 
-def _datum(crs: CRS) -> str:
-    """Return the name of the datum, or nothing where the source states its own parameters."""
-    geodetic = crs.geodetic_crs
-    if crs.is_bound or geodetic is None or geodetic.datum is None:
-        return ""
-    return str(geodetic.datum.name)
-
-
 def _ballpark(source: CRS, target: CRS) -> BallparkTransformation:
     return BallparkTransformation(
         f"no operation between {source.name!r} and {target.name!r} can be trusted: the "
-        "coordinates would stay as they are, wrong by up to about 100 m; convert with the "
-        "survey's own parameters first, or give a system that carries them (TOWGS84)"
+        "coordinates would stay as they are, wrong by up to about 100 m; publish with the "
+        "survey's own parameters (--towgs84 dx,dy,dz[,rx,ry,rz,s]), or convert with them first"
     )
 
 
@@ -316,7 +343,7 @@ def local_metric_crs(
     >>> local_metric_crs((120, 30, 121, 31)).axis_info[0].unit_name
     'metre'
     """
-    plane = _plane(parse_crs(crs))
+    plane = plane_of(parse_crs(crs))
     xmin, ymin, xmax, ymax = (float(bound) for bound in bounds)
     if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
         raise TransformationFailed(

@@ -8,6 +8,7 @@
     │   ├── MissingCRS              a frame that states none
     │   ├── MixedCRS                two frames that state different ones
     │   ├── BallparkTransformation  two datums with no known way between them
+    │   ├── BadParameters           parameters of a datum that can't be
     │   └── TransformationFailed    coordinates that come out infinite
     ├── BadFrame                    what a frame must have, and has not
     │   ├── MissingColumn           a column that is not there
@@ -54,6 +55,10 @@ class MixedCRS(BadReference):
 
 class BallparkTransformation(BadReference):
     """Two datums between which only a no-op is known, wrong by up to about 100 m."""
+
+
+class BadParameters(BadReference):
+    """Parameters between two datums that are not as they are written, or too large."""
 
 
 class TransformationFailed(BadReference):

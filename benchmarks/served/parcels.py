@@ -15,7 +15,7 @@ from layers.errors import UnknownLayer
 from layers.publish import Reload
 from layers.readers import Reader
 from layers.schemas.documents import read_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.writers import Writer
 from served.questions import TABLE

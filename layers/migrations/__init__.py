@@ -20,7 +20,7 @@ from layers.model import Layer
 from layers.sameness import row_hash
 from layers.tables import CATALOGUE, LAYER_SCHEMAS, STORE_FORMAT, layer, tables_of
 
-HEAD = "0007"
+HEAD = "0008"
 # Since which form of the layers' tables rows are hashed as they are today.
 _HASHED = 2
 # One number for the whole platform: two first starts on one database take turns.

@@ -101,7 +101,13 @@ def _count(connection: Connection, record: Layer, reader: Reader, revision: Revi
 def _counted(revision: Revision, tally: Tally | None) -> Revision:
     live, created, changed, retired = tally or (None, None, None, None)
     return dataclasses.replace(
-        revision, n_live=live, n_created=created, n_changed=changed, n_retired=retired
+        revision,
+        n_live=live,
+        n_created=created,
+        n_changed=changed,
+        n_retired=retired,
+        # It tells of rows that this reader may not know of.
+        report={},
     )
 
 

@@ -21,8 +21,9 @@ from layers.model import Field, FieldType, Role, Schema
 from layers.report import Findings
 from layers.rows.wkb import ready_wkb
 from layers.schemas.patterns import find_misfits
-from spatial.crs import parse_crs, transform
+from spatial.crs import parse_crs
 from spatial.errors import SpatialError
+from spatial.placement import Placed, Placement, place
 from spatial.shapes import Repair, as_multi, repair
 
 ARROW_TYPES = {
@@ -55,6 +56,10 @@ class Conversion:
         Of the source's geometries.
     start : datetime, optional
         Of the rows that state none.
+    placement : Placement, optional
+        From the source's coordinates to the layer's; by `crs` alone where absent.
+    recoded : mapping of str to mapping of str to str
+        Field id to the codes that stand for the source's values; other values stay as they are.
     """
 
     schema: Schema
@@ -63,6 +68,8 @@ class Conversion:
     crs: CRS | None
     findings: Findings = field(default_factory=Findings)
     start: datetime | None = None
+    placement: Placement | None = None
+    recoded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
@@ -71,7 +78,9 @@ class Conversion:
         return table.append_column("_geom", shapes)
 
     def attributes(self, batch: Batch) -> pa.Table:
-        """Return the batch without its geometry."""
+        """Return the batch without its geometry; what the source had to repair is noted."""
+        for row, cause in batch.repaired:
+            self.findings.repaired.add(row, cause)
         rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
         columns = {f.id: self._column(f, batch) for f in self.schema.fields}
         staged: dict[str, pa.Array] = {
@@ -87,7 +96,14 @@ class Conversion:
     @property
     def keeps_coordinates(self) -> bool:
         """Whether the source is in the storage CRS."""
-        return self.crs == parse_crs(self.schema.crs)
+        stays = self.placement is None or self.placement.stays
+        return stays and self.crs == parse_crs(self.schema.crs)
+
+    def placed(self, *, by_publisher: bool) -> Placed | None:
+        """Return what a report tells of the coordinates, once rows were read."""
+        if self.placement is None:
+            return None
+        return self.placement.explain(self.findings.points.kept, by_publisher=by_publisher)
 
     def shapes(
         self,
@@ -129,7 +145,10 @@ class Conversion:
     def _column(self, f: Field, batch: Batch) -> pa.Array:
         kind = ARROW_TYPES[f.type]
         if f.id in self.names:
-            return convert(batch.columns[self.names[f.id]], f, self.schema, batch.first_row)
+            values = batch.columns[self.names[f.id]]
+            if f.id in self.recoded:
+                values = recode(values, self.recoded[f.id])
+            return convert(values, f, self.schema, batch.first_row)
         if f.id in self.constants:
             text = pa.array([self.constants[f.id]] * len(batch), pa.string())
             return convert(text, f, self.schema, batch.first_row)
@@ -166,14 +185,23 @@ class Conversion:
         self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
     ) -> NDArray[np.object_]:
         target = parse_crs(self.schema.crs)
-        if self.crs is not None and self.crs != target:
+        if self.crs is not None and not self.keeps_coordinates:
+            self._note_points(shapes)
+            placement = self.placement or place(self.crs, target)
             try:
-                shapes = transform(shapes, self.crs, target)
+                shapes = placement.move(shapes)
             except SpatialError as error:
                 raise BadSource(str(error)) from None
         if target.is_geographic:
             _check_degrees(shapes, rows)
         return shapes
+
+    def _note_points(self, shapes: NDArray[np.object_]) -> None:
+        """Note the first coordinates of a batch's first shape and of its last."""
+        there = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+        for shape in (*there[:1], *there[1:][-1:]):
+            x, y = shapely.get_coordinates(shape)[0].tolist()
+            self.findings.points.add((x, y))
 
     def _report(self, fixed: Repair, rows: NDArray[np.int64]) -> None:
         for i in np.flatnonzero(fixed.repaired):
@@ -300,6 +328,24 @@ def convert(values: pa.Array, f: Field, schema: Schema, first_row: int) -> pa.Ar
     if f.pattern is not None:
         _check_pattern(converted, f, f.pattern, first_row)
     return converted
+
+
+def recode(values: pa.Array, codes: Mapping[str, str]) -> pa.Array:
+    """Return a source column as text, with codes in place of the values that have one.
+
+    Values are compared without the spaces around them; whole numbers as they are written.
+
+    Examples
+    --------
+    >>> recode(pa.array([1.0, 2.0, None]), {"1": "GOOD"}).to_pylist()
+    ['GOOD', '2', None]
+    """
+    values = _plain(values)
+    text = values.cast(pa.string())
+    if pa.types.is_floating(values.type):
+        text = pc.replace_substring_regex(text, r"\.0$", "")
+    found = pc.index_in(pc.utf8_trim_whitespace(text), pa.array(list(codes), pa.string()))
+    return pc.coalesce(pc.take(pa.array(list(codes.values()), pa.string()), found), text)
 
 
 def _check_pattern(values: pa.Array, f: Field, pattern: str, first_row: int) -> None:

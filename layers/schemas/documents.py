@@ -5,6 +5,7 @@ The format is told in docs/schema-files.md.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -21,7 +22,10 @@ from layers.model import (
     Field,
     FieldType,
     Kind,
+    Limits,
+    Outcome,
     Role,
+    Rule,
     Schema,
     Theme,
     Title,
@@ -29,6 +33,7 @@ from layers.model import (
 )
 from layers.schemas.code_lists import with_code_lists
 from layers.schemas.patterns import check_pattern
+from layers.schemas.rules import check_rules
 from layers.schemas.scenes import check_scenes, value_range
 from spatial.errors import SpatialError
 from spatial.periods import parse_instant
@@ -49,14 +54,18 @@ SYSTEM_NAMES = frozenset("ctid cmax cmin tableoid xmax xmin".split())
 _LAYER_KEYS = frozenset(
     "kind title description geometry crs time_zone visibility geometry_tolerance placeholder_keys "
     "duplicates synthetic attribution license theme owner scope coordinates division backdating "
-    "if_match default_datetime raster value_range fields".split()
+    "if_match default_datetime update_cycle paused raster value_range fields rules limits".split()
 )
 _FIELD_KEYS = frozenset(
     "id source title type role unit required visibility format codes missing pattern "
     "indexed zoom".split()
 )
+_RULE_KEYS = frozenset("id check title fields params outcome share".split())
 # The deepest zoom of a tile.
 _DEEPEST = 22
+_CYCLE = re.compile(
+    r"P(?=[\dT])(\d{1,4}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,4}D)?(T(?=\d)(\d{1,4}H)?(\d{1,4}M)?)?"
+)
 _THEME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -123,9 +132,13 @@ def parse_schema(document: Mapping[str, Any]) -> Schema:
         backdating=_truth(document.get("backdating", False), "backdating"),
         if_match=_truth(document.get("if_match", False), "if_match"),
         default_datetime=_default_datetime(document),
+        update_cycle=_update_cycle(document.get("update_cycle")),
+        paused=_truth(document.get("paused", False), "paused"),
         raster=_truth(document.get("raster", False), "raster"),
         value_range=value_range(document.get("value_range")),
         fields=tuple(_field(item, n) for n, item in enumerate(document.get("fields", ()), 1)),
+        rules=tuple(_rule(item, n) for n, item in enumerate(document.get("rules", ()), 1)),
+        limits=_limits(document.get("limits", {})),
     )
     _check(schema)
     return schema
@@ -168,9 +181,16 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         document["license"] = schema.license
     if schema.default_datetime:
         document["default_datetime"] = schema.default_datetime
+    if schema.update_cycle:
+        document["update_cycle"] = schema.update_cycle
     if schema.value_range:
         document["value_range"] = list(schema.value_range)
-    flags = ("backdating", "if_match", "raster")
+    if schema.rules:
+        document["rules"] = [_rule_document(rule) for rule in schema.rules]
+    limits = {k: v for k, v in dataclasses.asdict(schema.limits).items() if v is not None}
+    if limits:
+        document["limits"] = limits
+    flags = ("backdating", "if_match", "paused", "raster")
     document |= {name: True for name in flags if getattr(schema, name)}
     return document
 
@@ -187,10 +207,12 @@ def write_schema(schema: Schema) -> str:
     True
     """
     document = schema_document(schema)
-    fields = document.pop("fields")
+    fields, rules = document.pop("fields"), document.pop("rules", ())
     lines = [_toml_line(k, v) for k, v in document.items() if v not in ("", [], False)]
     for f in fields:
         lines += ["", "[[fields]]", *(_toml_line(k, v) for k, v in f.items() if v is not False)]
+    for rule in rules:
+        lines += ["", "[[rules]]", *(_toml_line(k, v) for k, v in rule.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -264,6 +286,69 @@ def _field_document(f: Field) -> dict[str, Any]:
     return document | {k: v for k, v in optional.items() if v}
 
 
+def _rule(item: Any, number: int) -> Rule:
+    if not isinstance(item, Mapping):
+        raise BadSchema(f"rule {number} is no table; write [[rules]]")
+    name = str(item.get("id", ""))
+    where = f"rule {name or number}"
+    _known(item, _RULE_KEYS, where)
+    if not _THEME.fullmatch(name):
+        raise BadSchema(f"{where}: id = {name!r}; small letters, digits and -, such as stated-area")
+    outcome = _choice(Outcome, item.get("outcome", "say"), f"{where}: outcome")
+    fields = _table(item.get("fields", {}), f"{where}: fields")
+    params = _table(item.get("params", {}), f"{where}: params")
+    return Rule(
+        id=name,
+        check=str(item.get("check", "")),
+        title=_title(item.get("title", name), where),
+        fields={k: str(v) for k, v in fields.items()},
+        params={k: tuple(v) if isinstance(v, list) else v for k, v in params.items()},
+        outcome=outcome,
+        share=_share(item.get("share"), outcome, where),
+    )
+
+
+def _rule_document(rule: Rule) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": rule.id,
+        "check": rule.check,
+        "title": _title_document(rule.title),
+        "outcome": rule.outcome.value,
+    }
+    params = {k: list(v) if isinstance(v, tuple) else v for k, v in rule.params.items()}
+    document |= {k: v for k, v in (("fields", dict(rule.fields)), ("params", params)) if v}
+    return document if rule.outcome is Outcome.SAY else document | {"share": rule.share}
+
+
+def _limits(value: Any) -> Limits:
+    if not isinstance(value, Mapping):
+        raise BadSchema(
+            f"limits = {value!r}; write [limits], with lines such as refused_share = 0.01"
+        )
+    _known(value, frozenset(f.name for f in dataclasses.fields(Limits)), "limits")
+    for name, share in value.items():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise BadSchema(f"limits: {name} = {share!r}; of the rows, from 0 to 1")
+    return Limits(**{name: float(share) for name, share in value.items()})
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadSchema(f'{where} = {value!r}; a table, such as {{ stated = "area_m2" }}')
+    return value
+
+
+def _share(value: Any, outcome: Outcome, where: str) -> float:
+    """Return the share of rows at fault above which the whole is refused."""
+    if value is None:
+        return 0.0 if outcome is Outcome.REFUSE else 1.0
+    if outcome is Outcome.SAY:
+        raise BadSchema(f"{where}: share belongs to outcome row or refuse; leave it out")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadSchema(f"{where}: share = {value!r}; of the rows, from 0 to 1")
+    return float(value)
+
+
 def _check(schema: Schema) -> None:
     ids = [f.id for f in schema.fields]
     repeated = sorted({i for i in ids if ids.count(i) > 1})
@@ -275,6 +360,7 @@ def _check(schema: Schema) -> None:
     for f in schema.fields:
         _check_field(f)
     check_scenes(schema)
+    check_rules(schema)
     if schema.kind is Kind.EVENT and not schema.with_role(Role.EVENT_START):
         raise BadSchema("an event layer needs a field with role event-start")
     if schema.duplicates is Duplicates.MERGE and not schema.is_multi:
@@ -357,6 +443,17 @@ def _default_datetime(document: Mapping[str, Any]) -> str | None:
     except SpatialError as error:
         raise BadSchema(f"default_datetime: {error}") from None
     return str(value)
+
+
+def _update_cycle(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _CYCLE.fullmatch(value):
+        raise BadSchema(
+            f"update_cycle = {value!r}; a duration of ISO 8601: P1Y a year, P3M a quarter, "
+            "P1D a day"
+        )
+    return value
 
 
 def _pattern(value: Any, where: str) -> str | None:

@@ -24,7 +24,7 @@ from layers.store import PublishedLayer, Store
 from layers.styles import Check, NewStyle, Style, check_may_style
 from services.access import cookies
 from services.access.forms import csrf_token
-from services.errors import ServicesError
+from services.errors import LayerPaused, ServicesError
 from services.parameters import check_text
 from services.problems import answer_error
 
@@ -69,8 +69,9 @@ class Admitted:
         return self._store.layers(self.reader)
 
     def published(self) -> list[PublishedLayer]:
-        """Return the layers that the caller sees, all as of one moment."""
-        return self._store.published(self.reader)
+        """Return the layers that the caller sees, all as of one moment; none that is paused."""
+        every = self._store.published(self.reader)
+        return [layer for layer in every if not layer.record.schema.paused]
 
     def layer(self, layer_id: str) -> PublishedLayer:
         """Return a layer that the caller sees.
@@ -79,12 +80,20 @@ class Admitted:
         ------
         UnknownLayer
             Where there is none for this caller.
+        LayerPaused
+            Where somebody paused it.
         """
-        return self._store.layer(layer_id, self.reader)
+        layer = self._store.layer(layer_id, self.reader)
+        if layer.record.schema.paused:
+            raise LayerPaused(
+                f"layer {layer_id} is paused by who publishes it; ask again later · 图层已暂停服务"
+            )
+        return layer
 
     def known_layer(self, layer_id: str) -> PublishedLayer | None:
         """Return a layer that the caller sees, if that is known without asking the database."""
-        return self._store.known_layer(layer_id, self.reader)
+        layer = self._store.known_layer(layer_id, self.reader)
+        return None if layer is None or layer.record.schema.paused else layer
 
     def log(self, **wanted: Any) -> list[Revision]:
         """Return what commits did, as the caller may know it; see `Store.log`."""

@@ -17,7 +17,7 @@ from services.errors import FetchFailed, FetchRefused
 
 PORTS = {"https": 443, "http": 80}
 # Nothing is squeezed: a small answer that unpacks into a large one is a way around the bound.
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+HEADERS = {"Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,17 @@ class Fetcher:
         How long one exchange may take, from the name's look-up to the last byte.
     largest_bytes : int
         How long an answer may be.
+    setting : str
+        Where the list of hosts stands, for who wants another on it.
+    accept : str
+        The media types that are asked for.
     """
 
     hosts: frozenset[str]
     timeout_s: float = 10.0
     largest_bytes: int = 1_000_000
+    setting: str = "SHIKONG_FETCH_HOSTS"
+    accept: str = "application/json"
 
     def check(self, url: str) -> None:
         """Let an address pass, or say why not; nothing is asked of anybody.
@@ -93,7 +99,7 @@ class Fetcher:
             Where it answers with an error, with something else, too much, too late or not at all.
         """
         shown = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
-        answer = await self._ask("GET", url, headers=HEADERS | shown)
+        answer = await self._ask("GET", url, headers=self._headers | shown)
         if answer.status != 200:
             raise FetchFailed(f"{_place(url)} answers with status {answer.status}")
         return answer.document
@@ -119,7 +125,11 @@ class Fetcher:
             As by `get_json`.
         """
         auth = None if basic is None else httpx2.BasicAuth(*map(quote_plus, basic))
-        return await self._ask("POST", url, headers=HEADERS, data=form, auth=auth)
+        return await self._ask("POST", url, headers=self._headers, data=form, auth=auth)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return HEADERS | {"Accept": self.accept}
 
     async def _ask(self, method: str, url: str, **options: Any) -> Answer:
         address = self._allowed(url)
@@ -176,7 +186,7 @@ class Fetcher:
         if not host or not self._lists(host, address.port, PORTS[address.scheme]):
             place = address.netloc.decode("ascii", "replace")
             raise FetchRefused(
-                f"{place!r} is not a host that may be asked: add it to SHIKONG_FETCH_HOSTS"
+                f"{place!r} is not a host that may be asked: add it to {self.setting}"
             )
         return address
 

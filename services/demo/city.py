@@ -15,7 +15,8 @@ from layers.clock import SimulatedClock
 from layers.model import Document, Mode
 from layers.publish import Reload
 from layers.schemas.documents import read_schema
-from layers.sources import FrameSource, Source, open_source
+from layers.sources import Source, open_source
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Writer
 from services.demo.cases import make_cases

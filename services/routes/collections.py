@@ -126,6 +126,8 @@ def _belongings(schema: Schema) -> Iterator[tuple[str, Any]]:
         yield "theme", {"id": schema.theme.id, "title": _both(schema.theme.title)}
     if schema.owner is not None:
         yield "owner", _both(schema.owner)
+    if schema.update_cycle is not None:
+        yield "updateCycle", schema.update_cycle
     if schema.kind is Kind.STATE:
         versioning: dict[str, Any] = {"timeAxis": "validity-time", "mutationTime": "client"}
         yield "versioning", versioning | ({"backdating": True} if schema.backdating else {})

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from layers.model import Document, Mode, Revision
 from layers.publish import Reload
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from services.access.admission import Admitted
 from services.access.bounds import check_geojson
 from services.access.rules import Rule, ruled
@@ -26,6 +26,7 @@ from services.negotiation import JSON, check_format
 from services.openapi import PROBLEMS
 from services.pages import respond
 from services.parameters import check_names, read_body, read_number
+from services.reports import report_document
 from services.routes.collections import find_layer
 from spatial.crs import CRS84
 from spatial.errors import SpatialError
@@ -47,6 +48,32 @@ class Link(BaseModel):
     title: str = ""
 
 
+class BrokenDocument(BaseModel):
+    """Faults of one kind that a rule of the layer found, and the first of their rows."""
+
+    rule: str
+    fault: str
+    outcome: str
+    count: int
+    rows: list[int]
+
+
+class ReportDocument(BaseModel):
+    """What a publish found in its source, for staff who see the whole layer; no values of rows."""
+
+    source: str
+    rows_read: int
+    rows_refused: int
+    repaired: int
+    without_geometry: int
+    without_key: int
+    repeated_keys: int
+    rules_broken: list[BrokenDocument]
+    rules_unasked: list[str]
+    columns_left_out: list[str]
+    fields_lacking: list[str]
+
+
 class RevisionDocument(BaseModel):
     """One revision; who made it and why is for staff, counts are of what the reader sees."""
 
@@ -61,6 +88,7 @@ class RevisionDocument(BaseModel):
     created: int | None = None
     changed: int | None = None
     retired: int | None = None
+    report: ReportDocument | None = None
     links: list[Link] = Field(default_factory=list)
 
 
@@ -143,6 +171,10 @@ async def revision(
         raise BadParameter(f"revision {number!r}: a whole number of at least 1")
     found = await run_in_threadpool(layer.revision, int(number))
     document = _document(request, found, layer.reader.knows_internals(layer.record))
+    record, reader = layer.record, layer.reader
+    seen = {f.id for f in (*reader.fields(record), *reader.restricted(record))}
+    if report := report_document(found.report, record.schema, seen):
+        document["report"] = report
     return respond(request, document, "revision.html", layer=layer.record)
 
 

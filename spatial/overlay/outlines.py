@@ -67,7 +67,7 @@ def take_outlines(polygons: Geometries) -> Outlines:
     """
     corners, bounds = shapely.get_coordinates(polygons), shapely.bounds(polygons)
     most = int(shapely.get_num_coordinates(polygons).max(initial=0))
-    sizes, owners, holes = _rings(polygons)
+    sizes, owners, holes = take_rings(polygons)
     edges = np.maximum(sizes - 1, 0)
     chain_ends = np.cumsum(-(-edges // _EDGES))
     group_ends = np.cumsum(-(-edges // (_EDGES * _CHAINS)))
@@ -91,15 +91,18 @@ def take_outlines(polygons: Geometries) -> Outlines:
     return outlines
 
 
-def _rings(polygons: Geometries) -> tuple[Int64s, Int64s, NDArray[np.bool_]]:
+def take_rings(polygons: Geometries) -> tuple[Int64s, Int64s, NDArray[np.bool_]]:
     """Return how many corners each ring has, its first one twice, whose it is, and if a hole.
 
     Rings are taken out of those polygons only that have several: it is most of the work.
     """
     sizes = shapely.get_num_coordinates(polygons).astype(np.int64)
     owners = np.arange(len(polygons), dtype=np.int64)
-    several = (shapely.get_type_id(polygons) == shapely.GeometryType.MULTIPOLYGON) | (
-        shapely.get_num_interior_rings(polygons) > 0
+    several = shapely.get_num_interior_rings(polygons) > 0
+    multi = np.flatnonzero(shapely.get_type_id(polygons) == shapely.GeometryType.MULTIPOLYGON)
+    parts = shapely.get_geometry(polygons[multi], 0)
+    several[multi] = (shapely.get_num_geometries(polygons[multi]) > 1) | (
+        shapely.get_num_interior_rings(parts) > 0
     )
     parts, owner = shapely.get_parts(polygons[several], return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)

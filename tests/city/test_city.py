@@ -28,7 +28,8 @@ from layers.publish import Reload
 from layers.readers import Reader
 from layers.schemas.documents import read_schema
 from layers.schemas.profiles import profile_schemas
-from layers.sources import FrameSource, open_source
+from layers.sources import open_source
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Writer
 

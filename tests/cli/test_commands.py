@@ -123,9 +123,12 @@ def test_a_scope_is_all_that_a_reload_touches(
     north = tmp_path / "north.geojson"
     frame = gpd.read_file(wells)
     frame[frame["district"] == "north"].iloc[:2].to_file(north)
-    refused(run("publish", north, "--layer", "wells"), "--yes")
-    answer = run("publish", north, "--layer", "wells", "--scope", "district=north")
-    refused(answer, "1 of the 3")
+    code, out, err = run("publish", north, "--layer", "wells")
+    refused((code, "", err), "--yes")
+    # What it would do is said as well.
+    assert "wells: refused, nothing was written; it would be: 0 created" in out
+    code, _, err = run("publish", north, "--layer", "wells", "--scope", "district=north")
+    refused((code, "", err), "1 of the 3")
     code, out, _ = run("publish", north, "--layer", "wells", "--scope", "district=north", "--yes")
     assert (code, "1 retired" in out) == (0, True), out
     outside = run("publish", wells, "--layer", "wells", "--scope", "district=south", "--yes")

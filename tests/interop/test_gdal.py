@@ -17,7 +17,7 @@ import shapely
 from layers.publish import Reload
 from layers.readers import Reader
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import open_store
 from layers.writers import Writer
 from tests.interop import wells

@@ -13,7 +13,7 @@ from layers.model import Layer
 from layers.publish import Reload
 from layers.readers import Reader
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.writers import Writer
 

@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 
 from layers.errors import LayersError
 from layers.publish import Reload
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.writers import Writer
 

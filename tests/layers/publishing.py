@@ -14,7 +14,8 @@ from layers.publish import Reload
 from layers.readers import Reader
 from layers.report import Report
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource, Source
+from layers.sources import Source
+from layers.sourcing.frames import FrameSource
 from layers.store import PublishedLayer, Store
 from layers.writers import Writer
 

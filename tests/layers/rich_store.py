@@ -16,7 +16,7 @@ from layers.model import Document, Mode, Schema
 from layers.publish import Reload
 from layers.schema_changes import SchemaChange
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 
 # Texts on which a careless format breaks.

@@ -21,7 +21,7 @@ from layers.model import Mode
 from layers.publish import Reload
 from layers.readers import View
 from layers.schema_changes import SchemaChange
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Permit, Verb, Writer
 

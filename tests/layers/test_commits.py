@@ -16,7 +16,7 @@ from layers.clock import SimulatedClock
 from layers.errors import ClockRefused, UnknownLayer
 from layers.model import Mode
 from layers.publish import Reload
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 
 

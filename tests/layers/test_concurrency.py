@@ -32,7 +32,7 @@ from layers.model import Mode
 from layers.publish import Reload
 from layers.readers import Reader
 from layers.schema_changes import SchemaChange
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.writers import Writer
 

@@ -41,7 +41,7 @@ from layers.publish import Reload
 from layers.servers.cluster import identity
 from layers.servers.embedded import EmbeddedError, running_cluster
 from layers.servers.postgres import find_server
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 
 POINTS = 50

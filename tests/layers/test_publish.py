@@ -28,7 +28,7 @@ from layers.errors import (
 from layers.model import Mode
 from layers.publish import Reload
 from layers.schemas.inference import Choices
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 
 SECRET = "Zhang San 138-0013-8000"  # pragma: allowlist secret - a person made up

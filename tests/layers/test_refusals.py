@@ -10,7 +10,7 @@ from publishing import counts, layer, points, publish, schema_of
 from layers.errors import BadKey, BadValue, SchemaConflict, UnknownLayer
 from layers.model import Duplicates, Kind, Mode
 from layers.schemas.inference import Choices
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 
 

@@ -108,7 +108,7 @@ def test_a_store_that_has_moved_to_another_server_gets_its_roles_again(filled: S
         connection.execute("REVOKE ALL ON ALL TABLES IN SCHEMA live FROM shikong_reader")
         connection.execute("ALTER TABLE live.t OWNER TO CURRENT_USER")
         connection.execute("UPDATE shikong.alembic_version SET version_num = '0003'")
-        tables = "audit, shikong.raster, shikong.raster_piece, shikong.style"
+        tables = "audit, shikong.raster, shikong.raster_piece, shikong.style, shikong.mapping"
         connection.execute(f"DROP TABLE shikong.{tables} CASCADE")
         connection.execute("DROP FUNCTION shikong.audit_append, shikong.audit_refuse CASCADE")
     with closing(open_store(dsn)) as again:

@@ -23,7 +23,8 @@ from publishing import START, layer, publish, schema_of
 from layers.keeping.verify import verify
 from layers.rows.columns import Conversion, match_names
 from layers.sameness import family_hash
-from layers.sources import FrameSource, open_source
+from layers.sources import open_source
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.writing import staging
 from tests.databases import Databases

@@ -18,7 +18,8 @@ from layers.errors import BadRequest, BadSource
 from layers.model import Kind
 from layers.schemas.documents import parse_schema
 from layers.schemas.inference import Choices
-from layers.sources import FrameSource, open_source
+from layers.sources import open_source
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 
 CRASHES = {

@@ -21,7 +21,7 @@ from layers.model import Title
 from layers.publish import Reload
 from layers.readers import Reader, View
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store, open_store
 from layers.styles import NewStyle, Style
 from layers.tables import style

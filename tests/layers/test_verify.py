@@ -259,7 +259,7 @@ def test_a_publish_under_way_is_no_fault(rich_template: str, make_database: Data
 
     from layers.model import Mode
     from layers.publish import Reload
-    from layers.sources import FrameSource
+    from layers.sourcing.frames import FrameSource
 
     with make_database.passing(rich_template) as dsn, closing(open_store(dsn)) as store:
         faults = []

@@ -29,7 +29,7 @@ from layers.reading.outputs import as_wkb
 from layers.report import Report
 from layers.schema_changes import SchemaChange
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Writer
 from spatial.periods import Interval

@@ -24,7 +24,7 @@ from layers.readers import Reader
 from layers.reading.cql2 import JSON, TEXT, read_filter
 from layers.reading.cql2.functions import FUNCTIONS
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Snapshot, open_store
 from layers.writers import Writer
 from tests.databases import Databases

@@ -14,7 +14,7 @@ from layers.errors import UnknownLayer, UnknownRevision
 from layers.model import Field, FieldType, Kind, Mode, Role, Schema, Title, Visibility
 from layers.publish import Reload
 from layers.readers import Reader
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Writer
 from services import assignments

@@ -25,7 +25,7 @@ from layers.publish import Reload
 from layers.readers import INTERNAL, Reader, View
 from layers.reading.streams import Patience
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Snapshot, Store
 from layers.territories import Territory
 from layers.writers import Writer

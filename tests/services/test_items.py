@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from layers.model import Mode
 from layers.publish import Reload
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Writer
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from layers.publish import Reload
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.writers import Writer
 
 CORE = "http://www.opengis.net/spec/json-fg-1/1.0/conf/core"

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from layers.publish import Reload
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.writers import Writer
 from tests.services.conftest import Doors
 

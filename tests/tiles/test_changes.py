@@ -12,7 +12,7 @@ from layers.edits import Insert, Retire, Update
 from layers.publish import Reload
 from layers.readers import Reader
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Store
 from layers.writers import Writer
 from tiles.changes import draw_changes

@@ -14,7 +14,7 @@ import shapely
 from layers.publish import Reload
 from layers.readers import Reader
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import Snapshot, Store
 from layers.writers import Writer
 from tiles import vector

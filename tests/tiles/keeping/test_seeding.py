@@ -18,7 +18,7 @@ from layers.publish import Reload
 from layers.readers import Reader
 from layers.reading.features import Query
 from layers.schemas.documents import parse_schema
-from layers.sources import FrameSource
+from layers.sourcing.frames import FrameSource
 from layers.store import PublishedLayer, Store
 from layers.writers import Writer
 from services.parameters import Pins

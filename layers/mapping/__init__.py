@@ -1,0 +1,1 @@
+"""Which column of a source is which field of a layer: as stated, as kept, as suggested."""

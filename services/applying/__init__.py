@@ -1,0 +1,1 @@
+"""``shikong apply city.yaml``: layers and sources as a file describes them."""

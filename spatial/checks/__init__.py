@@ -1,0 +1,1 @@
+"""Checks: arrays and geometries in, faults with their rows and places out; nothing is decided."""

@@ -1,0 +1,149 @@
+"""The synthetic city by the rules of its profile: sound, and with one fault of every kind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from city.grids import grids
+from city.parcels import parcels
+from city.pipes import pipe_nodes, pipe_segments
+from city.schemas import synthetic_schemas
+
+from layers.publish import Reload
+from layers.report import Report
+from layers.sourcing.frames import FrameSource
+from layers.store import Store
+from layers.writers import Permit, Verb, Writer
+
+SCHEMAS = synthetic_schemas()
+START = datetime(2020, 1, 1, tzinfo=UTC)
+MAKERS = {"parcels": parcels, "grids": grids, "pipe_nodes": pipe_nodes,
+          "pipe_segments": pipe_segments}  # fmt: skip
+
+
+def made(name: str) -> gpd.GeoDataFrame:
+    return pd.concat(list(MAKERS[name](11, 400)), ignore_index=True)
+
+
+def publish(
+    store: Store, name: str, frame: gpd.GeoDataFrame, writer: Writer | None = None
+) -> Report:
+    reload = Reload(FrameSource(frame), schema=SCHEMAS[name], valid_from=START, consent=True)
+    done = store.commit({name: reload}, writer or Writer("test"), "synthetic")
+    return done.reports[name]
+
+
+def rows_of(report: Report) -> dict[tuple[str, str], list[int]]:
+    return {(b.rule, b.fault): [r for r, _ in b.rows.named] for b in report.findings.broken}
+
+
+def test_a_sound_city_breaks_no_rule(store: Store) -> None:
+    for name in MAKERS:
+        report = publish(store, name, made(name))
+        assert rows_of(report) == {}
+        assert report.findings.unasked == []
+        assert report.findings.rows_read > 70
+
+
+def test_parcels_that_overlap_and_areas_that_are_not_theirs(store: Store) -> None:
+    frame = made("parcels")
+    twice = frame.iloc[[7]].assign(parcel_code=frame["parcel_code"][7][:-5] + "99999")
+    below = frame.iloc[[9]].assign(parcel_code=frame["parcel_code"][9][:13] + "X99998")
+    frame.loc[3, "area_m2"] *= 1.5
+    report = publish(store, "parcels", pd.concat([frame, twice, below], ignore_index=True))
+    last = len(frame) + 1
+    assert rows_of(report) == {
+        ("stated-area", "area-share"): [4],
+        ("strata", "overlap"): [last],
+    }
+    (cause,) = [c for b in report.findings.broken if b.rule == "strata" for _, c in b.rows.named]
+    assert cause.startswith("overlap with row 8: ")
+
+
+def test_grids_that_leave_a_gap_and_overlap(store: Store) -> None:
+    frame = made("grids")
+    units = np.flatnonzero(frame["grid_type"] == "unit")
+    rim = shapely.coverage_union_all(frame.geometry.iloc[units]).boundary
+    inside = units[shapely.distance(frame.geometry.iloc[units], rim) > 1e-6]
+    lost, wide = int(inside[0]), int(inside[-1])
+    frame.loc[wide, "geometry"] = frame.geometry[wide].buffer(2e-5)
+    frame = frame.drop(index=lost).reset_index(drop=True)
+    wide = wide - 1 if wide > lost else wide
+    report = publish(store, "grids", frame)
+    found = rows_of(report)
+    assert len(found["coverage", "gap"]) == 1
+    assert set(found) <= {
+        ("coverage", "gap"), ("coverage", "overlap"), ("coverage", "overlap-sliver"),
+        ("stated-area", "area-share"),
+    }  # fmt: skip
+    over = [b.rows.named for b in report.findings.broken if "overlap" in b.fault]
+    causes = [pair for named in over for pair in named]
+    assert causes
+    assert all(r == wide + 1 or f"row {wide + 1}:" in c for r, c in causes)
+
+
+@pytest.fixture
+def piped(store: Store) -> Store:
+    """A store with the nodes of a network."""
+    nodes = made("pipe_nodes")
+    lone = nodes.iloc[[0]].assign(exp_no="lone", feature="end")
+    lone = lone.set_geometry(lone.translate(0.001), crs=nodes.crs)
+    report = publish(store, "pipe_nodes", pd.concat([nodes, lone], ignore_index=True))
+    assert rows_of(report) == {}
+    return store
+
+
+def test_each_fault_of_pipes_is_found_at_its_row(piped: Store) -> None:
+    frame, nodes = made("pipe_segments"), made("pipe_nodes")
+    tees = set(nodes["exp_no"][nodes["feature"] == "tee"])
+    at_tee = frame["start_no"].isin(tees) | frame["end_no"].isin(tees)
+    quiet, drains = np.flatnonzero(~at_tee), np.flatnonzero(~at_tee & (frame["pipe_class"] == "PS"))
+    deep, nowhere, moved, back, long, other = (int(k) for k in quiet[:6])
+    uphill, loop = int(drains[-1]), int(drains[-2])
+    frame.loc[deep, "end_depth"] += 0.3
+    frame.loc[nowhere, "start_no"] = "nowhere"
+    for k, shift in ((moved, [1e-5, 0, 0]), (long, [0, 0, -100])):
+        xyz = shapely.get_coordinates(frame.geometry[k], include_z=True)
+        xyz[0] += shift
+        frame.loc[k, "geometry"] = shapely.LineString(xyz)
+    frame.loc[other, "pipe_class"] = "RQ"
+    frame.loc[uphill, "flow_dir"] = "-"
+    frame.loc[loop, "end_no"] = frame["start_no"][loop]
+    turned = frame.iloc[[back]].rename(columns={"start_no": "end_no", "end_no": "start_no"})
+    cut = int(np.flatnonzero(at_tee)[0])
+    frame = pd.concat([frame.drop(index=cut), turned]).reset_index(drop=True)
+    row = {k: k + 1 - (k > cut) for k in range(len(frame) + 1)}
+    report = publish(piped, "pipe_segments", frame)
+    assert report.findings.unasked == []
+    found = rows_of(report)
+    assert found["missing-node", "missing-node"] == [row[nowhere]]
+    assert found["loop", "loop"] == [row[loop]]
+    assert found["length", "length"] == [row[long]]
+    assert found["slope", "slope"] == [row[uphill]]
+    assert found["one-class", "differing"] == [row[other], row[other]]
+    assert found["duplicate", "reversed-duplicate"] == [len(frame)]
+    assert row[deep] in found["ground", "ground"]
+    # The turned one has its numbers turned, and its shape not; the loop's end is at its start.
+    assert set(found["end-apart", "end-apart"]) == {row[moved], len(frame), row[loop]}
+    nodes_told = {b.rule: [c for _, c in b.rows.named] for b in report.findings.broken}
+    assert "orphan-node lone: 0" in nodes_told["orphan-node"]
+    cut_tees = {*made("pipe_segments").loc[cut, ["start_no", "end_no"]]} & tees
+    assert set(nodes_told["tee"]) == {f"degree {name}: 2" for name in cut_tees}
+
+
+def test_who_publishes_pipes_alone_is_told_nothing_of_the_nodes(piped: Store) -> None:
+    publish(piped, "pipe_segments", made("pipe_segments"))
+    frame = made("pipe_segments")
+    frame.loc[0, "start_no"] = "nowhere"
+    permits = (Permit(frozenset({Verb.PUBLISH}), layers="layer:pipe_segments", internal=True),)
+    reload = Reload(FrameSource(frame), valid_from=datetime(2021, 1, 1, tzinfo=UTC), consent=True)
+    done = piped.commit({"pipe_segments": reload}, Writer("pipes", permits), "pipes alone")
+    report = done.reports["pipe_segments"]
+    assert rows_of(report) == {}
+    told = [r for r in report.findings.unasked if "pipe_nodes, which is another's" in r]
+    assert len(told) == len(report.findings.unasked) == 6
