@@ -55,7 +55,7 @@ class Bench:
 
     def publish(self, layer: str, file: str, *words: str) -> Cost:
         """Publish one of the files, by a process of its own."""
-        command = [HERE / "publishing.py", self.dsn, layer, self.files[file], SCHEMA, *words]
+        command = [HERE / "one_publish.py", self.dsn, layer, self.files[file], SCHEMA, *words]
         return run_process(self.server, [sys.executable, *command])
 
     def plainly(self, file: str, *words: str) -> Cost:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NAMED_ROWS = 1000
 # Of faults with their places so many are kept, for whoever downloads them as a layer.
 PLACED_FAULTS = 50_000
+# And, of each rule, places of so many corners together.
+PLACED_CORNERS = 5_000_000
 
 
 @dataclass

@@ -115,7 +115,7 @@ def gather(
 
 def publish_file(dsn: str, layer: str, source: Path, schema: Path) -> float:
     """Publish a file by a process of its own, and return the seconds that it took."""
-    program = Path(__file__).resolve().parents[1] / "publishing.py"
+    program = Path(__file__).resolve().parents[1] / "one_publish.py"
     begun = time.perf_counter()
     subprocess.run(
         [sys.executable, program, dsn, layer, source, schema],

@@ -105,7 +105,7 @@ def why_not(rule: Rule, schema: Schema, adds: bool, partly: bool) -> str | None:
 
 def ask(asked: Asked) -> tuple[Faults, ...]:
     """Return the faults of the rows, whose numbers are places among them."""
-    return {**OF_ROWS, **OF_ALL}[asked.rule.check](asked)
+    return _ALL[asked.rule.check](asked)
 
 
 def _range(a: Asked) -> tuple[Faults, ...]:
@@ -246,20 +246,24 @@ OF_ROWS: Final[dict[str, Ask]] = {
     "slope": _slope,
 }
 """Checks that look at each row by itself."""
-OF_ALL: Final[dict[str, Ask]] = {
+OF_EACH: Final[dict[str, Ask]] = {
     "outside": _outside,
     "missing-node": _missing,
-    "orphan-node": _orphans,
     "end-apart": _apart,
-    "degree": _degree,
+    "stray-end": _stray,
     "differing": _differing,
     "ground": _ground,
+}
+"""Checks that look at each feature by itself, beside another layer."""
+OF_PAIRS: Final[dict[str, Ask]] = {"overlap": _overlap, "repeated-place": _places}
+"""Checks that look at features that meet: the first of a pair is the lower row."""
+OF_ALL: Final[dict[str, Ask]] = {
+    "orphan-node": _orphans,
+    "degree": _degree,
     "coverage": _coverage,
-    "overlap": _overlap,
-    "repeated-place": _places,
-    "stray-end": _stray,
     "duplicate": _duplicate,
 }
-"""Checks that look at rows beside one another, or beside another layer: one row a feature."""
+"""Checks that look at all features of a layer at once."""
 OF_NODES: Final = frozenset({"orphan-node", "degree"})
 """Checks whose faults are rows of the other layer."""
+_ALL: Final = {**OF_ROWS, **OF_EACH, **OF_PAIRS, **OF_ALL}

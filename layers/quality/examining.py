@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
+import shapely
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from layers.model import Outcome, Rule, Schema
 from layers.quality.around import Beside, read_beside
-from layers.quality.asking import OF_ALL, OF_NODES, Asked, ask, why_not
+from layers.quality.asking import OF_ALL, OF_NODES, OF_PAIRS, OF_ROWS, Asked, ask, why_not
 from layers.quality.rows import Staged, joined, read_staged
-from layers.report import PLACED_FAULTS, Broken, Fault, Findings
+from layers.quality.strips import WHOLE, lay
+from layers.report import PLACED_CORNERS, PLACED_FAULTS, Broken, Fault, Findings
 from layers.writing.staging import Stage, some
 from spatial.checks.faults import Faults
 
@@ -29,10 +33,11 @@ class _Seen:
     rows: set[int] = field(default_factory=set)
     asked: int = 0
     placed: list[Fault] = field(default_factory=list)
+    corners: int = 0
 
-    def take(self, rows: Staged, all_faults: Sequence[Faults]) -> None:
-        """Enter the faults of some rows."""
-        self.asked += len(rows)
+    def take(self, rows: Staged, all_faults: Sequence[Faults], asked: int | None = None) -> None:
+        """Enter the faults of some rows, of which so many were not looked at before."""
+        self.asked += len(rows) if asked is None else asked
         for faults in all_faults:
             if not len(faults):
                 continue
@@ -67,10 +72,14 @@ class _Seen:
         pairs = faults.rows.reshape(len(faults), -1)
         of_nodes = "number" in self.rule.params
         for k in range(min(len(faults), PLACED_FAULTS - len(self.placed))):
+            if self.corners > PLACED_CORNERS:
+                break
             at = pairs[k, 0] if of_nodes else pairs[k].max()
             place = faults.places[k]
             both = [] if of_nodes else sorted(int(rows.numbers[j]) for j in pairs[k] if j >= 0)
             measured = float(faults.measured[k])
+            where = rows.shapes[at] if place is None else place
+            self.corners += int(shapely.get_num_coordinates(where))
             self.placed.append(
                 Fault(
                     self.rule.id,
@@ -80,7 +89,7 @@ class _Seen:
                     None if self.hidden or np.isnan(measured) else measured,
                     "" if self.hidden else faults.limits,
                     faults.unit,
-                    rows.shapes[at] if place is None else place,
+                    where,
                 )
             )
 
@@ -197,24 +206,44 @@ def _read_around(connection: Connection, schema: Schema, part: Part) -> dict[str
 
 
 def _ask_all(connection: Connection, stage: Stage, seen: Sequence[_Seen]) -> None:
-    schema = stage.schema
+    """Ask each rule of as many rows at a time as it must see, and of no more."""
     names = sorted({field_id for one in seen for field_id in one.rule.fields.values()})
-    whole = [one for one in seen if one.rule.check in OF_ALL]
-    parts: list[Staged] = []
-    for rows in read_staged(connection, stage, names) if seen else ():
-        for one in seen:
-            if one.rule.check not in OF_ALL:
-                one.take(rows, ask(Asked(one.rule, schema, rows)))
-        if whole:
-            parts.append(rows)
-    if parts:
-        newest = joined(parts).newest()
-        for one in whole:
-            found = ask(Asked(one.rule, schema, newest, one.beside))
-            if one.beside is not None and one.rule.check in OF_NODES:
-                one.take_nodes(one.beside.ids.tolist(), found)
-            else:
-                one.take(newest, found)
+    pairs = [one.rule for one in seen if one.rule.check in OF_PAIRS]
+    whole = any(one.rule.check in OF_ALL for one in seen)
+    strips = lay(connection, stage, pairs) if pairs and not whole else WHOLE
+    parts = read_staged(connection, stage, names, strips) if seen else iter(())
+    if not pairs and not whole:
+        for rows in parts:
+            _ask_of(rows, stage.schema, seen)
+        return
+    for _, of_one in groupby(parts, attrgetter("strip")):
+        _ask_of(joined(list(of_one)), stage.schema, seen)
+
+
+def _ask_of(rows: Staged, schema: Schema, seen: Sequence[_Seen]) -> None:
+    """Ask all rules of the rows of a strip."""
+    own = rows.own
+    current = own.current
+    for one in seen:
+        check = one.rule.check
+        if check in OF_ROWS:
+            for some in own.batches():
+                one.take(some, ask(Asked(one.rule, schema, some)))
+        elif check in OF_PAIRS:
+            beside = rows.current
+            found = ask(Asked(one.rule, schema, beside))
+            one.take(beside, [_met_here(beside, faults) for faults in found], len(current))
+        elif one.beside is not None and check in OF_NODES:
+            found = ask(Asked(one.rule, schema, current, one.beside))
+            one.take_nodes(one.beside.ids.tolist(), found)
+        else:
+            one.take(current, ask(Asked(one.rule, schema, current, one.beside)))
+
+
+def _met_here(rows: Staged, faults: Faults) -> Faults:
+    """Return the pairs that share no strip before this one: the others were told of there."""
+    met = rows.strips[faults.rows].max(axis=1) if len(faults) else np.empty(0)
+    return faults.only(met == rows.strip)
 
 
 def _hidden(rule: Rule, schema: Schema) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import geopandas as gpd
@@ -72,6 +72,12 @@ class Faults:
         if math.isinf(most):
             return "" if math.isinf(least) else f"at least {least:g}"
         return f"at most {most:g}" if math.isinf(least) else f"{least:g} to {most:g}"
+
+    def only(self, kept: NDArray[np.bool_]) -> Faults:
+        """Return those of a mask."""
+        return replace(
+            self, rows=self.rows[kept], places=self.places[kept], measured=self.measured[kept]
+        )
 
     def frame(self, crs: Any = None) -> gpd.GeoDataFrame:
         """Return the faults as a table with a row each, to be counted or downloaded as a layer.
