@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,10 @@ def main() -> None:
     report = done.reports[layer_id]
     store.close()
     counts = {n: getattr(report, n) for n in ("created", "changed", "retired", "unchanged")}
-    print(json.dumps(counts | {"rows": report.findings.rows_read, "peak_mb": peak_mb()}))
+    counts |= {"rows": report.findings.rows_read, "faults": len(report.findings.faults)}
+    # What reads for it in a process of its own has ended by now.
+    reader = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(json.dumps(counts | {"peak_mb": peak_mb(), "reader_mb": reader}))
 
 
 if __name__ == "__main__":

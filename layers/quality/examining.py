@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -18,7 +19,7 @@ from layers.quality.asking import OF_ALL, OF_NODES, OF_PAIRS, OF_ROWS, Asked, as
 from layers.quality.rows import Staged, joined, read_staged
 from layers.quality.strips import WHOLE, lay
 from layers.report import PLACED_CORNERS, PLACED_FAULTS, Broken, Fault, Findings
-from layers.writing.staging import Stage, some
+from layers.writing.staging import Stage, ahead, some
 from spatial.checks.faults import Faults
 
 
@@ -211,13 +212,21 @@ def _ask_all(connection: Connection, stage: Stage, seen: Sequence[_Seen]) -> Non
     pairs = [one.rule for one in seen if one.rule.check in OF_PAIRS]
     whole = any(one.rule.check in OF_ALL for one in seen)
     strips = lay(connection, stage, pairs) if pairs and not whole else WHOLE
-    parts = read_staged(connection, stage, names, strips) if seen else iter(())
-    if not pairs and not whole:
-        for rows in parts:
-            _ask_of(rows, stage.schema, seen)
+    if not seen:
         return
+    with (
+        closing(read_staged(connection, stage, names, strips)) as parts,
+        # The next rows are read while these are asked about.
+        closing(ahead(_gathered(parts) if pairs or whole else parts)) as coming,
+    ):
+        for rows in coming:
+            _ask_of(rows, stage.schema, seen)
+
+
+def _gathered(parts: Iterator[Staged]) -> Iterator[Staged]:
+    """Yield all rows of a strip at once."""
     for _, of_one in groupby(parts, attrgetter("strip")):
-        _ask_of(joined(list(of_one)), stage.schema, seen)
+        yield joined(list(of_one))
 
 
 def _ask_of(rows: Staged, schema: Schema, seen: Sequence[_Seen]) -> None:

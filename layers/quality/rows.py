@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from sqlalchemy.engine import Connection
 
 from layers.model import Field, FieldType
 from layers.quality.strips import Strips
+from layers.reading.streams import Patience, receive
 from layers.rows.columns import ARROW_TYPES
-from layers.rows.copied import decode, without_frame
+from layers.rows.copied import decode
 from layers.writing.staging import Stage
 
 BATCH_ROWS = 1 << 15
@@ -84,7 +84,7 @@ class Staged:
 
 def read_staged(
     connection: Connection, stage: Stage, names: Sequence[str], strips: Strips
-) -> Iterator[Staged]:
+) -> Generator[Staged]:
     """Yield the staged rows with these fields, strip by strip.
 
     A row comes with each strip that it lies in. A strip comes in parts of `BATCH_ROWS`, about in
@@ -103,12 +103,8 @@ def read_staged(
     fields = [f for f in map(schema.find, names) if f is not None]
     kinds = [pa.int64(), pa.bool_(), pa.int64(), pa.binary()]
     kinds += [*(ARROW_TYPES[f.type] for f in fields), pa.int64()]
-    # Nothing is bound in it: COPY would take no values beside it.
-    text = f"COPY ({query.compile(dialect=connection.dialect)}) TO STDOUT (FORMAT BINARY)"
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(text) as copy:
-        for rows in without_frame(_parts(copy)):
-            yield from _staged(fields, decode(rows, kinds))
+    for rows in receive(connection, query, Patience(), BATCH_ROWS):
+        yield from _staged(fields, decode(rows, kinds))
 
 
 def _newest(stage: Stage) -> Any:
@@ -120,12 +116,6 @@ def _newest(stage: Stage) -> Any:
     order = (start.desc(), raw._row.desc())
     place: Any = sa.func.row_number().over(partition_by=raw._key, order_by=order)
     return sa.and_(place == sa.literal_column("1"), goes_on)
-
-
-def _parts(messages: Iterable[Any]) -> Iterator[list[Any]]:
-    coming = iter(messages)
-    while part := list(islice(coming, BATCH_ROWS)):
-        yield part
 
 
 def joined(parts: Sequence[Staged]) -> Staged:

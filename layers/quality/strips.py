@@ -15,8 +15,8 @@ from layers.model import Rule
 from layers.writing.staging import Stage
 from spatial.crs import parse_crs
 
-PART_ROWS: Final = 1 << 17
-PART_BYTES: Final = 64 << 20
+PART_ROWS: Final = 1 << 16
+PART_BYTES: Final = 32 << 20
 """Of geometries as the stage has them: what they take as objects is a few times that."""
 
 _FIRST: Final[Any] = sa.literal_column("0")
@@ -89,7 +89,8 @@ def lay(connection: Connection, stage: Stage, rules: Sequence[Rule]) -> Strips:
         (west + east) / 2, sa.func.ST_MemSize(some.c._geom), sa.func.ST_YMax(some.c._geom)
     )
     sample = connection.execute(query.where(some.c._geom.is_not(None))).all()
-    found = np.array(sample, dtype=np.float64).reshape(-1, 3)
+    # A column at a time: a row of the answer by itself is slow to take apart.
+    found = np.array([*zip(*sample, strict=True)], dtype=np.float64).reshape(3, -1).T
     found = found[np.isfinite(found).all(axis=1)]
     if not len(found):
         return WHOLE

@@ -155,7 +155,7 @@ def read_parts(
     labelled = (column.label(f"c{n}") for n, (column, _) in enumerate(columns.values()))
     ordered = sa.select(*labelled).order_by(*order.by(rows.c))
     kinds = [kind for _, kind in columns.values()]
-    for messages in _messages(connection, ordered, patience, size):
+    for messages in receive(connection, ordered, patience, size):
         found = dict(zip(columns, decode(messages, kinds), strict=True))
         yield Part(
             what.every,
@@ -219,10 +219,13 @@ def _offered(read: Queue[Part | BaseException | None], patience: Patience) -> It
         yield found
 
 
-def _messages(
+def receive(
     connection: Connection, select: sa.Select[Any], patience: Patience, size: int
 ) -> Iterator[list[Any]]:
-    """Yield the rows of a select as COPY sends them, some at a time; once at least."""
+    """Yield the rows of a select as COPY sends them, some at a time; once at least.
+
+    Each row is one message; `layers.rows.copied.decode` takes them.
+    """
     text, parameters = _composed(connection, select)
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(text, parameters):
