@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyproj import CRS
 
 from layers.batches import BATCH_ROWS, Batch, columns_of
+from layers.errors import BadSource
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -26,7 +27,15 @@ class FrameSource:
 
     def __post_init__(self) -> None:
         plain = self.frame.drop(columns=self._geometrycolumns_of())
-        object.__setattr__(self, "_table", pa.Table.from_pandas(plain, preserve_index=False))
+        try:
+            table = pa.Table.from_pandas(plain, preserve_index=False)
+        except pa.ArrowException as error:
+            said = "; ".join(str(part) for part in error.args)
+            raise BadSource(
+                f"{self.name}: a column holds values of several types: {said}; make it of one, "
+                "such as with astype(str)"
+            ) from None
+        object.__setattr__(self, "_table", table)
 
     def _geometrycolumns_of(self) -> list[str]:
         return [self.frame.geometry.name] if self.has_geometry else []

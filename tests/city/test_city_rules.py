@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 import shapely
 from city.grids import grids
+from city.incidents import incidents
 from city.parcels import parcels
 from city.pipes import pipe_nodes, pipe_segments
 from city.schemas import synthetic_schemas
 
+from layers.errors import LayersError, UnknownLayer
 from layers.publish import Reload
+from layers.readers import Reader
 from layers.report import Report
 from layers.sourcing.frames import FrameSource
 from layers.store import Store
@@ -61,6 +64,10 @@ def test_parcels_that_overlap_and_areas_that_are_not_theirs(store: Store) -> Non
         ("stated-area", "area-share"): [4],
         ("strata", "overlap"): [last],
     }
+    assert {rule for rule, _ in rows_of(report)} == {r.id for r in SCHEMAS["parcels"].rules}
+    placed = {f.rule: f.place for f in report.findings.faults}
+    assert placed["strata"].symmetric_difference(frame.geometry[7]).area < 1e-14
+    assert placed["stated-area"].equals(frame.geometry[3])
     (cause,) = [c for b in report.findings.broken if b.rule == "strata" for _, c in b.rows.named]
     assert cause.startswith("overlap with row 8: ")
 
@@ -72,11 +79,14 @@ def test_grids_that_leave_a_gap_and_overlap(store: Store) -> None:
     inside = units[shapely.distance(frame.geometry.iloc[units], rim) > 1e-6]
     lost, wide = int(inside[0]), int(inside[-1])
     frame.loc[wide, "geometry"] = frame.geometry[wide].buffer(2e-5)
+    gone = frame.geometry[lost]
     frame = frame.drop(index=lost).reset_index(drop=True)
     wide = wide - 1 if wide > lost else wide
     report = publish(store, "grids", frame)
     found = rows_of(report)
     assert len(found["coverage", "gap"]) == 1
+    (hole,) = [f.place for f in report.findings.faults if f.message.startswith("gap")]
+    assert hole.symmetric_difference(gone).area < 0.01 * gone.area
     assert set(found) <= {
         ("coverage", "gap"), ("coverage", "overlap"), ("coverage", "overlap-sliver"),
         ("stated-area", "area-share"),
@@ -134,6 +144,54 @@ def test_each_fault_of_pipes_is_found_at_its_row(piped: Store) -> None:
     assert "orphan-node lone: 0" in nodes_told["orphan-node"]
     cut_tees = {*made("pipe_segments").loc[cut, ["start_no", "end_no"]]} & tees
     assert set(nodes_told["tee"]) == {f"degree {name}: 2" for name in cut_tees}
+    # No rule of the profile was left without a fault, and each fault lies where it was planted.
+    assert {rule for rule, _ in found} == {r.id for r in SCHEMAS["pipe_segments"].rules}
+    lines = frame.geometry.to_numpy()
+    for fault in report.findings.faults:
+        if fault.row is not None:
+            assert shapely.distance(fault.place, lines[fault.row - 1]) < 1e-9, fault
+    at = nodes.set_index("exp_no").geometry
+    placed = {f.message: f.place for f in report.findings.faults if f.row is None}
+    for name in cut_tees:
+        assert shapely.force_2d(placed[f"degree {name}: 2"]).equals(shapely.force_2d(at[name]))
+
+
+def test_nodes_that_were_surveyed_twice(store: Store) -> None:
+    nodes = made("pipe_nodes")
+    twice = nodes.iloc[[5]].assign(exp_no="twice")
+    beside = nodes.iloc[[6]].assign(exp_no="beside")
+    beside = beside.set_geometry(beside.translate(1e-6), crs=nodes.crs)  # 10 cm: another one
+    frame = pd.concat([nodes, twice, beside], ignore_index=True)
+    report = publish(store, "pipe_nodes", frame)
+    last = len(nodes) + 1
+    assert rows_of(report) == {("repeated-place", "repeated-place"): [last]}
+    (fault,) = report.findings.faults
+    assert (fault.row, fault.other_row) == (6, last) or (fault.other_row, fault.row) == (6, last)
+    assert shapely.force_2d(fault.place).equals(shapely.force_2d(nodes.geometry[5]))
+
+
+def _broken_cases() -> list[tuple[str, dict[str, object], str]]:
+    """Of each kind of value that a case may not have: field, value, and what is said of it."""
+    return [
+        ("case_no", {"case_no": None}, "case_no"),
+        ("reported_at", {"reported_at": "yesterday"}, "yesterday"),
+    ]
+
+
+@pytest.mark.parametrize(("field", "values", "said"), _broken_cases())
+def test_a_case_that_no_schema_allows_refuses_the_publish(
+    store: Store, field: str, values: dict[str, object], said: str
+) -> None:
+    frame = pd.concat(list(incidents(11, 400)), ignore_index=True)
+    frame = frame.astype(dict.fromkeys(values, str))
+    for name, value in values.items():
+        frame.loc[3, name] = value
+    with pytest.raises(LayersError, match=said) as error:
+        publish(store, "incidents", frame)
+    assert field in str(error.value)
+    assert "4" in str(error.value)
+    with pytest.raises(UnknownLayer):
+        store.layer("incidents", Reader.everything())
 
 
 def test_who_publishes_pipes_alone_is_told_nothing_of_the_nodes(piped: Store) -> None:

@@ -148,3 +148,8 @@ def test_the_real_crashes_as_events(store: Store, shared: Path) -> None:
     expected = ((dates >= "2014-06-01") & (dates <= "2014-06-30")).sum()
     assert expected - twins <= len(june) <= expected
     assert counts(publish(store, "crashes", source, crs=points(no=["1"]).crs)) == (0, 0, 0)
+
+
+def test_a_column_of_several_types_is_named() -> None:
+    with pytest.raises(BadSource, match=r"column when .*astype"):
+        FrameSource(pd.DataFrame({"when": [3, "yesterday"]}), "cases")
