@@ -29,12 +29,6 @@ _MULTI: Final = {
     1: (GeometryType.MULTILINESTRING, shapely.multilinestrings),
     2: (GeometryType.MULTIPOLYGON, shapely.multipolygons),
 }
-_LEAST_POINTS: Final = {
-    GeometryType.LINESTRING: 2,
-    GeometryType.MULTILINESTRING: 2,
-    GeometryType.POLYGON: 4,
-    GeometryType.MULTIPOLYGON: 4,
-}
 
 
 class Remedy(StrEnum):
@@ -98,32 +92,34 @@ def drop_repeated(geoms: Any) -> Mended:
     points, owner = shapely.get_coordinates(array, return_index=True)
     same = (points[1:] == points[:-1]).all(axis=1) & (owner[1:] == owner[:-1])
     # Rings that meet end to end are among these, and heights were not looked at yet.
-    suspects = np.unique(owner[1:][same])
-    kinds, has_z = shapely.get_type_id(array[suspects]), shapely.has_z(array[suspects])
-    for kind, least in _LEAST_POINTS.items():
-        for z in (False, True):
-            places = suspects[(kinds == kind) & (has_z == z)]
-            if places.size:
-                whole[places] = _without_repeated(array[places], least, include_z=z)
-    dropped = shapely.get_num_coordinates(array) - shapely.get_num_coordinates(whole)
-    for n in np.flatnonzero(dropped):
-        done[n] = f"{dropped[n]} repeated point{'s' if dropped[n] > 1 else ''} dropped"
-    untouched = dropped == 0
-    whole[untouched] = array[untouched]
+    for n in np.unique(owner[1:][same]):
+        thinned = _thinned(array[n])
+        dropped = int(shapely.get_num_coordinates(array[n]) - shapely.get_num_coordinates(thinned))
+        if dropped:
+            whole[n] = thinned
+            done[n] = f"{dropped} repeated point{'s' if dropped > 1 else ''} dropped"
     return Mended(whole, done)
 
 
-def _without_repeated(geoms: Geometries, least: int, *, include_z: bool) -> Geometries:
-    kind, points, (runs, *outer) = shapely.to_ragged_array(geoms, include_z=include_z)
-    same = np.zeros(len(points), dtype=bool)
-    same[1:] = (points[1:] == points[:-1]).all(axis=1)
-    same[runs[:-1][runs[:-1] < len(points)]] = False
-    left = np.concatenate([[0], np.cumsum(~same)])
-    short = np.diff(left[runs]) < least
-    same[np.repeat(short, np.diff(runs))] = False
-    left = np.concatenate([[0], np.cumsum(~same)])
-    made: Geometries = shapely.from_ragged_array(kind, points[~same], (left[runs], *outer))
-    return made
+def _thinned(geom: Any) -> Any:
+    # GEOS has the like, but goes by x and y alone: of a riser it leaves nothing.
+    kind = GeometryType(int(shapely.get_type_id(geom)))
+    if kind is GeometryType.LINESTRING:
+        return shapely.linestrings(_without_repeated(geom, 2))
+    if kind is GeometryType.POLYGON and not geom.is_empty:
+        shell, *holes = (_without_repeated(ring, 4) for ring in shapely.get_rings(geom))
+        return shapely.Polygon(shell, holes)
+    for many, collect in _MULTI.values():
+        if kind is many:
+            return collect([_thinned(part) for part in shapely.get_parts(geom)])
+    return geom
+
+
+def _without_repeated(run: Any, least: int) -> Numbers:
+    points: Numbers = shapely.get_coordinates(run, include_z=bool(shapely.has_z(run)))
+    kept = np.ones(len(points), dtype=bool)
+    kept[1:] = (points[1:] != points[:-1]).any(axis=1)
+    return points[kept] if kept.sum() >= least else points
 
 
 def split_at_antimeridian(geoms: Any) -> Mended:
@@ -215,7 +211,7 @@ def _within(geom: Any) -> tuple[Any, str]:
         else:
             pieces += _cut_polygon(part, causes)
     before = shapely.get_num_geometries(geom)
-    said = "; ".join([_SPLIT if len(pieces) > before else _MOVED, *causes])
+    said = "; ".join(dict.fromkeys([_SPLIT if len(pieces) > before else _MOVED, *causes]))
     kind, collect = _MULTI[dimension]
     if len(pieces) == 1 and shapely.get_type_id(geom) != kind:
         return pieces[0], said
@@ -311,7 +307,7 @@ def _cut_ring(ring: Any, causes: list[str]) -> list[Any]:
 def _closed_at_pole(points: Numbers, turns: int) -> Numbers:
     """Return a ring that goes around a pole with a way to it and back, where longitudes end."""
     y = points[:, 1]
-    if abs(turns) > 1 or (y.min() < 0 < y.max()):
+    if abs(turns) > 1 or (y.min() <= 0 <= y.max()):
         raise _Around(f"{points[0, 0]:.6g} {points[0, 1]:.6g}")
     for world in (*_worlds(points[:, 0]), _worlds(points[:, 0])[-1] + 1):
         points = _with_points_at(points, world * _TURN - _EDGE)

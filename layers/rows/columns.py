@@ -80,7 +80,8 @@ class Conversion:
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
         table = self.attributes(batch)
-        shapes = self.shapes(batch.geometries, batch.wkb, table["_row"].to_numpy())
+        told = frozenset(row for row, _ in batch.repaired)
+        shapes = self.shapes(batch.geometries, batch.wkb, table["_row"].to_numpy(), told)
         return table.append_column("_geom", shapes)
 
     def attributes(self, batch: Batch) -> pa.Table:
@@ -116,6 +117,7 @@ class Conversion:
         geometries: NDArray[np.object_] | None,
         wkb: pa.Array | None,
         rows: NDArray[np.int64],
+        told: frozenset[int] = frozenset(),
     ) -> pa.Array:
         """Return geometries as WKB of the layer's type, repaired, in the storage CRS.
 
@@ -126,6 +128,8 @@ class Conversion:
             The same as the source has them.
         rows : ndarray of int, shape (n,)
             Their numbers in the source, for the findings.
+        told : frozenset of int
+            Rows that are counted as repaired already.
 
         Raises
         ------
@@ -142,7 +146,7 @@ class Conversion:
         fixed = repair(mended.geoms)
         if Remedy.VALID not in self.remedies:
             _refuse_invalid(mended.geoms, fixed.repaired, rows)
-        self._report(fixed, mended, rows)
+        self._report(fixed, mended, rows, told)
         sound = ~(fixed.empty | fixed.non_finite)
         others = fixed.geoms.copy()
         others[~sound] = None
@@ -223,10 +227,14 @@ class Conversion:
             x, y = shapely.get_coordinates(shape)[0].tolist()
             self.findings.points.add((x, y))
 
-    def _report(self, fixed: Repair, mended: Mended, rows: NDArray[np.int64]) -> None:
+    def _report(
+        self, fixed: Repair, mended: Mended, rows: NDArray[np.int64], told: frozenset[int]
+    ) -> None:
+        repaired = self.findings.repaired
         for i in np.flatnonzero(fixed.repaired | mended.changed):
             causes = [str(c) for c in (mended.done[i], fixed.reasons[i]) if c is not None]
-            self.findings.repaired.add(int(rows[i]), "; ".join(causes))
+            say = repaired.add_to if int(rows[i]) in told else repaired.add
+            say(int(rows[i]), "; ".join(causes))
         for i in np.flatnonzero(fixed.empty | fixed.non_finite):
             cause = "non-finite coordinates" if fixed.non_finite[i] else "no geometry"
             self.findings.without_geometry.add(int(rows[i]), cause)

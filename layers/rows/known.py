@@ -92,7 +92,8 @@ def hashed_rows(
     others = pa.array(~same)
     rest, wkb = rows.filter(others), batch.wkb.filter(others)
     numbers = rest["_row"].to_numpy()
-    shapes = conversion.shapes(decode(wkb, numbers), wkb, numbers)
+    told = frozenset(row for row, _ in batch.repaired)
+    shapes = conversion.shapes(decode(wkb, numbers), wkb, numbers, told)
     rest = with_hashes(rest.append_column("_geom", shapes), tables)
     return pa.concat_tables([guess.filter(pa.array(same)), rest]) if same.any() else rest
 

@@ -225,7 +225,10 @@ def _check_choice(key: str, value: str | list[str], place: str) -> None:
         if word not in _CHOICES.get(key, (word,)):
             raise BadParameter(f"{place} = {word!r}; one of {', '.join(_CHOICES[key])}")
     if key == "repair":
-        check_repairs(value)
+        try:
+            check_repairs(value)
+        except BadParameter as error:
+            raise BadParameter(f"{place}: {error}") from None
 
 
 def _address(told: dict[str, Any], folder: Path, where: str) -> tuple[str, str]:
