@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from spatial.datums import is_local
 
 # Each takes some 10 MB of parcels, and a few are in hand at once.
 BATCH_ROWS = 4_096
+RING_CLOSED = "ring closed"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Batch:
     shapes : ndarray of shapely geometries, shape (n,), optional
         An element is None where a row has none.
     wkb : pyarrow.Array of bytes, optional
-        Instead of shapes, where the source has them so. Without either, it has no geometry at all.
+        Instead of shapes, or beside the same ones, where the source has them so. Without either,
+        it has no geometry at all.
     repaired : tuple of (int, str)
         Rows whose shapes the source could not be read with as they are, and what was done.
     """
@@ -79,14 +81,55 @@ def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
     BadSource
         Where one can't be read.
     """
+    plain = wkb.to_numpy(zero_copy_only=False)
     try:
-        shapes: NDArray[np.object_] = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
+        shapes: NDArray[np.object_] = shapely.from_wkb(plain)
     except (shapely.errors.ShapelyError, TypeError) as error:
-        raise BadSource(
-            f"geometry in rows {rows[0]} to {rows[-1]}: {first_line(error)}; mend it, or leave "
-            "those rows out"
-        ) from None
+        raise BadSource(_unreadable(plain, rows, error)) from None
     return shapes
+
+
+def close_rings(batch: Batch) -> Batch:
+    """Return a batch with its rings closed: those whose last point is not their first.
+
+    Raises
+    ------
+    BadSource
+        Where a shape can't be read for another reason.
+    """
+    if batch.wkb is None:
+        return batch
+    plain = batch.wkb.to_numpy(zero_copy_only=False)
+    rows = np.arange(batch.first_row, batch.first_row + len(batch))
+    try:
+        return replace(batch, shapes=shapely.from_wkb(plain))
+    except TypeError:
+        return replace(batch, shapes=decode(batch.wkb, rows))
+    except shapely.errors.ShapelyError:
+        shapes = shapely.from_wkb(plain, on_invalid="fix")
+    ajar = shapely.is_missing(shapely.from_wkb(plain, on_invalid="ignore"))
+    ajar &= ~shapely.is_missing(shapes)
+    closed = plain.copy()
+    closed[ajar] = shapely.to_wkb(shapes[ajar], flavor="iso")
+    wkb = pa.array(closed, pa.binary())
+    told = tuple((int(row), RING_CLOSED) for row in rows[ajar])
+    return replace(batch, shapes=decode(wkb, rows), wkb=wkb, repaired=(*batch.repaired, *told))
+
+
+def _unreadable(wkb: NDArray[np.object_], rows: NDArray[np.int64], error: Exception) -> str:
+    """Say which row it is, and whether its rings alone are what is wrong."""
+    if isinstance(error, shapely.errors.ShapelyError):
+        there = np.array([one is not None for one in wkb])
+        bad = there & shapely.is_missing(shapely.from_wkb(wkb, on_invalid="ignore"))
+        first = int(np.flatnonzero(bad)[0])
+        remedy = "mend it, or leave that row out"
+        if shapely.from_wkb(wkb[first], on_invalid="fix") is not None:
+            remedy = f"say --repair rings, and rings are closed; or {remedy}"
+        return f"geometry in row {rows[first]}: {first_line(error)}; {remedy}"
+    return (
+        f"geometry in rows {rows[0]} to {rows[-1]}: {first_line(error)}; mend it, or leave those "
+        "rows out"
+    )
 
 
 def stated_crs(source: str, stated: Any) -> CRS:

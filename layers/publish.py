@@ -31,7 +31,7 @@ from layers.mapping.stated import NOTHING, Stated
 from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Mapped, Report
-from layers.rows.columns import Conversion, check_scope
+from layers.rows.columns import DEFAULT_REMEDIES, Conversion, check_scope
 from layers.schemas.documents import RESERVED, schema_document
 from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
@@ -42,6 +42,7 @@ from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
 from layers.writing.versions import plan_family
 from spatial.placement import Declared
+from spatial.repairs import Remedy
 
 # A reload that retires more than this share of its scope is more likely a wrong file.
 CONSENT_SHARE = 0.2
@@ -82,6 +83,8 @@ class Reload:
         nothing is said.
     pictured : bool
         Whether the report is to have outlines of what differs, and places of repaired rows.
+    remedies : frozenset of Remedy
+        What may be done to shapes; an invalid one is refused where it may not be made valid.
     """
 
     source: Source
@@ -98,6 +101,7 @@ class Reload:
     around: frozenset[str] = frozenset()
     mapping: Stated = NOTHING
     pictured: bool = False
+    remedies: frozenset[Remedy] = DEFAULT_REMEDIES
 
     @property
     def whole_scope(self) -> Scope:
@@ -313,7 +317,7 @@ def _conversion(
     placement = None
     if crs is not None:
         placement = placing.placement_of(crs, schema.crs, reload.declared)
-    own = (crs, findings, effective, placement, mapped.recoded)
+    own = (crs, findings, effective, placement, mapped.recoded, reload.remedies)
     return Conversion(schema, names, constants, *own)
 
 

@@ -34,6 +34,13 @@ class Rows:
         if len(self.named) < NAMED_ROWS:
             self.named.append((row, cause))
 
+    def add_to(self, row: int, cause: str) -> None:
+        """Say more of a row that is counted, where it is named."""
+        for n in range(len(self.named) - 1, -1, -1):
+            if self.named[n][0] == row:
+                self.named[n] = (row, f"{self.named[n][1]}; {cause}")
+                return
+
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {"count": self.count, "rows": [{"row": r, "cause": c} for r, c in self.named]}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 from pyproj import CRS
 
-from layers.batches import Batch
+from layers.batches import Batch, close_rings
 from layers.errors import BadSource
 from layers.sourcing.asked import Asked
 from layers.sourcing.choosing import TEXTS, find_place
@@ -77,6 +78,51 @@ def open_source(
     if path.is_file() and path.stat().st_size == 0:
         raise BadSource(f"{path} is empty; export it again")
     asked = asked or Asked(encoding=encoding, coordinates=coordinates)
+    return closing(_open(path, asked), asked)
+
+
+def closing(source: Source, asked: Asked) -> Source:
+    """Return a source whose rings are closed, where that was asked for."""
+    return ClosedRings(source) if asked.rings else source
+
+
+@dataclass(frozen=True)
+class ClosedRings:
+    """Another source, with its rings closed."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The source's."""
+        return self.source.name
+
+    @property
+    def crs(self) -> CRS | None:
+        """The source's."""
+        return self.source.crs
+
+    @property
+    def types(self) -> Mapping[str, pa.DataType]:
+        """The source's."""
+        return self.source.types
+
+    @property
+    def rows(self) -> int | None:
+        """The source's."""
+        return self.source.rows
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether the source has a geometry column."""
+        return self.source.has_geometry
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the rows, each batch mended; those in which rings were open name them."""
+        yield from map(close_rings, self.source.batches())
+
+
+def _open(path: Path, asked: Asked) -> Source:
     place, asked = find_place(path, asked)
     if asked.layer is not None and place.suffix in (*TEXTS, ".parquet", ".geoparquet"):
         raise BadSource(f"{place.name} has no layers; leave --source-layer {asked.layer} out")

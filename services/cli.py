@@ -25,6 +25,7 @@ from services import (
     mappings,
     people,
     previews,
+    repairs,
     tile_commands,
 )
 from services.applying import running
@@ -147,7 +148,7 @@ def _of_source(publish: argparse.ArgumentParser) -> None:
     add("--coordinates", nargs=2, metavar=("X", "Y"), help="columns of a table: east, then north")
     add("--wkt", metavar="COLUMN", help="column of a table that holds well-known text")
     add("--separator", metavar="SIGN", help="between the fields of a table of text: , ; | or tab")
-    add("--repair", nargs="+", choices=("curves",), default=[], help="arcs become straight lines")
+    repairs.add_option(publish)
     add("--scene", metavar="NAME", nargs="+", default=[], help="of GeoTIFFs; their files' names")
     add("--codes", action="store_true", help="values of the GeoTIFFs are codes: never averaged")
     add("--valid-to", metavar="DATE", help="until when the GeoTIFFs are so")

@@ -48,6 +48,7 @@ from services.opening import opened_store
 from services.progress import progress_bar
 from services.rasters import end_of, print_scenes, refuse_raster_options
 from services.remote_sources import is_remote, opened_remote
+from services.repairs import CURVES, RINGS, remedies_of
 from services.settings import Settings, read_settings
 from spatial.errors import SpatialError
 from spatial.machine_code import is_warm
@@ -160,6 +161,7 @@ def publish_into(
             consent=options.yes,
             mapping=mapping_of(options),
             pictured=bool(options.html or options.faults),
+            remedies=remedies_of(options.repair),
         )
         if options.dry_run and not options.json:
             print_suggestions(store, options.layer, schema, reload)
@@ -257,7 +259,8 @@ def _asked(schema: Schema | None, options: Options) -> Asked:
         coordinates=stated or kept,
         wkt=options.wkt,
         separator=separator,
-        curves="curves" in options.repair,
+        curves=CURVES in options.repair,
+        rings=RINGS in options.repair,
     )
 
 

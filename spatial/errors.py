@@ -18,6 +18,7 @@
     │   ├── UnknownIds              a key that stands for nothing
     │   ├── NotFinite               coordinates that are infinite, NaN or beyond use
     │   ├── InvalidPolygon          rings that cross themselves or each other
+    │   ├── AroundPole              a ring around the earth, with no side that is its inside
     │   ├── BadValues               values that are missing, not finite or not whole
     │   └── EmptyInput              nothing to work on
     ├── BadTime                     when
@@ -95,6 +96,20 @@ class NotFinite(BadFrame):
 
 class InvalidPolygon(BadFrame):
     """A polygon that bounds no clear area: its rings cross themselves or each other."""
+
+
+class AroundPole(BadFrame):
+    """A ring around the earth on both sides of the equator: either side may be its inside.
+
+    Attributes
+    ----------
+    position : int
+        Of its geometry among those that were given.
+    """
+
+    def __init__(self, text: str, position: int) -> None:
+        super().__init__(text)
+        self.position = position
 
 
 class BadValues(BadFrame):

@@ -22,8 +22,9 @@ from layers.report import Findings
 from layers.rows.wkb import ready_wkb
 from layers.schemas.patterns import find_misfits
 from spatial.crs import parse_crs
-from spatial.errors import SpatialError
+from spatial.errors import AroundPole, SpatialError
 from spatial.placement import Placed, Placement, place
+from spatial.repairs import Mended, Remedy, drop_repeated, split_at_antimeridian
 from spatial.shapes import Repair, as_multi, repair
 
 ARROW_TYPES = {
@@ -34,6 +35,8 @@ ARROW_TYPES = {
     FieldType.DATE: pa.date32(),
     FieldType.INSTANT: pa.timestamp("us", "UTC"),
 }
+# What a publisher did not have to choose.
+DEFAULT_REMEDIES = frozenset({Remedy.VALID})
 # So many rows that do not fit a pattern are named.
 _NAMED = 10
 _TRUE = frozenset(("1", "true", "t", "yes", "y", "是"))
@@ -60,6 +63,8 @@ class Conversion:
         From the source's coordinates to the layer's; by `crs` alone where absent.
     recoded : mapping of str to mapping of str to str
         Field id to the codes that stand for the source's values; other values stay as they are.
+    remedies : frozenset of Remedy
+        What may be done to shapes, and is told of each.
     """
 
     schema: Schema
@@ -70,11 +75,13 @@ class Conversion:
     start: datetime | None = None
     placement: Placement | None = None
     recoded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    remedies: frozenset[Remedy] = DEFAULT_REMEDIES
 
     def table(self, batch: Batch) -> pa.Table:
         """Return the batch as a table whose columns the stage has, the geometry as WKB."""
         table = self.attributes(batch)
-        shapes = self.shapes(batch.geometries, batch.wkb, table["_row"].to_numpy())
+        told = frozenset(row for row, _ in batch.repaired)
+        shapes = self.shapes(batch.geometries, batch.wkb, table["_row"].to_numpy(), told)
         return table.append_column("_geom", shapes)
 
     def attributes(self, batch: Batch) -> pa.Table:
@@ -110,6 +117,7 @@ class Conversion:
         geometries: NDArray[np.object_] | None,
         wkb: pa.Array | None,
         rows: NDArray[np.int64],
+        told: frozenset[int] = frozenset(),
     ) -> pa.Array:
         """Return geometries as WKB of the layer's type, repaired, in the storage CRS.
 
@@ -120,23 +128,31 @@ class Conversion:
             The same as the source has them.
         rows : ndarray of int, shape (n,)
             Their numbers in the source, for the findings.
+        told : frozenset of int
+            Rows that are counted as repaired already.
 
         Raises
         ------
         BadValue, BadSource
-            Where one is of another type, or where it can't be.
+            Where one is of another type, or where it can't be; where it needs a remedy that was
+            not chosen.
         """
         if geometries is None:
             return pa.nulls(len(rows), pa.binary())
-        shapes = self._in_storage_crs(geometries, rows)
-        fixed = repair(shapes)
-        self._report(fixed, rows)
+        shapes = self._in_storage_crs(geometries)
+        mended = self._mended(shapes, rows)
+        if parse_crs(self.schema.crs).is_geographic:
+            _check_degrees(mended.geoms, rows)
+        fixed = repair(mended.geoms)
+        if Remedy.VALID not in self.remedies:
+            _refuse_invalid(mended.geoms, fixed.repaired, rows)
+        self._report(fixed, mended, rows, told)
         sound = ~(fixed.empty | fixed.non_finite)
         others = fixed.geoms.copy()
         others[~sound] = None
         if shapes is not geometries or wkb is None:
             return self._encoded(others, rows)
-        ready = ready_wkb(wkb, self.schema.geometry, sound & ~fixed.repaired)
+        ready = ready_wkb(wkb, self.schema.geometry, sound & ~fixed.repaired & ~mended.changed)
         others[ready.is_valid().to_numpy(zero_copy_only=False)] = None
         if shapely.is_missing(others).all():
             return ready
@@ -181,9 +197,7 @@ class Conversion:
             return pa.array(instants, ARROW_TYPES[FieldType.INSTANT], from_pandas=True)
         return column
 
-    def _in_storage_crs(
-        self, shapes: NDArray[np.object_], rows: NDArray[np.int64]
-    ) -> NDArray[np.object_]:
+    def _in_storage_crs(self, shapes: NDArray[np.object_]) -> NDArray[np.object_]:
         target = parse_crs(self.schema.crs)
         if self.crs is not None and not self.keeps_coordinates:
             self._note_points(shapes)
@@ -192,9 +206,19 @@ class Conversion:
                 shapes = placement.move(shapes)
             except SpatialError as error:
                 raise BadSource(str(error)) from None
-        if target.is_geographic:
-            _check_degrees(shapes, rows)
         return shapes
+
+    def _mended(self, shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> Mended:
+        """Apply the remedies that are not for what is invalid: they may be what makes it so."""
+        mended = Mended(shapes, np.full(len(shapes), None, dtype=object))
+        if Remedy.POINTS in self.remedies:
+            mended = mended.then(drop_repeated)
+        if Remedy.ANTIMERIDIAN in self.remedies and parse_crs(self.schema.crs).is_geographic:
+            try:
+                mended = mended.then(split_at_antimeridian)
+            except AroundPole as error:
+                raise BadValue(f"row {rows[error.position]} {error}") from None
+        return mended
 
     def _note_points(self, shapes: NDArray[np.object_]) -> None:
         """Note the first coordinates of a batch's first shape and of its last."""
@@ -203,9 +227,14 @@ class Conversion:
             x, y = shapely.get_coordinates(shape)[0].tolist()
             self.findings.points.add((x, y))
 
-    def _report(self, fixed: Repair, rows: NDArray[np.int64]) -> None:
-        for i in np.flatnonzero(fixed.repaired):
-            self.findings.repaired.add(int(rows[i]), str(fixed.reasons[i]))
+    def _report(
+        self, fixed: Repair, mended: Mended, rows: NDArray[np.int64], told: frozenset[int]
+    ) -> None:
+        repaired = self.findings.repaired
+        for i in np.flatnonzero(fixed.repaired | mended.changed):
+            causes = [str(c) for c in (mended.done[i], fixed.reasons[i]) if c is not None]
+            say = repaired.add_to if int(rows[i]) in told else repaired.add
+            say(int(rows[i]), "; ".join(causes))
         for i in np.flatnonzero(fixed.empty | fixed.non_finite):
             cause = "non-finite coordinates" if fixed.non_finite[i] else "no geometry"
             self.findings.without_geometry.add(int(rows[i]), cause)
@@ -236,6 +265,19 @@ class Conversion:
             )
 
 
+def _refuse_invalid(
+    shapes: NDArray[np.object_], invalid: NDArray[np.bool_], rows: NDArray[np.int64]
+) -> None:
+    found = np.flatnonzero(invalid)
+    if found.size:
+        named = ", ".join(str(row) for row in rows[found[:_NAMED]])
+        more = " ..." if found.size > _NAMED else ""
+        raise BadValue(
+            f"row {named}{more}: {shapely.is_valid_reason(shapes[found[0]])}; mend it, or leave "
+            "--repair none out, and it is made valid"
+        )
+
+
 def _check_degrees(shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None:
     """Refuse longitudes and latitudes that are none: metres, or the axes the wrong way round."""
     west, south, east, north = shapely.bounds(shapes).T
@@ -245,7 +287,8 @@ def _check_degrees(shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None
     for i in np.flatnonzero(wrong)[:1]:
         raise BadValue(
             f"row {rows[i]} lies at {west[i]:.10g} {south[i]:.10g}, which is no longitude and "
-            "latitude; state the source's --crs, or mind the order of the axes"
+            "latitude; state the source's --crs, or mind the order of the axes; or say --repair "
+            "antimeridian for what goes on beyond 180 degrees"
         )
 
 

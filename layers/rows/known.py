@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from layers.batches import Batch, decode
-from layers.rows.columns import Conversion
+from layers.rows.columns import DEFAULT_REMEDIES, Conversion
 from layers.rows.hashes import with_hashes
 from layers.rows.wkb import ready_wkb
 from layers.tables import Family, LayerTables
@@ -77,7 +77,9 @@ def hashed_rows(
     pyarrow.Table
         The rows in any order; ``_row`` is the number of each.
     """
-    if known is None or batch.wkb is None or not conversion.keeps_coordinates:
+    # What a remedy is for may be in the layer from before it was chosen.
+    anew = conversion.remedies - DEFAULT_REMEDIES
+    if known is None or batch.wkb is None or not conversion.keeps_coordinates or anew:
         return with_hashes(conversion.table(batch), tables)
     rows = conversion.attributes(batch)
     all_sound = np.ones(len(batch), dtype=bool)
@@ -90,7 +92,8 @@ def hashed_rows(
     others = pa.array(~same)
     rest, wkb = rows.filter(others), batch.wkb.filter(others)
     numbers = rest["_row"].to_numpy()
-    shapes = conversion.shapes(decode(wkb, numbers), wkb, numbers)
+    told = frozenset(row for row, _ in batch.repaired)
+    shapes = conversion.shapes(decode(wkb, numbers), wkb, numbers, told)
     rest = with_hashes(rest.append_column("_geom", shapes), tables)
     return pa.concat_tables([guess.filter(pa.array(same)), rest]) if same.any() else rest
 

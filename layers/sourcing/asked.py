@@ -23,6 +23,8 @@ class Asked:
         What stands between the fields of a table of text.
     curves : bool
         Whether arcs may become straight segments, and surfaces of triangles polygons.
+    rings : bool
+        Whether rings whose last point is not their first may be closed.
     """
 
     layer: str | None = None
@@ -31,6 +33,7 @@ class Asked:
     wkt: str | None = None
     separator: str | None = None
     curves: bool = False
+    rings: bool = False
 
 
 NOTHING = Asked()

@@ -91,8 +91,8 @@ class SheetSource:
                     name: _column(column, kind)
                     for name, column, kind in zip(names, values, types, strict=True)
                 }
-                shapes = read_positions(self.name, columns, self.asked, number)
-                yield Batch(number, columns, shapes)
+                found = read_positions(self.name, columns, self.asked, number)
+                yield Batch(number, columns, found.shapes, repaired=found.repaired)
                 number += len(part)
 
     @contextmanager

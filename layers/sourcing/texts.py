@@ -70,8 +70,8 @@ class TextSource:
         with self._reader(convert) as reader:
             for batch in reader:
                 columns = columns_of(pa.Table.from_batches([batch]), ())
-                shapes = read_positions(self.name, columns, self.asked, row)
-                yield Batch(row, columns, shapes)
+                found = read_positions(self.name, columns, self.asked, row)
+                yield Batch(row, columns, found.shapes, repaired=found.repaired)
                 row += batch.num_rows
 
     @cached_property

@@ -20,6 +20,7 @@ from layers.settings import SETTINGS
 from services.errors import BadParameter
 from services.layer_settings import with_indexes
 from services.remote_sources import is_remote
+from services.repairs import REPAIRS, check_repairs
 
 ENDINGS = (".yaml", ".yml", ".toml")
 _LARGEST = 1_000_000
@@ -36,7 +37,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "kind": tuple(Kind),
     "duplicates": tuple(Duplicates),
     "axes": ("east-north", "north-east"),
-    "repair": ("curves",),
+    "repair": REPAIRS,
 }
 # They are the schema's, where there is one.
 _ROLES = ("kind", "key", "valid_from_field", "valid_to_field")
@@ -223,6 +224,11 @@ def _check_choice(key: str, value: str | list[str], place: str) -> None:
     for word in [value] if isinstance(value, str) else value:
         if word not in _CHOICES.get(key, (word,)):
             raise BadParameter(f"{place} = {word!r}; one of {', '.join(_CHOICES[key])}")
+    if key == "repair":
+        try:
+            check_repairs(value)
+        except BadParameter as error:
+            raise BadParameter(f"{place}: {error}") from None
 
 
 def _address(told: dict[str, Any], folder: Path, where: str) -> tuple[str, str]:
