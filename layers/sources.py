@@ -78,10 +78,10 @@ def open_source(
     if path.is_file() and path.stat().st_size == 0:
         raise BadSource(f"{path} is empty; export it again")
     asked = asked or Asked(encoding=encoding, coordinates=coordinates)
-    return closing(_open(path, asked), asked)
+    return with_closed_rings(_open(path, asked), asked)
 
 
-def closing(source: Source, asked: Asked) -> Source:
+def with_closed_rings(source: Source, asked: Asked) -> Source:
     """Return a source whose rings are closed, where that was asked for."""
     return ClosedRings(source) if asked.rings else source
 

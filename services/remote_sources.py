@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from layers.errors import BadSource
-from layers.sources import Source, closing
+from layers.sources import Source, with_closed_rings
 from layers.sourcing.asked import Asked
 from layers.sourcing.collections import opened_collection
 from layers.sourcing.databases import DatabaseSource, is_database
@@ -41,7 +41,7 @@ def opened_remote(
         Where the server is not on the list, or does not answer as it should.
     """
     if is_database(address):
-        yield closing(DatabaseSource(address, asked, query), asked)
+        yield with_closed_rings(DatabaseSource(address, asked, query), asked)
         return
     fetcher = Fetcher(
         settings.source_hosts,
