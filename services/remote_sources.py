@@ -58,4 +58,4 @@ def opened_remote(
             raise BadSource(str(error)) from None
 
     with opened_collection(address, fetch, asked.layer) as source:
-        yield closing(source, asked)
+        yield with_closed_rings(source, asked)
