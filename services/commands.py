@@ -493,7 +493,7 @@ def _print_report(report: Report, dry_run: bool) -> None:
         left_out = ", left out" if broken.outcome == "row" else ""
         more = " ..." if broken.rows.count > 3 else ""
         print(f"  {broken.rows.count} faults of rule {broken.rule}{left_out} ({some}{more})")
-    for reason in found.unasked:
+    for reason in (*found.unasked, *report.notes):
         print(f"  {reason}")
     if report.kept_shapes:
         print(f"  {report.kept_shapes} shapes moved less than the tolerance and were kept")

@@ -422,7 +422,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
 }
 PROBLEM = {
-    "description": "What was wrong, and the remedy",
+    "description": "What was wrong, and the remedy. 503 of a collection says that it is paused, for "
+    "reading and for writing, and who starts it again · 503：图层已暂停服务，不可读写",
+    "headers": {
+        "Retry-After": {
+            "description": "Of 429, and of 503 where a collection is paused: seconds to wait",
+            "schema": {"type": "integer"},
+        }
+    },
     "content": {
         "application/problem+json": {
             "schema": {
@@ -433,6 +440,11 @@ PROBLEM = {
                     "title": {"type": "string"},
                     "status": {"type": "integer"},
                     "detail": {"type": "string"},
+                    "report": {
+                        "type": "object",
+                        "description": "Of an upload that a rule, a limit or a missing consent "
+                        "refuses: what was found in it, as a publish tells it · 入库报告",
+                    },
                 },
             }
         },

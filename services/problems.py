@@ -33,6 +33,7 @@ STATUS: Mapping[type[Exception], int] = {
     layers.BadCredential: 401,
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
+    layers.LayerPaused: 503,
     layers.DamagedRaster: 503,
     layers.NoRoom: 503,
     tiles.UnknownMatrixSet: 404,
@@ -61,7 +62,6 @@ STATUS: Mapping[type[Exception], int] = {
     services.AddressTooLong: 414,
     services.HeadersTooLarge: 431,
     services.TooManyRequests: 429,
-    services.LayerPaused: 503,
     # Nobody reads it; proxies and logs know the number for a client that closed.
     services.ClientGone: 499,
     layers.StreamStopped: 499,
@@ -123,13 +123,13 @@ def problem(
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours, or one that nobody expected (which is logged, not shown)."""
     status = status_of(error)
-    if status >= 500 and not isinstance(error, services.LayerPaused):
+    if status >= 500 and not isinstance(error, layers.LayerPaused):
         _log(request, error)
         detail = _OWN_DETAILS.get(type(error)) or DETAILS.get(status, "an internal error")
         return problem(request, status, detail)
     headers: dict[str, str] = {}
     faults: tuple[tuple[str, str], ...] = ()
-    if isinstance(error, services.TooManyRequests | services.LayerPaused):
+    if isinstance(error, services.TooManyRequests | layers.LayerPaused):
         headers["Retry-After"] = str(error.seconds)
     elif isinstance(error, services.MethodRefused):
         headers["Allow"] = ", ".join(error.allowed)
