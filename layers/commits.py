@@ -19,6 +19,7 @@ from layers.editing import effects, reverting
 from layers.editing.scenes import check_edits
 from layers.edits import Edit, Edits, Revert
 from layers.errors import ClockRefused, LayerPaused, UnknownCommit, UnknownLayer
+from layers.kept_faults import keep_faults
 from layers.mapping import saved
 from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
@@ -351,7 +352,7 @@ def _record_revision(
         "n_created": report.created,
         "n_changed": report.changed,
         "n_retired": report.retired,
-        "report": report.document(),
+        "report": report.document() | keep_faults(report),
     }
     connection.execute(sa.insert(tables.revision).values(row))
     where = tables.layer.c.id == record.id

@@ -160,6 +160,7 @@ def publish_into(
             consent=options.yes,
             mapping=mapping_of(options),
             pictured=bool(options.html or options.faults),
+            suggesting=options.dry_run and options.json,
         )
         if options.dry_run and not options.json:
             print_suggestions(store, options.layer, schema, reload)

@@ -99,6 +99,7 @@ def problem(
     detail: str,
     headers: Mapping[str, str] | None = None,
     faults: Sequence[tuple[str, str]] = (),
+    report: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return the answer that says what was wrong, as a page where a page was asked for.
 
@@ -106,6 +107,8 @@ def problem(
     ----------
     faults : sequence of (str, str)
         What is wrong in a body and where, as a JSON pointer.
+    report : mapping, optional
+        What was found in an upload that is refused.
     """
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     extra = dict(headers or {}) | {"Cache-Control": "no-store"}
@@ -117,6 +120,8 @@ def problem(
     body["detail"] = detail
     if faults:
         body["errors"] = [{"detail": what, "pointer": f"#{where}"} for what, where in faults]
+    if report is not None:
+        body["report"] = report
     return Response(orjson.dumps(body), status, extra, "application/problem+json")
 
 
