@@ -33,18 +33,19 @@ class KeptFaults:
 
 
 def keep_faults(report: Report) -> dict[str, Any]:
-    """Return what is kept of the faults of a report, as JSON has it; nothing of mere edits.
+    """Return what is kept of the faults of a report, as JSON has it; of edits nothing.
 
     Examples
     --------
     >>> from layers.report import Findings
     >>> fault = Fault("apart", 2, "overlap", place=shapely.Point(1, 2))
-    >>> kept = keep_faults(Report("wells", "a.csv", Findings(rows_read=2, faults=[fault])))
+    >>> report = Report("wells", "a.csv", Findings(faults=[fault]), crs="EPSG:4549")
+    >>> kept = keep_faults(report)
     >>> read_faults(kept["faults"]).faults == (fault,)
     True
     """
     found = report.findings
-    if not found.rows_read:
+    if not report.crs:
         return {}
     rows = [_document(fault) for fault in _first(found.faults, NAMED_ROWS)]
     return {"faults": {"crs": report.crs, "count": len(found.faults), "rows": rows}}

@@ -47,9 +47,8 @@ async def faults(request: Request) -> Response:
 
 def _features(found: KeptFaults) -> list[dict[str, Any]]:
     places = [fault.place for fault in found.faults]
-    if found.crs:
-        # What lies where the system does not reach is a fault without a place.
-        places = list(transform(places, found.crs, CRS84, strict=False))
+    # What lies where the system does not reach is a fault without a place.
+    places = list(transform(places, found.crs, CRS84, strict=False))
     return [
         {
             "type": "Feature",

@@ -186,7 +186,7 @@ def test_of_a_rule_beside_another_layer_they_are_for_who_sees_that_one_too(own_d
     when = datetime(2020, 1, 1, tzinfo=UTC)
     zone = Reload(FrameSource(frame), schema=schema, valid_from=when)
     own_doors.store.commit({"zones": zone}, Writer("test"), "")
-    within = {"id": "within", "check": "outside", "params": {"layer": "zones"}}
+    within = {"id": "within", "check": "outside", "params": {"boundary": "zones"}}
     _plots(own_doors, within | {"outcome": "say"})
     named = Terms(Role.READER, "layer:plots", fields=("internal",))
     for headers, rules in (
