@@ -74,8 +74,7 @@ class SuggestedDocument(BaseModel):
 class ReportDocument(BaseModel):
     """What a publish found in its source, for staff who see the whole layer; no ids and no causes.
 
-    How columns became fields, and which may be those that are lacking, is for whom no field is
-    hidden from.
+    How columns became fields, and which may be those that are lacking, is for who sees all fields.
     """
 
     source: str

@@ -151,8 +151,9 @@ def test_the_faults_of_a_revision_are_a_layer_to_download(own_doors: Any) -> Non
     assert shapely.hausdorff_distance(place, expected) < 1e-8  # degrees: a millimetre
     page = own_doors.client.get("/collections/plots/revisions/1?f=html", headers=key).text
     assert FAULTS in page
-    other = own_doors.client.get(f"{FAULTS}?f=html", headers=key)
-    assert other.status_code == 406
+    for query, status in (("f=json", 200), ("f=html", 406), ("limit=1", 400), ("bbox=", 400)):
+        other = own_doors.client.get(f"{FAULTS}?{query}", headers=key)
+        assert other.status_code == status, query
 
 
 def test_faults_are_for_whoever_sees_all_of_the_layer(own_doors: Any) -> None:
