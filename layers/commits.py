@@ -18,7 +18,8 @@ from layers.database import Database
 from layers.editing import effects, reverting
 from layers.editing.scenes import check_edits
 from layers.edits import Edit, Edits, Revert
-from layers.errors import ClockRefused, UnknownCommit, UnknownLayer
+from layers.errors import ClockRefused, LayerPaused, UnknownCommit, UnknownLayer
+from layers.kept_faults import keep_faults
 from layers.mapping import saved
 from layers.model import Document, Kind, Layer, Mode
 from layers.publish import Reload
@@ -158,10 +159,29 @@ def _plan_all(
 ) -> dict[str, Planned]:
     # In the order of their ids, so that two commits over the same layers can't wait in a ring.
     ordered = sorted(edits)
+    paused = set[str]()
     for layer_id in ordered:
-        catalog.lock_layer(connection, tables.check_layer_id(layer_id))
+        record = catalog.lock_layer(connection, tables.check_layer_id(layer_id))
+        if record is not None and record.schema.paused:
+            _check_may_mend(record, writer)
+            paused.add(layer_id)
     now = clock()
-    return {i: _plan(connection, i, edits[i], writer, now, say) for i in ordered}
+    planned = {i: _plan(connection, i, edits[i], writer, now, say) for i in ordered}
+    for layer_id in sorted(paused):
+        planned[layer_id].report.notes.append(
+            f"{layer_id} is paused: nobody is served this until: shikong layer set {layer_id} "
+            "--start · 图层已暂停，恢复后才对外提供"
+        )
+    return planned
+
+
+def _check_may_mend(record: Layer, writer: Writer) -> None:
+    """Refuse to write to a paused layer, but for whoever runs the store: paused, it is mended.
+
+    Asked with the layer locked: it may have been paused since its writer looked at it.
+    """
+    if writer.permits is not None:
+        raise LayerPaused(record.id)
 
 
 def _plan(
@@ -332,7 +352,7 @@ def _record_revision(
         "n_created": report.created,
         "n_changed": report.changed,
         "n_retired": report.retired,
-        "report": report.document(),
+        "report": report.document() | keep_faults(report),
     }
     connection.execute(sa.insert(tables.revision).values(row))
     where = tables.layer.c.id == record.id

@@ -41,6 +41,7 @@
     │   └── ClockRefused      a simulated clock on a store that is in real use
     ├── BadCredential         an API key that is unknown, expired or revoked
     ├── Forbidden             a reader or writer who may not
+    ├── LayerPaused           a layer that somebody paused, until somebody starts it
     ├── DamagedRaster         a kept raster whose bytes are not, or no longer, what they were
     ├── NoRoom                a disk of this machine is full
     ├── StreamStopped         a stream that nobody reads any more
@@ -229,6 +230,19 @@ class BadCredential(LayersError):
 
 class Forbidden(LayersError):
     """The reader or writer may not do that."""
+
+
+class LayerPaused(LayersError):
+    """A layer that somebody paused: it is there, and will answer and be written again."""
+
+    seconds = 600
+
+    def __init__(self, layer_id: str) -> None:
+        super().__init__(
+            f"layer {layer_id} is paused: it is neither read nor written here until whoever runs "
+            f"the server starts it (shikong layer set {layer_id} --start); ask again later · "
+            "图层已暂停服务，由服务器管理员恢复"
+        )
 
 
 class DamagedRaster(LayersError):

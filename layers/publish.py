@@ -30,14 +30,14 @@ from layers.mapping import saved
 from layers.mapping.stated import NOTHING, Stated
 from layers.model import Kind, Layer, Mode, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
-from layers.report import Findings, Mapped, Report
+from layers.report import Findings, Mapped, Report, Suggestion
 from layers.rows.columns import DEFAULT_REMEDIES, Conversion, check_scope
 from layers.schemas.documents import RESERVED, schema_document
 from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
 from layers.territories import Territory
 from layers.writing import identity, staging
-from layers.writing.differences import draw
+from layers.writing.differences import draw, place_rows
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
 from layers.writing.versions import plan_family
@@ -82,9 +82,11 @@ class Reload:
         Which column is which field, beyond those of one name; the one kept with the layer where
         nothing is said.
     pictured : bool
-        Whether the report is to have outlines of what differs, and places of repaired rows.
+        Whether the report is to have outlines of what differs.
     remedies : frozenset of Remedy
         What may be done to shapes; an invalid one is refused where it may not be made valid.
+    suggesting : bool
+        Whether it is to say which columns may be the fields that are lacking.
     """
 
     source: Source
@@ -102,6 +104,7 @@ class Reload:
     mapping: Stated = NOTHING
     pictured: bool = False
     remedies: frozenset[Remedy] = DEFAULT_REMEDIES
+    suggesting: bool = False
 
     @property
     def whole_scope(self) -> Scope:
@@ -151,17 +154,27 @@ def plan(
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     report.mapped = mapped
+    if reload.suggesting and not schema.raster:
+        report.suggested = tuple(_suggest(schema, reload.source, mapped))
     report.crs = schema.crs
     report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
     report.unchanged = max(_features(connection, stage) - report.created - report.changed, 0)
     report.inferred = schema if reload.schema is None and not record.head else None
+    place_rows(connection, stage, report.findings)
     if reload.pictured:
         draw(connection, stage, families[0], report)
     _refuse(report, schema)
     if mode is Mode.RELOAD and not reload.consent:
         _ask_consent(connection, stage, reload, report, effective)
     return Planned(record, report, now, families)
+
+
+def _suggest(schema: Schema, source: Source, mapped: Mapped) -> list[Suggestion]:
+    # Who is asked for no suggestions loads nothing that makes them.
+    from layers.mapping.suggesting import suggest
+
+    return suggest(schema, source, mapped)
 
 
 def _refuse(report: Report, schema: Schema) -> None:

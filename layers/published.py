@@ -16,12 +16,14 @@ from layers import catalog, tags
 from layers.clock import Clock, system_clock
 from layers.descent import read_lineage
 from layers.errors import BadQuery, UnknownRevision
+from layers.kept_faults import KeptFaults
 from layers.model import Change, Kind, Layer, Link, Revision, Schema, VersionChange
 from layers.reading.change_dates import select_instants, select_recordings, select_revisions
 from layers.reading.changes import Place, read_changes, read_feature_changes
 from layers.reading.counted import Counted
 from layers.reading.differences import read_differences
 from layers.reading.extents import Extent, read_extent
+from layers.reading.faults import find_faults
 from layers.reading.features import Moment, Query, select_features
 from layers.reading.histograms import (
     Grouping,
@@ -274,6 +276,20 @@ class PublishedLayer(Reading):
         with self.reading() as (connection, record):
             found = catalog.read_revision(connection, record, number)
             return self._seen(connection, record, found, thorough=True)
+
+    def faults(self, number: int) -> KeptFaults:
+        """Return the faults that are kept with a revision, with their places.
+
+        Raises
+        ------
+        UnknownRevision
+            Where none are kept, or the reader does not see all of the layer.
+        """
+        with self.reading() as (connection, record):
+            found = find_faults(connection, record, self.reader, number)
+        if found is None:
+            raise UnknownRevision(f"{record.id} has no faults of a revision {number} to show")
+        return found
 
     def schema(self, revision: int | None = None) -> Schema:
         """Return the schema that the layer had at a revision."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -119,6 +120,37 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A column that may be a field.
+
+    Attributes
+    ----------
+    score : float
+        0 to 1; the same for the same source and schema.
+    reasons : tuple of str
+        What speaks for it.
+    values : mapping of str to str
+        Of its values that are titles of codes, to the codes.
+    """
+
+    field: str
+    column: str
+    score: float
+    reasons: tuple[str, ...]
+    values: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "field": self.field,
+            "column": self.column,
+            "score": self.score,
+            "reasons": list(self.reasons),
+            "values": dict(self.values),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One fault in its place, as whoever publishes downloads it.
 
@@ -190,6 +222,8 @@ class Report:
         Features, over the open fields.
     mapped : Mapped or None
         How columns became fields.
+    suggested : tuple of Suggestion
+        Which columns may be the fields that are lacking, where that was asked; none is taken.
     inferred : Schema or None
         The schema, where none was given and the layer is new.
     named : tuple of str
@@ -220,6 +254,7 @@ class Report:
     placed: Placed | None = None
     inferred: Schema | None = None
     mapped: Mapped | None = None
+    suggested: tuple[Suggestion, ...] = ()
     notes: list[str] = field(default_factory=list)
     named: tuple[str, ...] = ()
     crs: str = ""
@@ -246,6 +281,7 @@ class Report:
                 "keys": [vars(k) for k in found.repeated[:NAMED_ROWS]],
             },
             "mapping": None if self.mapped is None else self.mapped.document(),
+            "suggested": [one.document() for one in self.suggested],
             "columns_left_out": found.left_out,
             "fields_lacking": found.lacking,
             "reserved_names": found.reserved,

@@ -162,6 +162,7 @@ def publish_into(
             mapping=mapping_of(options),
             pictured=bool(options.html or options.faults),
             remedies=remedies_of(options.repair),
+            suggesting=options.dry_run and options.json,
         )
         if options.dry_run and not options.json:
             print_suggestions(store, options.layer, schema, reload)
@@ -496,7 +497,7 @@ def _print_report(report: Report, dry_run: bool) -> None:
         left_out = ", left out" if broken.outcome == "row" else ""
         more = " ..." if broken.rows.count > 3 else ""
         print(f"  {broken.rows.count} faults of rule {broken.rule}{left_out} ({some}{more})")
-    for reason in found.unasked:
+    for reason in (*found.unasked, *report.notes):
         print(f"  {reason}")
     if report.kept_shapes:
         print(f"  {report.kept_shapes} shapes moved less than the tolerance and were kept")

@@ -26,7 +26,6 @@
     ├── PreconditionFailed    a state of a feature that is no more
     ├── PreconditionRequired  a change that must say of which state
     ├── TooManyRequests  more requests than a caller may make
-    ├── LayerPaused      a layer that somebody paused, until somebody starts it
     ├── ClientGone       who waited for a place left before it was free
     ├── StreamBroken     a stream that ended before its end, after it had begun
     └── UnruledRoute     a route of which nobody has said who may pass it
@@ -190,12 +189,6 @@ class TooManyRequests(ServicesError):
         2
         """
         return max(1, -int(-self.retry_after_s // 1))
-
-
-class LayerPaused(ServicesError):
-    """A layer that somebody paused: it is there, and will answer again."""
-
-    seconds = 600
 
 
 class ClientGone(ServicesError):

@@ -139,6 +139,19 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Number of a commit · 提交编号",
         "schema": {"type": "string"},
     },
+    "revisionNumber": {
+        "name": "number",
+        "in": "path",
+        "required": True,
+        "description": "Number of a revision · 版本号",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "f-geojson": {
+        "name": "f",
+        "in": "query",
+        "description": "Format of the answer: GeoJSON",
+        "schema": {"type": "string", "enum": ["json"]},
+    },
     "f-api": {
         "name": "f",
         "in": "query",
@@ -422,7 +435,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": "What was wrong"} for code in (400, 401, 404, 406, 422, 429)
 }
 PROBLEM = {
-    "description": "What was wrong, and the remedy",
+    "description": "What was wrong, and the remedy. 503 of a collection may say that it is paused, "
+    "for reading and for writing, and who starts it again · 503 可表示图层已暂停",
+    "headers": {
+        "Retry-After": {
+            "description": "Of 429, and of 503 where a collection is paused: seconds to wait",
+            "schema": {"type": "integer"},
+        }
+    },
     "content": {
         "application/problem+json": {
             "schema": {
@@ -433,6 +453,11 @@ PROBLEM = {
                     "title": {"type": "string"},
                     "status": {"type": "integer"},
                     "detail": {"type": "string"},
+                    "report": {
+                        "type": "object",
+                        "description": "Of an upload that a rule, a limit or a missing consent "
+                        "refuses: what was found in it, as a publish tells it · 入库报告",
+                    },
                 },
             }
         },

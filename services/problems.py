@@ -33,6 +33,7 @@ STATUS: Mapping[type[Exception], int] = {
     layers.BadCredential: 401,
     layers.Forbidden: 403,
     layers.StoreUnavailable: 503,
+    layers.LayerPaused: 503,
     layers.DamagedRaster: 503,
     layers.NoRoom: 503,
     tiles.UnknownMatrixSet: 404,
@@ -61,7 +62,6 @@ STATUS: Mapping[type[Exception], int] = {
     services.AddressTooLong: 414,
     services.HeadersTooLarge: 431,
     services.TooManyRequests: 429,
-    services.LayerPaused: 503,
     # Nobody reads it; proxies and logs know the number for a client that closed.
     services.ClientGone: 499,
     layers.StreamStopped: 499,
@@ -99,6 +99,7 @@ def problem(
     detail: str,
     headers: Mapping[str, str] | None = None,
     faults: Sequence[tuple[str, str]] = (),
+    report: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return the answer that says what was wrong, as a page where a page was asked for.
 
@@ -106,6 +107,8 @@ def problem(
     ----------
     faults : sequence of (str, str)
         What is wrong in a body and where, as a JSON pointer.
+    report : mapping, optional
+        What was found in an upload that is refused.
     """
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     extra = dict(headers or {}) | {"Cache-Control": "no-store"}
@@ -117,19 +120,21 @@ def problem(
     body["detail"] = detail
     if faults:
         body["errors"] = [{"detail": what, "pointer": f"#{where}"} for what, where in faults]
+    if report is not None:
+        body["report"] = report
     return Response(orjson.dumps(body), status, extra, "application/problem+json")
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours, or one that nobody expected (which is logged, not shown)."""
     status = status_of(error)
-    if status >= 500 and not isinstance(error, services.LayerPaused):
+    if status >= 500 and not isinstance(error, layers.LayerPaused):
         _log(request, error)
         detail = _OWN_DETAILS.get(type(error)) or DETAILS.get(status, "an internal error")
         return problem(request, status, detail)
     headers: dict[str, str] = {}
     faults: tuple[tuple[str, str], ...] = ()
-    if isinstance(error, services.TooManyRequests | services.LayerPaused):
+    if isinstance(error, services.TooManyRequests | layers.LayerPaused):
         headers["Retry-After"] = str(error.seconds)
     elif isinstance(error, services.MethodRefused):
         headers["Allow"] = ", ".join(error.allowed)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from layers.model import Schema
+from layers.model import Layer, Schema
+from layers.readers import Reader
 from layers.report import Report
 
 _MOST_ROWS = 100
@@ -53,7 +54,8 @@ def report_document(
     def is_open(rule: str) -> bool:
         return not hidden or rule in known
 
-    # Reports of earlier releases lack what was not counted then.
+    # Reports of earlier releases lack what was not counted then. What others wrote on a source's
+    # columns is as telling as the columns are.
     return {
         "source": kept.get("source", ""),
         "rows_read": kept["rows_read"],
@@ -62,9 +64,28 @@ def report_document(
         "repeated_keys": _count(kept, "repeated_keys"),
         "rules_broken": [_broken(r) for r in kept.get("rules_broken", ()) if is_open(r["rule"])],
         "rules_unasked": [r for r in kept.get("rules_unasked", ()) if is_open(r)],
+        "reference_system": kept.get("reference_system"),
+        "mapping": None if hidden else kept.get("mapping"),
+        "suggested": [] if hidden else list(kept.get("suggested", ())),
         "columns_left_out": [] if hidden else list(kept.get("columns_left_out", ())),
         "fields_lacking": [f for f in kept.get("fields_lacking", ()) if f not in hidden],
     }
+
+
+def shown_to(reader: Reader, record: Layer, kept: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a reader is shown of a report, kept or just made; see `report_document`.
+
+    A field that is seen in some territories alone is hidden: rows are not told apart here.
+    """
+    sight, schema = reader.sight(record), record.schema
+    seen = {f.id for f in (*sight.fields(schema), *sight.restricted(schema)) if not sight.where(f)}
+    # When something held is no secret of a field's: every version says it.
+    seen |= {f.id for f in schema.fields if f.is_period}
+    document = report_document(kept, schema, seen)
+    if document is not None and not sight.internals:
+        # It has the name of who stated it.
+        document["mapping"] = None
+    return document
 
 
 def _count(kept: Mapping[str, Any], name: str) -> int:

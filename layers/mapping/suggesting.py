@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import unicodedata
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
@@ -17,7 +15,7 @@ from layers.errors import BadValue
 from layers.mapping.saved import Columned
 from layers.mapping.stated import Origin, Stated, write_mapping, write_origin
 from layers.model import Field, FieldType, Schema
-from layers.report import Mapped
+from layers.report import Mapped, Suggestion
 from layers.rows.columns import convert, recode
 
 # A score is that of the name, and that of the values where a list or a pattern says what fits.
@@ -36,27 +34,6 @@ class Readable(Columned, Protocol):
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rows from the first on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A column that may be a field.
-
-    Attributes
-    ----------
-    score : float
-        0 to 1; the same for the same source and schema.
-    reasons : tuple of str
-        What speaks for it.
-    values : mapping of str to str
-        Of its values that are titles of codes, to the codes.
-    """
-
-    field: str
-    column: str
-    score: float
-    reasons: tuple[str, ...]
-    values: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def suggest(schema: Schema, source: Readable, mapped: Mapped) -> list[Suggestion]:

@@ -61,7 +61,7 @@ def as_seen(
         Whether to count however long it takes; counts are None otherwise where it would be long.
     """
     told = revision if reader.knows_internals(record) else _without_internals(revision)
-    if _sees_all(record, reader, revision.number):
+    if sees_all(record, reader, revision.number):
         return told
     # A later schema may say anew what is internal, or which field names the division.
     sight = f"{reader.sight(record).fingerprint} {len(record.schemas)}"
@@ -77,8 +77,8 @@ def as_seen(
     return _counted(told, tally)
 
 
-def _sees_all(record: Layer, reader: Reader, number: int) -> bool:
-    """Whether the whole layer's counts are the reader's too: every row, and every open field."""
+def sees_all(record: Layer, reader: Reader, number: int) -> bool:
+    """Return whether a revision's counts are the reader's: of every row, and every open field."""
     for revision in (number - 1, number):
         then = record.as_of(max(revision, 1))
         sight = reader.sight(then)

@@ -1,4 +1,4 @@
-"""What a plan creates, changes and retires, as outlines for a picture; bounded in size."""
+"""What a plan creates, changes and retires, as outlines for a picture, and where its rows lie."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ _CORNERS = 200
 
 
 def draw(connection: Connection, stage: Stage, plan: Assertions, report: Report) -> None:
-    """Enter in a report the outlines of what differs, and the places of repaired rows."""
+    """Enter in a report the outlines of what differs."""
     drawn: list[tuple[str, shapely.Geometry]] = []
     for kind, query in _queries(stage, plan).items():
         drawn += [(kind, shapely.from_wkb(wkb)) for wkb in connection.scalars(query) if wkb]
     report.difference = tuple(drawn)
-    _place_rows(connection, stage, report.findings)
 
 
 def _queries(stage: Stage, plan: Assertions) -> dict[str, sa.Select[Any]]:
@@ -62,7 +61,7 @@ def _outline(column: Any) -> sa.ColumnElement[bytes]:
     return outline
 
 
-def _place_rows(connection: Connection, stage: Stage, found: Findings) -> None:
+def place_rows(connection: Connection, stage: Stage, found: Findings) -> None:
     """Enter the rows named as repaired, or without geometry or key, among the faults."""
     told = {
         "repaired": found.repaired,

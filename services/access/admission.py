@@ -17,14 +17,14 @@ from layers.access.desk import Desk
 from layers.access.policy import ANONYMOUS, Caller
 from layers.clock import Clock
 from layers.commits import Change, Committed
-from layers.errors import BadCredential, LayersError
+from layers.errors import BadCredential, LayerPaused, LayersError
 from layers.model import Document, Layer, Revision, Tag, Visibility
 from layers.readers import Reader
 from layers.store import PublishedLayer, Store
 from layers.styles import Check, NewStyle, Style, check_may_style
 from services.access import cookies
 from services.access.forms import csrf_token
-from services.errors import LayerPaused, ServicesError
+from services.errors import ServicesError
 from services.parameters import check_text
 from services.problems import answer_error
 
@@ -85,9 +85,7 @@ class Admitted:
         """
         layer = self._store.layer(layer_id, self.reader)
         if layer.record.schema.paused:
-            raise LayerPaused(
-                f"layer {layer_id} is paused by who publishes it; ask again later · 图层已暂停服务"
-            )
+            raise LayerPaused(layer_id)
         return layer
 
     def known_layer(self, layer_id: str) -> PublishedLayer | None:

@@ -14,19 +14,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from layers.errors import LayersError, RuleBroken, UnknownRevision
 from layers.model import Document, Mode, Revision
 from layers.publish import Reload
+from layers.published import PublishedLayer
+from layers.report import Report
 from layers.sourcing.frames import FrameSource
-from services.access.admission import Admitted
 from services.access.bounds import check_geojson
 from services.access.rules import Rule, ruled
 from services.errors import BadBody, BadParameter
 from services.links import address, link, self_links
-from services.negotiation import JSON, check_format
+from services.negotiation import GEOJSON, JSON, check_format
 from services.openapi import PROBLEMS
 from services.pages import respond
 from services.parameters import check_names, read_body, read_number
-from services.reports import report_document
+from services.problems import problem, status_of
+from services.reports import shown_to
 from services.routes.collections import find_layer
 from spatial.crs import CRS84
 from spatial.errors import SpatialError
@@ -58,8 +61,21 @@ class BrokenDocument(BaseModel):
     rows: list[int]
 
 
+class SuggestedDocument(BaseModel):
+    """A column that may be a field that is lacking; of its values the titles of codes."""
+
+    field: str
+    column: str
+    score: float
+    reasons: list[str]
+    values: dict[str, str]
+
+
 class ReportDocument(BaseModel):
-    """What a publish found in its source, for staff who see the whole layer; no values of rows."""
+    """What a publish found in its source, for staff who see the whole layer; no ids and no causes.
+
+    How columns became fields, and which may be those that are lacking, is for who sees all fields.
+    """
 
     source: str
     rows_read: int
@@ -70,6 +86,9 @@ class ReportDocument(BaseModel):
     repeated_keys: int
     rules_broken: list[BrokenDocument]
     rules_unasked: list[str]
+    reference_system: dict[str, Any] | None = None
+    mapping: dict[str, Any] | None = None
+    suggested: list[SuggestedDocument] = Field(default_factory=list)
     columns_left_out: list[str]
     fields_lacking: list[str]
 
@@ -110,6 +129,7 @@ class Published(BaseModel):
     changed: int
     retired: int
     unchanged: int
+    report: ReportDocument | None = None
 
 
 @router.head("/collections/{collectionId}/revisions", include_in_schema=False)
@@ -171,10 +191,9 @@ async def revision(
         raise BadParameter(f"revision {number!r}: a whole number of at least 1")
     found = await run_in_threadpool(layer.revision, int(number))
     document = _document(request, found, layer.reader.knows_internals(layer.record))
-    record, reader = layer.record, layer.reader
-    seen = {f.id for f in (*reader.fields(record), *reader.restricted(record))}
-    if report := report_document(found.report, record.schema, seen):
+    if report := shown_to(layer.reader, layer.record, found.report):
         document["report"] = report
+        document["links"] += await run_in_threadpool(_faults_link, request, layer, found.number)
     return respond(request, document, "revision.html", layer=layer.record)
 
 
@@ -191,6 +210,8 @@ async def revision(
     },
     operation_id="publishRevision",
     summary="Publish features as a revision · 发布新版本",
+    description="An upsert unless said. The answer, and a refusal by a rule, a limit or a missing "
+    "consent, has the report of what was found, as far as its sender may know it.",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -219,22 +240,29 @@ async def publish(
         mode=_mode(mode),
         valid_from=_start(valid_from, layer.record.schema.zone),
         consent=consent,
+        suggesting=dry_run,
     )
     statement = (message, Document(document) if document else None)
-    return await run_in_threadpool(_commit, request, layer.record.id, reload, statement, dry_run)
+    return await run_in_threadpool(_commit, request, layer, reload, statement, dry_run)
 
 
 def _commit(
     request: Request,
-    layer_id: str,
+    layer: PublishedLayer,
     reload: Reload,
     statement: tuple[str, Document | None],
     dry_run: bool,
 ) -> Response:
     message, document = statement
-    admitted: Admitted = request.state.admitted
-    done = admitted.commit({layer_id: reload}, message, document=document, dry_run=dry_run)
+    layer_id, admitted = layer.record.id, request.state.admitted
+    try:
+        done = admitted.commit({layer_id: reload}, message, document=document, dry_run=dry_run)
+    except LayersError as error:
+        if error.report is None:
+            raise
+        return _refusal(request, layer, error, error.report)
     report = done.reports[layer_id]
+    shown = shown_to(layer.reader, layer.record, report.document())
     answer = Published(
         commit=done.commit,
         revision=report.revision if done.commit else None,
@@ -243,6 +271,7 @@ def _commit(
         changed=report.changed,
         retired=report.retired,
         unchanged=report.unchanged,
+        report=None if shown is None else ReportDocument(**shown),
     )
     headers = {"Cache-Control": "no-store"}
     if done.commit is None:
@@ -250,6 +279,33 @@ def _commit(
     number = str(report.revision)
     headers["Location"] = address(request, "collections", layer_id, "revisions", number)
     return Response(answer.model_dump_json(), 201, headers, JSON)
+
+
+def _refusal(
+    request: Request, layer: PublishedLayer, error: LayersError, report: Report
+) -> Response:
+    """Answer why an upload was refused, with all that was found in it."""
+    shown = shown_to(layer.reader, layer.record, report.document()) or {}
+    told = {broken["rule"] for broken in shown.get("rules_broken", ())}
+    hidden = {broken.rule for broken in report.findings.broken} - told
+    detail = str(error)
+    if isinstance(error, RuleBroken) and any(f"the rule {rule} (" in detail for rule in hidden):
+        detail = (
+            "more rows break a rule of the layer than it allows, and that rule looks at a field "
+            "which you may not see; ask whoever looks after the layer"
+        )
+    return problem(request, status_of(error), detail, report=shown)
+
+
+def _faults_link(request: Request, layer: PublishedLayer, number: int) -> list[dict[str, str]]:
+    """The link to the faults of a revision, where there are any that the reader may know."""
+    try:
+        if not layer.faults(number).faults:
+            return []
+    except UnknownRevision:
+        return []
+    here = ("collections", layer.record.id, "revisions", str(number), "faults")
+    return [link(address(request, *here), "enclosure", GEOJSON, "问题图层 Faults as a layer")]
 
 
 def _source(body: bytes) -> FrameSource:
@@ -298,7 +354,7 @@ def _document(request: Request, found: Revision, staff: bool) -> dict[str, Any]:
     )
     links = [
         link(address(request, *here, "revisions", number), "self", JSON, ""),
-        link(items, "items", "application/geo+json", "Features as known then"),
+        link(items, "items", GEOJSON, "Features as known then"),
         link(did, "related", JSON, "What it did"),
     ]
     if found.number > 1:

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from layers.store import open_store
 from services.app import create_app
+from services.commands import READER
 from services.settings import Settings
 
 Run = Callable[..., tuple[int, str, str]]
@@ -76,6 +77,8 @@ def test_a_paused_layer(run: Run, own_city: str, tmp_path: Path) -> None:
             assert answer.status_code == 503, path
             assert answer.headers["Retry-After"] == "600"
             assert "paused" in answer.json()["detail"]
+        told = run("revert", str(store.log(READER, layer_id="grids")[0].commit.id), "--dry-run")[1]
+        assert "grids is paused: nobody is served this until: shikong layer set grids" in told
         listed = client.get("/collections").json()["collections"]
         assert "grids" not in {c["id"] for c in listed}
         assert run("layer", "set", "grids", "--start", "--update-cycle", "P3M")[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable
 from contextlib import closing
@@ -123,12 +124,18 @@ def test_rivals_are_comments(empty: str, run: Run, tmp_path: Path) -> None:
         '[[fields]]\nid = "use"\ntitle = { en = "Use", zh = "用途" }\n',
         encoding="utf-8",
     )
-    code, told, said = run(
+    asked = (
         "publish", tmp_path / "t.csv", "--layer", "t", "--schema", tmp_path / "s.toml",
         "--valid-from", "2024-01-01", "--crs", "EPSG:4490", "--dry-run",
     )  # fmt: skip
+    code, told, said = run(*asked)
     assert not code, said
     assert list(tomllib.loads(suggested(told))["fields"]) == ["no"]
     assert '# column = "用途"' in told
     assert '# column = "YT"' in told
     assert "or 'YT' as use: take the # away" in told
+    code, told, said = run(*asked, "--json")
+    assert not code, said
+    found = json.loads(told)["suggested"]
+    pairs = {("no", "编号"), ("use", "用途"), ("use", "YT")}
+    assert {(one["field"], one["column"]) for one in found} == pairs

@@ -46,6 +46,7 @@ PATHS = [
     "/collections/parcels/items/{}/versions",
     "/collections/{}/revisions",
     "/collections/parcels/revisions/{}",
+    "/collections/parcels/revisions/{}/faults",
     "/collections/parcels/changes",
     "/collections/parcels/change-dates",
     "/collections/incidents/counts",
