@@ -193,3 +193,104 @@ def test_a_list_taken_over_again_changes_nothing(run: Run, empty: str, city: Pat
     (city / "printed.csv").write_text(printed, encoding="utf-8")
     kept = run("layer", "codes", "incidents", "sub_class", city / "printed.csv")
     assert "no revision" in done(kept)
+
+
+LAMPS = """\
+title = { en = "Synthetic street lamps", zh = "合成路灯" }
+geometry = "Point"
+visibility = "public"
+synthetic = true
+
+[[fields]]
+id = "lamp_no"
+title = { en = "Number", zh = "编号" }
+role = "key"
+pattern = 'L[0-9]{4}'
+
+[[fields]]
+id = "kind"
+title = { en = "Kind", zh = "类型" }
+role = "code"
+codes = "codes/kinds.csv"
+
+[[fields]]
+id = "height_m"
+title = { en = "Height", zh = "高度" }
+type = "number"
+unit = "m"
+
+[[rules]]
+id = "height"
+check = "range"
+title = { en = "A lamp's height", zh = "灯杆高度" }
+fields = { value = "height_m" }
+params = { least = 2, most = 40 }
+
+[[rules]]
+id = "apart"
+check = "repeated-place"
+params = { tolerance_m = 0.5 }
+outcome = "row"
+"""
+KINDS = """\
+# source: synthetic
+代码,名称,英文名称
+HPS,合成钠灯,Synthetic sodium
+OIL,合成油灯,Synthetic oil
+"""
+
+
+@pytest.fixture
+def lamps(tmp_path: Path) -> Path:
+    """A kind of layer that the platform has never heard of: a schema file, and a list beside it."""
+    folder = tmp_path / "our city"
+    (folder / "codes").mkdir(parents=True)
+    (folder / "codes" / "kinds.csv").write_text(KINDS, encoding="utf-8")
+    (folder / "lamps.toml").write_text(LAMPS, encoding="utf-8")
+    return folder
+
+
+def lamp_file(folder: Path, kinds: dict[str, str], height: float = 8.0) -> Path:
+    shapes = [shapely.Point(114.3 + n / 1000, 30.5) for n in range(len(kinds))]
+    columns = {"lamp_no": list(kinds), "kind": list(kinds.values()), "height_m": height}
+    file = folder / "lamps.geojson"
+    gpd.GeoDataFrame(columns, geometry=shapes, crs="OGC:CRS84").to_file(file, engine="pyogrio")
+    return file
+
+
+def test_a_new_kind_is_a_file(run: Run, empty: str, lamps: Path) -> None:
+    source = lamp_file(lamps, {"L0001": "HPS", "L0002": "OIL"}, height=400)
+    how = ("--layer", "lamps", "--schema", lamps / "lamps.toml", "--valid-from", "2019-01-01")
+    assert "2 faults of rule height" in done(run("publish", source, *how))
+    code, _, err = run("publish", lamp_file(lamps, {"L1": "HPS"}), "--layer", "lamps", "--yes")
+    assert code == 1
+    assert "does not fit the pattern" in err
+    described = read(empty, "/collections/lamps/schema")["properties"]["kind"]
+    assert described["x-shikong-codes-source"] == "synthetic"
+    assert [one["const"] for one in described["oneOf"]] == ["HPS", "OIL"]
+
+
+def test_another_list_beside_the_file_is_taken_over(run: Run, empty: str, lamps: Path) -> None:
+    source = lamp_file(lamps, {"L0001": "HPS", "L0002": "OIL"})
+    how = ("--layer", "lamps", "--schema", lamps / "lamps.toml")
+    done(run("publish", source, *how, "--valid-from", "2019-01-01"))
+    text = "# source: synthetic\n# valid_from: 2021-01-01\ncode,title,title_en\n"
+    text += "HPS,合成气灯,Synthetic gas\nLED,合成光灯,Synthetic diode\n"
+    (lamps / "codes" / "kinds.csv").write_text(text, encoding="utf-8")
+    told = done(run("layer", "schema", "lamps", "--schema", lamps / "lamps.toml"))
+    assert "codes of kind ceased, kept for rows of before: 1: OIL" in told
+    new = lamp_file(lamps, {"L0001": "HPS", "L0002": "OIL", "L0003": "LED"})
+    assert "1 created, 0 changed" in done(run("publish", new, *how, "--valid-from", "2022-01-01"))
+    entries = read(empty, "/styles/lamps/legend?f=json")["entries"]
+    titles = {v: e["title"]["en"] for e in entries for v in e.get("values", ())}
+    assert titles == {
+        "HPS": "Synthetic gas (before 2021-01-01: Synthetic sodium)",
+        "LED": "Synthetic diode",
+        "OIL": "Synthetic oil",
+    }
+    codes = read(empty, "/collections/lamps/schema")["properties"]["kind"]["oneOf"]
+    assert {c["const"]: c.get("x-shikong-valid-to") for c in codes} == {
+        "HPS": None,
+        "LED": None,
+        "OIL": "2021-01-01",
+    }
