@@ -13,7 +13,7 @@ from typing import Any
 
 from layers.errors import BadSchema
 from layers.model import Field, Term, Title
-from layers.schemas.terms import Terms, in_order, read_day, term_document
+from layers.schemas.terms import Terms, in_order, joined, read_day, term_document
 
 # What a column, or a line before the table, may be called; the first is its own name.
 _COLUMNS = {
@@ -212,5 +212,5 @@ def _listed(
     if not terms:
         raise BadSchema(f"{path} has no codes; fill it in, or leave codes = out")
     source = ", ".join(filter(None, (said.get("source"), said.get("edition"))))
-    ordered = {code: in_order(found, code) for code, found in terms.items()}
+    ordered = {code: joined(in_order(found, code)) for code, found in terms.items()}
     return CodeList(ordered, source or "; ".join(filter(None, sources)), since)

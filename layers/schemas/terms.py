@@ -66,7 +66,7 @@ def parse_codes(
     for code, stated in value.items():
         place = f"{where}: {code}"
         several = stated if isinstance(stated, list) and stated else [stated]
-        found = in_order([_term(one, place, title_of) for one in several], place)
+        found = joined(in_order([_term(one, place, title_of) for one in several], place))
         codes[str(code)] = found[-1].title
         if found != (Term(found[-1].title),):
             terms[str(code)] = found
@@ -102,6 +102,13 @@ def title_of(f: Field, code: str) -> Title:
     en = "; ".join(f"before {day}: {one.en}" for one, day in told.items())
     zh = "；".join(f"{day} 前：{one.zh}" for one, day in told.items())
     return Title(f"{title.en} ({en})", f"{title.zh}（{zh}）")
+
+
+def title_on(f: Field, code: str, day: date) -> Title:
+    """Return what a code is called on a day: by the term that holds, or the next that does."""
+    terms = terms_of(f, code)
+    found = (t for t in terms if t.valid_to is None or day < t.valid_to)
+    return next(found, terms[-1]).title
 
 
 def in_order(terms: Sequence[Term], where: str) -> Terms:

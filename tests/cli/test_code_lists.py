@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -94,12 +95,16 @@ def city(run: Run, empty: str, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(dsn: str, path: str) -> Any:
+def ask(dsn: str, path: str) -> str:
     settings = Settings(data=Path("nowhere"))
     with closing(open_store(dsn)) as store, TestClient(create_app(store, settings)) as client:
         answer = client.get(path)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return answer.text
+
+
+def read(dsn: str, path: str) -> Any:
+    return json.loads(ask(dsn, path))
 
 
 def classes(dsn: str) -> dict[str, str]:
@@ -124,6 +129,13 @@ def test_cases_of_two_lists_stand_beside_each_other(run: Run, empty: str, city: 
     # A code that both lists have, for other things: each at its time.
     now, (before,) = f["codes"]["X-9"], f["codes"]["X-9"]["before"]
     assert (before["zh"], before["valid_to"], now["zh"]) == ("合成树木", "2021-01-01", "合成花草")
+    page = ask(empty, "/collections/incidents/items?f=html&datetime=../..")
+    titles = re.findall(r'<td class="code">(合成..)', page)
+    assert titles == ["合成井盖", "合成树木", "合成垃圾", "合成花草"]
+    for case, title in (("1", "合成井盖"), ("2", "合成树木"), ("4", "合成花草")):
+        for more in ("", "/versions"):
+            shown = ask(empty, f"/collections/incidents/items/{case}{more}?f=html")
+            assert set(re.findall("合成(?:井盖|树木|垃圾|花草)", shown)) == {title}
 
 
 def test_a_new_case_with_a_code_of_the_old_list_is_refused(
