@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -94,8 +94,32 @@ class Theme:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """What a code means for a time: from a day on, until before another; None is without limit."""
+
+    title: Title
+    valid_from: date | None = None
+    valid_to: date | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a layer, as its schema file states it."""
+    """One field of a layer, as its schema file states it.
+
+    Attributes
+    ----------
+    codes : mapping of str to Title
+        Every code that is known, those that have ceased too, by its newest title.
+    terms : mapping of str to tuple of Term
+        Of codes of which more than a title is said: what they mean and when, in order of time.
+    codes_source : str
+        Where the list is from: a document with its number, edition or address.
+    codes_since : date or None
+        When the list takes the place of the one before; no part of what is kept.
+    outdated : Outcome
+        What becomes of a row whose code is not valid at its time.
+    """
 
     id: str
     type: FieldType
@@ -111,6 +135,10 @@ class Field:
     pattern: str | None = None
     indexed: bool = False
     zoom: int | None = None
+    terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict, hash=False)
+    codes_source: str = ""
+    codes_since: date | None = field(default=None, compare=False)
+    outdated: Outcome = Outcome.REFUSE
 
     @property
     def is_period(self) -> bool:

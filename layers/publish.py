@@ -28,15 +28,16 @@ from layers.errors import (
 from layers.limits import limits_passed
 from layers.mapping import saved
 from layers.mapping.stated import NOTHING, Stated
-from layers.model import Kind, Layer, Mode, Role, Schema
+from layers.model import Field, Kind, Layer, Mode, Outcome, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Mapped, Report, Suggestion
 from layers.rows.columns import DEFAULT_REMEDIES, Conversion, check_scope
+from layers.schemas import replacing
 from layers.schemas.documents import RESERVED, schema_document
 from layers.schemas.inference import Choices, infer_schema, with_choices
 from layers.sources import Source
 from layers.territories import Territory
-from layers.writing import identity, staging
+from layers.writing import identity, outdated, staging
 from layers.writing.differences import draw, place_rows
 from layers.writing.plans import Planned, count
 from layers.writing.staging import Progress, Stage
@@ -125,6 +126,8 @@ def plan(
     record = catalog.find_layer(connection, layer_id)
     crs = placing.system_of(connection, record, reload.source, reload.crs, reload.declared)
     schema = _schema(layer_id, record, reload, crs)
+    if record is not None:
+        schema = replacing.after(record.schema, schema, now)
     _check_rasters(layer_id, schema, reload)
     mode = mode_of(reload, schema.kind)
     check_scope(schema, reload.scope)
@@ -231,14 +234,14 @@ def _settle(
         policy = reload.choices.duplicates or schema.duplicates
         identity.settle_repeats(connection, stage, policy, found)
     staging.check_rows(connection, stage, reload.scope)
-    spared: tuple[str, ...] = ()
+    spared = outdated.check_codes(connection, stage, found)
     if stage.schema.rules:
         # Who only answers loads none of what measures.
         from layers.quality.examining import Part, examine
 
         adds = mode is Mode.UPSERT and stage.record.head > 0
         part = Part(adds, adds or bool(reload.whole_scope), reload.around)
-        spared = examine(connection, stage, found, part)
+        spared += examine(connection, stage, found, part)
     say("hash", found.rows_read, found.rows_read)
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)
@@ -280,13 +283,23 @@ def _check_rasters(layer_id: str, schema: Schema, reload: Reload) -> None:
 
 def _told(schema: Schema) -> dict[str, Any]:
     """What a schema says of the data: not how it is presented, nor what is kept to find it."""
-    fields = tuple(dataclasses.replace(f, indexed=False) for f in schema.fields)
+    fields = tuple(_told_of(f) for f in schema.fields)
     document = schema_document(dataclasses.replace(schema, fields=fields))
     presented = (
         "visibility title description attribution theme owner license value_range rules "
         "update_cycle default_datetime backdating paused limits".split()
     )
     return {k: v for k, v in document.items() if k not in presented}
+
+
+def _told_of(f: Field) -> Field:
+    """A field without what is only said of it: an index, whose list it is, which code is above."""
+    terms = {
+        code: tuple(dataclasses.replace(term, parent=None) for term in terms)
+        for code, terms in f.terms.items()
+    }
+    own: dict[str, Any] = {"indexed": False, "codes_source": "", "outdated": Outcome.REFUSE}
+    return dataclasses.replace(f, terms=terms, **own)
 
 
 def _refuse_other_schema(record: Layer, schema: Schema) -> None:

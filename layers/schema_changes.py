@@ -26,6 +26,7 @@ from layers.database import waited_too_long
 from layers.errors import LayerBusy, SchemaConflict
 from layers.model import Layer, Role, Schema
 from layers.report import Findings, Report
+from layers.schemas import replacing
 from layers.schemas.documents import schema_document
 from layers.tables import Family
 from layers.writing.plans import Planned
@@ -71,6 +72,7 @@ def plan(record: Layer, change: SchemaChange, now: datetime) -> Planned:
     # Whether a layer is paused is said of the layer: another schema does not start it.
     old = record.schema
     new = dataclasses.replace(change.schema, paused=old.paused)
+    new = replacing.after(old, new, now)
     _refuse_another_layer(record, new)
     report = Report(record.id, "schema", Findings())
     report.notes = list(_differences(old, new))
@@ -145,6 +147,7 @@ def _differences(old: Schema, new: Schema) -> Iterator[str]:
             yield f"field replaced: {f.id}, {before.type} by {f.type}"
         elif before != f:
             yield f"field described anew: {f.id}"
+            yield from replacing.differences(before, f)
     for f in old.fields:
         if new.find(f.id) is None:
             yield f"field retired: {f.id}"

@@ -17,6 +17,7 @@ from layers.errors import LayersError
 from layers.servers.embedded import EmbeddedError
 from services import (
     audit_trail,
+    code_lists,
     commands,
     declarations,
     history,
@@ -245,6 +246,8 @@ def _keeping(chosen: Any) -> None:
     schema.add_argument("--dry-run", action="store_true", help="say what it would do")
     setting = _add(layers, "set", layer_settings.set_layer, "change a layer's settings")
     layer_settings.add_options(setting)
+    codes = _add(layers, "codes", code_lists.codes, "show or replace a field's code list")
+    code_lists.add_options(codes)
     shown = _add(layers, "show", layer_settings.show_layer, "settings, and who changed them")
     shown.add_argument("layer", metavar="LAYER")
     verify = _add(chosen, "verify", keeping.verify, "check that the store can be so · 检查")

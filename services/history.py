@@ -48,7 +48,7 @@ def revert(options: Options) -> None:
             force=options.force,
             dry_run=options.dry_run,
         )
-        _print_commit(done.commit, done.reports, options.dry_run)
+        print_commit(done.commit, done.reports, options.dry_run)
 
 
 def apply(options: Options) -> None:
@@ -64,7 +64,7 @@ def apply(options: Options) -> None:
             provenance={"source": Path(options.edits).name},
             dry_run=options.dry_run,
         )
-        _print_commit(done.commit, done.reports, options.dry_run)
+        print_commit(done.commit, done.reports, options.dry_run)
 
 
 def change_schema(options: Options) -> None:
@@ -74,7 +74,7 @@ def change_schema(options: Options) -> None:
         done = store.commit(
             {options.layer: change}, writer(), options.message, dry_run=options.dry_run
         )
-        _print_commit(done.commit, done.reports, options.dry_run)
+        print_commit(done.commit, done.reports, options.dry_run)
 
 
 def tag(options: Options) -> None:
@@ -156,7 +156,8 @@ def _print_erasures(store: Store, layer_id: str | None) -> None:
         )
 
 
-def _print_commit(commit: int | None, reports: object, dry_run: bool) -> None:
+def print_commit(commit: int | None, reports: object, dry_run: bool) -> None:
+    """Print what a commit of edits or schemas did to each layer."""
     assert isinstance(reports, dict)  # noqa: S101 - as the store gives them
     found: dict[str, Report] = reports
     for report in found.values():

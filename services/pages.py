@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, tzinfo
+from datetime import date, datetime, time, tzinfo
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.access.policy import ANONYMOUS
+from layers.model import Field, Kind, Schema, Title
+from layers.schemas.terms import title_of, title_on
 from services.links import base_url
 from services.negotiation import HTML, JSON, answer_bytes, answer_json, wants_html
 
@@ -109,6 +111,22 @@ def parameter(instant: str, zone: tzinfo | str) -> str:
     return text if len(text) == len("2014-05-14") else instant
 
 
+def code_title(code: Any, f: Field, feature: Mapping[str, Any] | None, schema: Schema) -> Title:
+    """Return what a code of a feature is called: by the list that held at its time."""
+    at = None
+    if feature is not None and "time" in feature:
+        at = feature["time"]["interval"][0]
+        if schema.kind is Kind.EVENT:
+            at = feature["properties"].get(schema.event_start().id) or at
+    if at is None:
+        return title_of(f, str(code))
+    if isinstance(at, str):
+        at = date.fromisoformat(at) if len(at) == len("2014-05-14") else _local(at, schema.zone)
+    elif isinstance(at, datetime):
+        at = at.astimezone(schema.zone)
+    return title_on(f, str(code), at.date() if isinstance(at, datetime) else at)
+
+
 def _local(instant: str, zone: tzinfo | str) -> datetime:
     zone = ZoneInfo(zone) if isinstance(zone, str) else zone
     return datetime.fromisoformat(instant).astimezone(zone)
@@ -133,6 +151,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "code_title": code_title,
         "json": _json,
         "last_segment": _last_segment,
         "moment": moment,

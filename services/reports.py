@@ -8,6 +8,7 @@ from typing import Any
 from layers.model import Layer, Schema
 from layers.readers import Reader
 from layers.report import Report
+from layers.writing.outdated import rule_of
 
 _MOST_ROWS = 100
 
@@ -50,6 +51,7 @@ def report_document(
     hidden = {f.id for f in schema.fields} - set(seen)
     # A rule that the schema has no more could have been of any field.
     known = {r.id for r in schema.rules if not hidden & set(r.fields.values())}
+    known |= {rule_of(f) for f in schema.fields if f.id not in hidden}
 
     def is_open(rule: str) -> bool:
         return not hidden or rule in known

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from layers.model import Field, FieldType, Kind, Layer, Role, Schema, Title
+from layers.schemas.terms import terms_of, title_of
 from layers.store import PublishedLayer
 from services.languages import told
 
@@ -147,12 +148,22 @@ def _field(f: Field) -> dict[str, Any]:
     if f.unit and f.type in (FieldType.INTEGER, FieldType.NUMBER):
         described["x-ogc-unit"] = f.unit
     if f.codes:
-        described["oneOf"] = [{"const": _code(f, c), "title": t} for c, t in f.codes.items()]
+        described["oneOf"] = [_code_document(f, code) for code in f.codes]
+        if f.codes_source:
+            described["x-shikong-codes-source"] = f.codes_source
     if f.pattern is not None and not _RE2_ONLY.search(f.pattern):
         described["pattern"] = f"^(?:{f.pattern})$"
     if f.role is not None:
         described["x-shikong-role"] = f.role.value
     return described
+
+
+def _code_document(f: Field, code: str) -> dict[str, Any]:
+    """A code, by its title at all times; from when until when it is valid, where that is said."""
+    terms = terms_of(f, code)
+    days = {"x-shikong-valid-from": terms[0].valid_from, "x-shikong-valid-to": terms[-1].valid_to}
+    said = {name: day.isoformat() for name, day in days.items() if day is not None}
+    return {"const": _code(f, code), "title": title_of(f, code)} | said
 
 
 def _code(f: Field, code: str) -> Any:

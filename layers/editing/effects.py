@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from layers import descent
 from layers.descent import Links, Told
-from layers.editing import restating
+from layers.editing import outdated, restating
 from layers.editing.statements import (
     Statement,
     blank,
@@ -78,6 +78,7 @@ def plan(
     editing.load(edits.edits)
     for edit in edits.edits:
         editing.apply(edit)
+    outdated.check_codes(record, editing.changes())
     restatement = restating.begin(connection, record)
     restating.restate(connection, restatement, editing.changes())
     families = restating.plan(connection, restatement)

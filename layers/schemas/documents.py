@@ -35,6 +35,7 @@ from layers.schemas.code_lists import with_code_lists
 from layers.schemas.patterns import check_pattern
 from layers.schemas.rules import check_rules
 from layers.schemas.scenes import check_scenes, value_range
+from layers.schemas.terms import codes_document, parse_codes, read_day
 from spatial.errors import SpatialError
 from spatial.periods import parse_instant
 
@@ -57,8 +58,8 @@ _LAYER_KEYS = frozenset(
     "if_match default_datetime update_cycle paused raster value_range fields rules limits".split()
 )
 _FIELD_KEYS = frozenset(
-    "id source title type role unit required visibility format codes missing pattern "
-    "indexed zoom".split()
+    "id source title type role unit required visibility format codes codes_source codes_since "
+    "outdated missing pattern indexed zoom".split()
 )
 _RULE_KEYS = frozenset("id check title fields params outcome share".split())
 # The deepest zoom of a tile.
@@ -245,6 +246,7 @@ def _field(item: Any, number: int) -> Field:
             f'write id = "f_{name}", source = ["{name}"]'
         )
     role = item.get("role")
+    codes, terms = parse_codes(item.get("codes", {}), f"{where}: codes", _title)
     return Field(
         id=name,
         type=_choice(FieldType, item.get("type", "text"), f"{where}: type"),
@@ -253,13 +255,17 @@ def _field(item: Any, number: int) -> Field:
         unit=item.get("unit"),
         required=bool(item.get("required", False)),
         visibility=_choice(Visibility, item.get("visibility", "public"), f"{where}: visibility"),
-        codes=_codes(item.get("codes", {}), f"{where}: codes"),
+        codes=codes,
         source=_texts(item.get("source", ()), f"{where}: source"),
         format=item.get("format"),
         missing=_texts(item.get("missing", ()), f"{where}: missing"),
         pattern=_pattern(item.get("pattern"), where),
         indexed=bool(item.get("indexed", False)),
         zoom=_zoom(item.get("zoom"), where),
+        terms=terms,
+        codes_source=str(item.get("codes_source", "")),
+        codes_since=read_day(item.get("codes_since"), f"{where}: codes_since"),
+        outdated=_choice(Outcome, item.get("outdated", "refuse"), f"{where}: outdated"),
     )
 
 
@@ -278,11 +284,14 @@ def _field_document(f: Field) -> dict[str, Any]:
         "pattern": f.pattern,
         "source": list(f.source),
         "missing": list(f.missing),
-        "codes": {k: _title_document(v) for k, v in f.codes.items()},
+        "codes": codes_document(f),
+        "codes_source": f.codes_source,
         "indexed": f.indexed,
     }
     if f.zoom is not None:
         document["zoom"] = f.zoom
+    if f.outdated is not Outcome.REFUSE:
+        document["outdated"] = f.outdated.value
     return document | {k: v for k, v in optional.items() if v}
 
 
@@ -416,12 +425,6 @@ def _title(value: Any, where: str) -> Title:
         first = str(next(iter(value.values())))
         return Title(str(value.get("en", first)), str(value.get("zh", first)))
     raise BadSchema(f'{where}: {value!r} is no title; write {{ en = "...", zh = "..." }}')
-
-
-def _codes(value: Any, where: str) -> dict[str, Title]:
-    if not isinstance(value, Mapping):
-        raise BadSchema(f"{where} = {value!r}; a table of values and titles, or a file beside this")
-    return {str(k): _title(v, where) for k, v in value.items()}
 
 
 def _zoom(value: Any, where: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -178,6 +178,10 @@ def _with(
     document = schema_document(schema) | said
     try:
         described = parse_schema({k: v for k, v in document.items() if v is not None})
+        # From when on its lists hold is no part of the document.
+        fields = zip(described.fields, schema.fields, strict=True)
+        dated = tuple(replace(f, codes_since=said.codes_since) for f, said in fields)
+        described = replace(described, fields=dated)
         return described if indexes is None else with_indexes(described, list(indexes))
     except BadSchema as error:
         raise BadParameter(f"{where}: {error}") from None

@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from layers.errors import LayersError
 from layers.model import Layer, Schema
 from layers.schema_changes import SchemaChange
+from layers.schemas import replacing
 from layers.schemas.documents import schema_document
 from layers.settings import DESCRIBED, change_settings, find_differences
 from layers.store import Store
@@ -177,7 +179,8 @@ def _wanted_schema(record: Layer, state: LayerState) -> Schema | None:
     schema = state.schema or record.schema
     if state.schema is None and state.indexes is not None:
         schema = with_indexes(record.schema, list(state.indexes))
-    same = _lasting(schema) == _lasting(record.schema)
+    found = replacing.after(record.schema, schema, datetime.now(UTC))
+    same = _lasting(found) == _lasting(record.schema)
     return None if same else schema
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from layers.model import Field, Kind, Schema, Title
+from layers.schemas.terms import Terms, term_document, terms_of
 from layers.store import PublishedLayer
 from layers.systems import offered_crs
 from services.access.admission import Admitted
@@ -180,8 +181,14 @@ def _field_document(f: Field) -> dict[str, Any]:
         "title": _both(f.title),
         "role": f.role.value if f.role else None,
         "unit": f.unit,
-        "codes": {code: _both(title) for code, title in f.codes.items()},
+        "codes": {code: _code_document(terms_of(f, code)) for code in f.codes},
     }
+
+
+def _code_document(terms: Terms) -> dict[str, Any]:
+    """What a code is called, from when until when; and what it was before."""
+    *before, newest = (term_document(term) for term in terms)
+    return newest | ({"before": before} if before else {})
 
 
 def _both(title: Title) -> dict[str, str]:

@@ -19,6 +19,7 @@ from layers.reading.calendars import Step, period_starts
 from layers.reading.features import Query
 from layers.reading.histograms import Grouping, Histogram
 from layers.reading.snapshots import Snapshot
+from layers.schemas.terms import title_of
 from services.access.rules import Rule
 from services.doors import Door
 from services.errors import BadParameter
@@ -227,7 +228,7 @@ def _value_document(by: Field, value: Any) -> dict[str, Any]:
         said = format_instant(value)
     elif isinstance(value, date):
         said = value.isoformat()
-    title = by.codes.get(str(said))
+    title = title_of(by, str(said)) if str(said) in by.codes else None
     return {"value": said} | ({"title": {"en": title.en, "zh": title.zh}} if title else {})
 
 

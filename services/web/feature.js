@@ -2,7 +2,7 @@
 
 import { address, read } from "./api.js";
 import { both, el, syntheticBadge } from "./dom.js";
-import { featureName, valueNode, valueText } from "./fields.js";
+import { codesHeld, featureName, valueNode, valueText } from "./fields.js";
 import { asParameter, period, toMs } from "./instants.js";
 import { addressWith, change, state } from "./state.js";
 
@@ -72,13 +72,15 @@ export function featurePanel(byId, { say, map }) {
     return system ? `${system.zh} ${name}` : name;
   }
 
-  function propertyList(collection, properties) {
+  function propertyList(collection, version) {
+    const { properties } = version;
+    const held = codesHeld(collection, version);
     const row = (field) =>
       el(
         "div",
         {},
         el("dt", {}, field.title.zh, el("span", { class: "en", lang: "en" }, field.title.en)),
-        el("dd", {}, valueNode(field, properties[field.id], collection.timeZone)),
+        el("dd", {}, valueNode(field, properties[field.id], collection.timeZone, held)),
       );
     return el("dl", { class: "properties" }, collection.fields.filter((f) => f.id in properties).map(row));
   }
@@ -91,16 +93,16 @@ export function featurePanel(byId, { say, map }) {
       const varies = (f) => versions.some(({ properties }) => properties[f.id] !== version.properties[f.id]);
       const lines = collection.fields
         .filter(varies)
-        .map((f) => [`${f.title.zh}：`, el("b", {}, valueText(f, version.properties[f.id], collection.timeZone))]);
+        .map((f) => [`${f.title.zh}：`, el("b", {}, valueText(f, version.properties[f.id], collection.timeZone, codesHeld(collection, version)))]);
       return [["首个版本 first version"], ...lines].map((line) => el("p", { class: "what" }, ...line));
     }
     const lines = collection.fields
       .filter((f) => version.properties[f.id] !== previous.properties[f.id])
       .map((f) => [
         el("span", {}, `${f.title.zh}：`),
-        el("del", {}, valueText(f, previous.properties[f.id], collection.timeZone)),
+        el("del", {}, valueText(f, previous.properties[f.id], collection.timeZone, codesHeld(collection, previous))),
         " → ",
-        el("b", {}, valueText(f, version.properties[f.id], collection.timeZone)),
+        el("b", {}, valueText(f, version.properties[f.id], collection.timeZone, codesHeld(collection, version))),
       ]);
     if (!sameShape(version, previous)) lines.push([el("b", {}, "图形有变 shape changed")]);
     return lines.map((line) => el("p", { class: "what" }, ...line));
@@ -154,7 +156,7 @@ export function featurePanel(byId, { say, map }) {
         { class: "section" },
         el("h3", {}, ...both("属性", "Properties")),
         gone ?? "",
-        propertyList(collection, version.properties),
+        propertyList(collection, version),
       ),
       el(
         "section",

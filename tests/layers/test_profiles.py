@@ -41,6 +41,12 @@ def field(schema: Schema, name: str) -> Field:
     return found
 
 
+def table_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a code list, without the lines before its table."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
 def with_list(folder: Path, content: bytes) -> Path:
     """A schema file whose field has this code list."""
     (folder / "codes").mkdir()
@@ -95,13 +101,14 @@ def test_a_profile_schema_can_be_kept_in_the_catalogue(name: str) -> None:
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda p: p.stem)
 def test_every_code_says_where_it_is_from_and_is_used(path: Path) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert all(row["source"] for row in rows)
-    used = [
-        f.codes for s in CN.values() for f in s.fields if list(f.codes) == [r["code"] for r in rows]
-    ]
+    source, _, validity = path.read_text(encoding="utf-8").partition("# valid_from:")
+    assert re.match(r"# source: \S.{10,}", source)
+    # Nothing is refused for a list that only names an edition: it is valid without limit.
+    assert validity.startswith("\n# valid_to:\n")
+    codes = [row["code"] for row in table_of(path)]
+    used = [f for s in CN.values() for f in s.fields if list(f.codes) == codes]
     assert used, f"no field of the profile has the list {path.name}"
+    assert all(source.startswith(f"# source: {f.codes_source[:20]}") for f in used)
 
 
 def test_land_use_has_all_73_codes_in_their_12_classes() -> None:
@@ -164,8 +171,7 @@ def test_a_profile_that_is_not_there() -> None:
 
 def test_pipe_classes_have_their_colours() -> None:
     (path,) = (p for p in LISTS if p.stem == "pipe_classes")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = {r["code"]: (r["number"], r["colour"]) for r in csv.DictReader(file)}
+    rows = {r["code"]: (r["number"], r["colour"]) for r in table_of(path)}
     assert rows == {
         "JS": ("1", "#00FFFF"),
         "PS": ("2", "#4C3926"),
@@ -208,7 +214,7 @@ def test_a_code_list_is_read_from_a_file_beside_the_schema(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"code,en\n1,a\n", "no column 'zh'"),
+        (b"code,en\n1,a\n", "no column 'title' .or zh"),
         (b"", "no column 'code'"),
         (b"code,zh,en\n1,a,a\n1,b,b\n", "line 3: code '1' is there twice"),
         (b"code,zh,en\n,a,a\n", "line 2: a code and a title"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Title
+from layers.schemas.terms import title_of
 from tiles.styling.colours import opacity_of
 from tiles.styling.defaults import NOTHING, OTHER
 from tiles.styling.evaluating import (
@@ -150,7 +151,7 @@ def _called(branch: Branch, layer: Mapping[str, Any], known: Mapping[str, Field]
         return OTHER
     titles = layer.get("metadata", {}).get(TITLES)
     field = known.get(branch.field or "")
-    codes = {} if field is None else field.codes
+    codes = {} if field is None else {code: title_of(field, code) for code in field.codes}
     said = [_title_of(value, titles, codes) for value in branch.values]
     return Title("; ".join(t.en for t in said), "；".join(t.zh for t in said))
 
