@@ -59,7 +59,7 @@ CASES = (
     Case("awkward/shp-points-no-shx.tgz", note="its index is made anew, elsewhere · 另建索引"),
     Case("awkward/test_tin.shp", "--repair curves --crs EPSG:4490"),
     Case("awkward/test_tz.geojson"),
-    Case("awkward/us-ca-berkeley-excerpt.zip", refused=True),
+    Case("awkward/us-ca-berkeley-excerpt.zip", note="a system with heights: stored without them"),
     Case("net/917_H_Elements.inp", "--source-layer nodes --crs EPSG:4326"),
     Case("net/917_H_Elements.inp", "--source-layer links --crs EPSG:4326", refused=True),
     Case("net/BWSN_Network_1.inp", "--source-layer nodes", refused=True),

@@ -11,7 +11,6 @@ import pytest
 from publishing import EVERYTHING, START, layer, publish
 
 from layers.errors import LayersError
-from layers.schemas.inference import Choices, infer_schema
 from layers.sources import open_source
 from layers.sourcing.asked import Asked
 from layers.store import Store
@@ -35,7 +34,6 @@ class Case:
 
     asked: Asked = field(default_factory=Asked)
     crs: str | None = None
-    storage: str | None = None
     refused: str = ""
     repaired: str = ""
 
@@ -51,8 +49,6 @@ CASES = {
     "test_tin.shp": Case(CURVES, crs="EPSG:4490", refused="--repair curves", repaired="TIN"),
     "lake-man-epsg26943-noprj.shp": Case(crs="EPSG:26943", refused="no reference system"),
     "line_zm.gpkg": Case(repaired=r"measures \(M\)"),
-    # WGS 84 / UTM zone 10N with heights, which together have no code.
-    "us-ca-berkeley-excerpt.zip": Case(storage="EPSG:32610", refused="has no code"),
 }
 
 
@@ -82,8 +78,7 @@ def test_published_or_refused(store: Store, awkward: Path) -> None:
         assert [one.id for one in store.layers(EVERYTHING)] == []
     source = open_source(awkward, case.asked)
     crs = parse_crs(case.crs) if case.crs else None
-    schema = infer_schema("t", source, Choices(), case.storage) if case.storage else None
-    report = publish(store, "t", source, schema, valid_from=START, crs=crs)
+    report = publish(store, "t", source, valid_from=START, crs=crs)
     counted = ogrinfo(awkward)
     assert report.findings.rows_read == counted
     assert report.created == counted
