@@ -159,6 +159,7 @@ def publish_into(
             choices=_choices(options),
             consent=options.yes,
             mapping=mapping_of(options),
+            leave_unknown=options.leave_unknown,
             pictured=bool(options.html or options.faults),
         )
         if options.dry_run and not options.json:

@@ -158,7 +158,7 @@ def examine(
         findings.faults += one.placed[: PLACED_FAULTS - len(findings.faults)]
         findings.refusals += _refusals(one)
     out = set[int]().union(*(one.rows for one in seen if one.rule.outcome is Outcome.ROW))
-    findings.rows_refused = len(out)
+    findings.rows_refused += len(out)
     if not out:
         return ()
     raw = stage.raw
