@@ -60,6 +60,7 @@ class Duplicates(StrEnum):
     MERGE = "merge"
     FIRST = "first"
     LAST = "last"
+    SUM = "sum"
 
 
 class Mode(StrEnum):

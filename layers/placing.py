@@ -15,7 +15,7 @@ from layers.model import Layer
 from layers.readers import Reader
 from layers.reading.extents import read_extent
 from spatial.candidates import find_candidates
-from spatial.crs import CRS84, mover, parse_crs
+from spatial.crs import CRS84, is_same_plane, mover, parse_crs
 from spatial.datums import is_geocentric, is_local
 from spatial.errors import SpatialError
 from spatial.placement import Declared, Placement, place
@@ -51,13 +51,14 @@ def system_of(
     if declared.shift is not None:
         _check_shifted(source, declared)
         return parse_crs(CRS84)
-    if said is not None and source.crs is not None and said != source.crs:
+    if said is not None and source.crs is not None and not is_same_plane(said, source.crs):
         stated = source.crs.to_string()
         raise BadSource(
             f"{source.name} states {stated[:60]}, --crs says {said.to_string()}; "
             "leave --crs out, or mend the file"
         )
-    crs = said or source.crs
+    # What the source says has its heights in it.
+    crs = source.crs or said
     if crs is None:
         _refuse(connection, record, source)
     return crs

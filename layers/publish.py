@@ -28,7 +28,7 @@ from layers.errors import (
 from layers.limits import limits_passed
 from layers.mapping import saved
 from layers.mapping.stated import NOTHING, Stated
-from layers.model import Field, Kind, Layer, Mode, Outcome, Role, Schema
+from layers.model import Duplicates, Field, Kind, Layer, Mode, Outcome, Role, Schema
 from layers.rasters.sources import RasterSource, scene_schema
 from layers.report import Findings, Mapped, Report, Suggestion
 from layers.rows.columns import DEFAULT_REMEDIES, Conversion, check_scope
@@ -82,6 +82,9 @@ class Reload:
     mapping : Stated
         Which column is which field, beyond those of one name; the one kept with the layer where
         nothing is said.
+    leave_unknown : bool
+        Whether rows of a table without geometry that are of no feature are left out, and named;
+        else they refuse the whole.
     pictured : bool
         Whether the report is to have outlines of what differs.
     remedies : frozenset of Remedy
@@ -103,6 +106,7 @@ class Reload:
     kept: frozenset[str] = frozenset()
     around: frozenset[str] = frozenset()
     mapping: Stated = NOTHING
+    leave_unknown: bool = False
     pictured: bool = False
     remedies: frozenset[Remedy] = DEFAULT_REMEDIES
     suggesting: bool = False
@@ -226,13 +230,14 @@ def _settle(
         lacking = set(found.lacking) | (set() if reload.source.has_geometry else {"_geom"})
         staging.fill_lacking(connection, stage, lacking)
         if not reload.source.has_geometry:
-            identity.refuse_strangers(connection, stage)
+            leave = reload.leave_unknown
+            identity.settle_strangers(connection, stage, found, leave=leave)
     stage = staging.without_repeats(connection, stage)
     if not stage.single:
         # Before any row is dropped: a wrong one must not go unseen.
         staging.check_periods(connection, stage)
-        policy = reload.choices.duplicates or schema.duplicates
-        identity.settle_repeats(connection, stage, policy, found)
+        policy = _policy(reload, schema)
+        identity.settle_repeats(connection, stage, policy, found, conversion.names)
     staging.check_rows(connection, stage, reload.scope)
     spared = outdated.check_codes(connection, stage, found)
     if stage.schema.rules:
@@ -246,6 +251,13 @@ def _settle(
     kept = staging.make_ready(connection, stage)
     staging.check_ids_in_scope(connection, stage, reload.whole_scope)
     return stage, kept, spared
+
+
+def _policy(reload: Reload, schema: Schema) -> Duplicates:
+    policy = reload.choices.duplicates or schema.duplicates
+    # Of a table without shapes there is nothing to merge: one row's values would stand for all.
+    shapeless = policy is Duplicates.MERGE and not reload.source.has_geometry
+    return Duplicates.REFUSE if shapeless else policy
 
 
 def _schema(layer_id: str, record: Layer | None, reload: Reload, crs: CRS | None) -> Schema:
@@ -356,6 +368,11 @@ def _check_columns(
         raise BadSource(
             f"{reload.source.name} has no geometry; state coordinates = [x, y] in the schema, "
             "or use --mode upsert to change fields of features that exist"
+        )
+    if reload.choices.duplicates is Duplicates.SUM and reload.source.has_geometry:
+        raise BadSource(
+            f"{reload.source.name} has shapes, of which there is no sum; choose --duplicates "
+            "merge, or sum a table without geometry"
         )
     starts = [f.id for f in schema.with_role(Role.EVENT_START)]
     if starts and starts[0] in conversion.findings.lacking and not adds:

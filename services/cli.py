@@ -135,7 +135,7 @@ def _of_source(publish: argparse.ArgumentParser) -> None:
     add("--schema", metavar="FILE", help=_SCHEMA_HELP)
     add("--mode", choices=("reload", "upsert"), help="reload for state layers, upsert for events")
     add("--key", nargs="+", metavar="FIELD", default=[])
-    add("--duplicates", choices=("refuse", "merge", "first", "last"))
+    add("--duplicates", choices=("refuse", "merge", "first", "last", "sum"))
     start = publish.add_mutually_exclusive_group()
     start.add_argument("--valid-from", metavar="DATE", help="from when the source is so")
     start.add_argument("--valid-from-field", metavar="FIELD")
@@ -156,6 +156,11 @@ def _of_source(publish: argparse.ArgumentParser) -> None:
     add("--message", default="", metavar="TEXT")
     add("--document", metavar="ID", help="the legal document behind it")
     add("--dry-run", action="store_true", help="work everything out and write nothing")
+    add(
+        "--leave-unknown",
+        action="store_true",
+        help="leave out a table's rows of no feature",
+    )
     add("--yes", action="store_true", help="let a reload retire more than a fifth of its scope")
 
 

@@ -160,6 +160,7 @@ def publish_into(
             choices=_choices(options),
             consent=options.yes,
             mapping=mapping_of(options),
+            leave_unknown=options.leave_unknown,
             pictured=bool(options.html or options.faults),
             remedies=remedies_of(options.repair),
             suggesting=options.dry_run and options.json,

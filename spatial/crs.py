@@ -298,6 +298,35 @@ def plane_of(crs: CRS) -> CRS:
     raise UnknownCRS(f"{crs.name!r} is a {crs.type_name}; a layer needs a horizontal system")
 
 
+def is_same_plane(one: CRS, other: CRS) -> bool:
+    """Return whether x = east and y = north mean the same in both, whatever is said of heights.
+
+    Examples
+    --------
+    >>> is_same_plane(parse_crs("EPSG:4326"), parse_crs("OGC:CRS84"))
+    True
+    >>> is_same_plane(parse_crs("EPSG:4979"), parse_crs("EPSG:4490"))
+    False
+    """
+    if one == other:
+        return True
+    try:
+        return bool(plane_of(one).equals(plane_of(other), ignore_axis_order=True))
+    except UnknownCRS:
+        return False
+
+
+def height_of(crs: CRS) -> str:
+    """Return the name of a compound system's vertical part; nothing where there is none.
+
+    Examples
+    --------
+    >>> height_of(parse_crs("EPSG:9707"))
+    'EGM96 height'
+    """
+    return crs.sub_crs_list[1].name if crs.is_compound else ""
+
+
 @lru_cache(maxsize=256)
 def _transformer(source: CRS, target: CRS) -> Transformer:
     if datum_name(source) != datum_name(target) and (is_local(source) or is_local(target)):

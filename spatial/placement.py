@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from spatial.crs import CRS84, Geometries, moved_by, mover, parse_crs, plane_of
+from spatial.crs import CRS84, Geometries, height_of, moved_by, mover, parse_crs, plane_of
 from spatial.datums import is_geocentric, is_local
 from spatial.errors import BadParameters
 from spatial.helmert import Helmert
@@ -84,6 +84,8 @@ class Placed:
         What was used, the most used first; none where the coordinates stay as they are.
     by_publisher : bool
         Whether the publisher said it; else the source did.
+    heights : str
+        The system of the source's heights, where it is not that of the layer's.
     """
 
     source: str
@@ -92,6 +94,7 @@ class Placed:
     declared: Declared
     operations: tuple[Operation, ...]
     by_publisher: bool = False
+    heights: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -113,6 +116,8 @@ class Placed:
     def notes(self) -> list[str]:
         """Return what has to be known of the steps that PROJ does not take."""
         notes = []
+        if self.heights:
+            notes.append(f"heights ({self.heights}) stay as they are: Z is not converted")
         if self.declared.north_first:
             notes.append("north stood before east, and was put behind it")
         if self.declared.similarity is not None:
@@ -187,7 +192,7 @@ class Placement:
         """Return what is told of it, of points of the source that stand for all."""
         begun = np.asarray(points, dtype=float).reshape(-1, 2)
         begun = np.column_stack(self._first(begun[:, 0], begun[:, 1]))
-        shift = self.declared.shift
+        shift, heights = self.declared.shift, height_of(self.source)
         return Placed(
             _code(self.source) if shift is None else shift.value,
             self.source.name if shift is None else _SHIFT_NAMES[shift],
@@ -195,6 +200,7 @@ class Placement:
             self.declared,
             find_operations(self._between, self.target, begun),
             by_publisher or shift is not None,
+            heights="" if heights == height_of(self.target) else heights,
         )
 
     @cached_property

@@ -374,6 +374,11 @@ def _check(schema: Schema) -> None:
         raise BadSchema("an event layer needs a field with role event-start")
     if schema.duplicates is Duplicates.MERGE and not schema.is_multi:
         raise BadSchema(f"duplicates = merge makes multiparts; geometry = Multi{schema.geometry}")
+    if schema.duplicates is Duplicates.SUM:
+        raise BadSchema(
+            "duplicates = sum is of a table without geometry, not of a layer; say it when you "
+            "publish the table (--duplicates sum)"
+        )
     for name in schema.scope:
         f_scope = schema.find(name)
         if f_scope is None or f_scope not in schema.stored:

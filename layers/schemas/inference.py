@@ -15,6 +15,7 @@ from layers.errors import BadSchema, BadSource
 from layers.model import Duplicates, Field, FieldType, Kind, Role, Schema, Title
 from layers.schemas.documents import SYSTEM_NAMES
 from layers.sources import Source
+from spatial.crs import plane_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,9 @@ def _storage_crs(source: Source) -> str:
     if source.crs is None:
         raise BadSource(f"{source.name} states no reference system; give --crs, such as EPSG:4490")
     authority = source.crs.to_authority(min_confidence=70)
+    if authority is None and source.crs.is_compound:
+        # Heights stay as they are, so that a layer can do without their system.
+        authority = plane_of(source.crs).to_authority(min_confidence=70)
     if authority is None:
         raise BadSource(f"{source.name}: its reference system has no code; give --crs EPSG:...")
     return "OGC:CRS84" if authority == ("EPSG", "4326") else ":".join(authority)

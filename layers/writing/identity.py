@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,13 +12,15 @@ from sqlalchemy.engine import Connection
 
 from layers.beliefs import Scope, believed
 from layers.errors import BadKey
-from layers.model import Duplicates, Role
-from layers.report import Findings, RepeatedKey
+from layers.model import Duplicates, FieldType, Kind, Outcome, Role
+from layers.report import Broken, Findings, RepeatedKey
 from layers.sameness import same_shape
 from layers.writing.staging import NAMED, Stage, hashes, some
 
 # Begins the keys of rows that have none yet; a key of the source can't begin so.
 _UNNAMED = "~~"
+# What rows are said to break that are of no feature which the layer knows.
+UNKNOWN_KEY = "unknown-key"
 
 
 def give_ids(connection: Connection, stage: Stage, scope: Scope, findings: Findings) -> None:
@@ -44,29 +47,63 @@ def give_ids(connection: Connection, stage: Stage, scope: Scope, findings: Findi
             break
 
 
-def refuse_strangers(connection: Connection, stage: Stage) -> None:
+def settle_strangers(
+    connection: Connection, stage: Stage, findings: Findings, *, leave: bool
+) -> None:
     """Refuse rows of a table without geometry that are of no feature which the layer knows.
+
+    Parameters
+    ----------
+    leave : bool
+        Whether to leave them out instead, and name them.
 
     Raises
     ------
     BadKey
-        With the keys: a slip of the pen would make a feature that is nowhere.
+        With the keys: a slip of the pen would make a feature that is nowhere. Where all rows are
+        such, whatever is to be left out.
     """
-    known = believed(stage.tables.open, ("_fid",)).subquery("known")
-    strange = ~sa.exists().where(known.c._fid == stage.raw.c._key)
-    query = sa.select(stage.raw.c._key).where(strange).order_by(stage.raw.c._row)
-    keys = connection.scalars(query).all()
-    if keys:
+    known = believed(stage.tables.open, ("_fid", "_valid_from", "_valid_to")).subquery("known")
+    same = known.c._fid == stage.raw.c._key
+    if stage.schema.kind is Kind.STATE:
+        # Before a feature begins, and once it has ended, it has no place to keep.
+        begun = known.c._valid_from <= stage.raw.c._s
+        same = sa.and_(same, begun, known.c._valid_to > stage.raw.c._s)
+    strange = ~sa.exists().where(same)
+    raw = stage.raw.c
+    found = connection.execute(sa.select(raw._row, raw._key).where(strange).order_by(raw._row))
+    rows = found.all()
+    if not rows:
+        return
+    if not leave or len(rows) == findings.rows_read:
+        keys = list(dict.fromkeys(row._key for row in rows))
+        named = ", ".join(map(repr, keys[:NAMED])) + (" ..." if len(keys) > NAMED else "")
         raise BadKey(
-            f"{len(keys)} rows are of no feature of {stage.record.id}: "
-            f"{', '.join(map(repr, keys[:NAMED]))}; mend the keys, or give the rows a geometry"
+            f"{len(rows)} of {findings.rows_read} rows are of no feature that {stage.record.id} "
+            f"then has: {named}; mend the keys, give the rows a geometry, or leave such rows out "
+            "(--leave-unknown)"
         )
+    broken = Broken(UNKNOWN_KEY, UNKNOWN_KEY, Outcome.ROW.value)
+    for row, key in rows:
+        broken.rows.add(row, "no key" if key.startswith("~") else f"no feature {key!r}")
+    findings.broken.append(broken)
+    findings.rows_refused += len(rows)
+    connection.execute(sa.delete(stage.raw).where(strange))
 
 
 def settle_repeats(
-    connection: Connection, stage: Stage, policy: Duplicates, findings: Findings
+    connection: Connection,
+    stage: Stage,
+    policy: Duplicates,
+    findings: Findings,
+    columns: Collection[str] = (),
 ) -> None:
     """Find rows that share a key and a start, and do with them what the publisher chose.
+
+    Parameters
+    ----------
+    columns : collection of str
+        Fields that the source has a column for: of the others there is nothing to sum.
 
     Raises
     ------
@@ -87,7 +124,8 @@ def settle_repeats(
     if refused:
         first = "; ".join(f"{r.key!r} in rows {some(r.rows)}" for r in refused[:NAMED])
         raise BadKey(
-            f"{len(refused)} keys are repeated: {first}; choose --duplicates merge, first or last"
+            f"{len(refused)} keys are repeated: {first}; choose --duplicates merge, first, last "
+            "or, of a table without geometry, sum"
         )
     for r in repeats:
         # Keyless rows repeat only where shape and content do: one thing, drawn twice.
@@ -97,6 +135,8 @@ def settle_repeats(
     findings.repeated.sort(key=lambda k: k.id)
     if policy is Duplicates.MERGE:
         connection.execute(_merge_geometry(stage))
+    if policy is Duplicates.SUM:
+        _sum_fields(connection, stage, columns)
     keep_last = policy is Duplicates.LAST
     other = raw.alias("other")
     later = other.c._row > raw.c._row if keep_last else other.c._row < raw.c._row
@@ -146,6 +186,31 @@ def _merge_geometry(stage: Stage) -> sa.Update:
         sa.update(raw)
         .values(_geom=pieces.c._geom, _hash=sa.null())
         .where(raw.c._key == pieces.c._key, raw.c._s.is_not_distinct_from(pieces.c._s))
+    )
+
+
+def _sum_fields(connection: Connection, stage: Stage, columns: Collection[str]) -> None:
+    """Give rows that share a key and a start the sums of their numbers."""
+    raw = stage.raw.c
+    numbers = (FieldType.INTEGER, FieldType.NUMBER)
+    fields = (*stage.schema.stored, *stage.schema.restricted)
+    names = [
+        f.id for f in fields if f.type in numbers and f.id in columns and f.role is not Role.KEY
+    ]
+    if not names:
+        return
+    # In the order of the rows: sums of fractions depend on it, and publishing again is no change.
+    sums = [sa.func.sum(aggregate_order_by(raw[n], raw._row)).label(n) for n in names]
+    totals = (
+        sa.select(raw._key, raw._s, *sums)
+        .group_by(raw._key, raw._s)
+        .having(sa.func.count() > 1)
+        .subquery("totals")
+    )
+    connection.execute(
+        sa.update(stage.raw)
+        .values({n: totals.c[n] for n in names} | {"_hash": sa.null()})
+        .where(raw._key == totals.c._key, raw._s.is_not_distinct_from(totals.c._s))
     )
 
 

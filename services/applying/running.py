@@ -40,7 +40,7 @@ _UNSAID: Mapping[str, Any] = dict.fromkeys(
     "faults html".split()
 ) | {
     **dict.fromkeys(("key", "scope", "repair", "scene", "map"), ()),
-    **dict.fromkeys(("codes", "json", "table"), False),
+    **dict.fromkeys(("codes", "json", "table", "leave_unknown"), False),
     "message": "",
 }
 # They say why, and not what.

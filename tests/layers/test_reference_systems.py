@@ -470,3 +470,51 @@ def test_the_report_is_kept_with_the_revision(store: Store) -> None:
     with store.database.inspect() as connection:
         kept = connection.exec_driver_sql("SELECT report FROM shikong.revision").scalar_one()
     assert kept["reference_system"]["shift_undone"] == "gcj02"
+
+
+# Systems with heights
+
+
+def test_a_system_with_heights_that_has_no_code(store: Store, shared: Path) -> None:
+    """Stored in its plane, which has one; the heights stay, and the report says so."""
+    path = shared / "data" / "awkward" / "us-ca-berkeley-excerpt.zip"
+    with pytest.raises(BadSource, match="--crs says OGC:CRS84"):
+        publish(store, "t", open_source(path), valid_from=START, crs=parse_crs("OGC:CRS84"))
+    report = publish(store, "t", open_source(path), valid_from=START)
+    assert report.created == 746
+    assert layer(store, "t").record.schema.crs == "EPSG:32610"
+    (note,) = told(report)["notes"]
+    assert note == "heights (NAVD88 height) stay as they are: Z is not converted"
+    again = publish(store, "t", open_source(path), valid_from=START, crs=parse_crs("EPSG:32610"))
+    assert again.nothing_to_do
+    kept = layer(store, "t").at().read()
+    theirs = gpd.read_file(path)
+    assert kept.geometry.union_all().symmetric_difference(theirs.union_all()).area == 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "said", "storage"),
+    [
+        ("EPSG:4326+5703", None, "OGC:CRS84"),
+        ("EPSG:4326+5703", "OGC:CRS84", "OGC:CRS84"),
+        ("EPSG:4326", "OGC:CRS84", "OGC:CRS84"),
+        ("EPSG:4549+5737", "EPSG:4549", "EPSG:4549"),
+    ],
+)
+def test_what_agrees_but_for_heights_and_axes(
+    store: Store, stated: str, said: str | None, storage: str
+) -> None:
+    places = [(500_000.5, 3_344_000.25, 7.5)] if "4549" in stated else [(120.5, 30.25, 7.5)]
+    source = FrameSource(frame(places, stated))
+    crs = parse_crs(said) if said else None
+    report = publish(store, "t", source, valid_from=START, crs=crs)
+    assert layer(store, "t").record.schema.crs == storage
+    assert np.array_equal(stored(store), places)
+    assert any("heights" in note for note in told(report)["notes"]) is ("+" in stated)
+
+
+@pytest.mark.parametrize("said", ["EPSG:4490", "EPSG:32650", "EPSG:4269"])
+def test_what_does_not_agree_is_refused(store: Store, said: str) -> None:
+    source = FrameSource(frame([(120.5, 30.25, 7.5)], "EPSG:4326+5703"))
+    with pytest.raises(BadSource, match=f"--crs says {said}"):
+        publish(store, "t", source, valid_from=START, crs=parse_crs(said))
