@@ -104,7 +104,7 @@ def commit(
             # Last, because readers of these layers wait from here to the end of the transaction.
             schema_changes.take_effect(connection, todo.values())
             for planned in todo.values():
-                saved.keep(connection, planned, statement.writer, clock())
+                saved.keep(connection, planned, statement.writer, planned.now)
             number, recorded = _record(connection, clock, statement, todo, revisions)
     except _DryRunError:
         for report in reports.values():
