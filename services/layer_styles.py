@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layers.model import Layer, Schema
+from layers.model import Schema
 from layers.readers import Reader
 from layers.store import Store
 from layers.styles import NewStyle, Style
 from layers.writers import Writer
 from services.errors import BadParameter
+from tiles.errors import TilesError
 
 _LARGEST = 1 << 20
 _NOT_OF_A_NAME = re.compile(r"[^a-z0-9_-]+")
@@ -29,17 +30,12 @@ class StyleFile:
     warnings: tuple[str, ...] = ()
 
 
-def read_style(path: Path, record: Layer, schema: Schema | None = None) -> StyleFile:
-    """Return the style in a file; it is called as the file is.
-
-    Parameters
-    ----------
-    schema : Schema, optional
-        That the layer is to have; its own where absent.
+def read_style(path: Path, layer_id: str, schema: Schema) -> StyleFile:
+    """Return the style of a layer in a file; it is called as the file is.
 
     Raises
     ------
-    BadParameter, BadStyle, BadStyledLayer
+    BadParameter
         Where the file holds none, or none of this layer.
     """
     # What judges styles takes a while to load, and most commands need none of it.
@@ -47,18 +43,19 @@ def read_style(path: Path, record: Layer, schema: Schema | None = None) -> Style
     from tiles.styling.checking import BASE, check_style
     from tiles.styling.sld.reading import read_sld
 
-    layer = record if schema is None else replace(record, schema=schema)
-    fields = _READER.fields(layer)
     content = _content(path)
     warnings: tuple[str, ...] = ()
-    if path.suffix.lower() in (".sld", ".xml"):
-        found = read_sld(content, layer.id, layer.schema, fields)
-        document, warnings = found.document, found.warnings
-    else:
-        document = templated(_parsed(path, content), BASE)
-    check_style(document, layer.id, [f.id for f in fields])
-    title = title_of(document, layer.schema.title)
-    return StyleFile(NewStyle(f"{layer.id}.{_name(path)}", title, document), warnings)
+    try:
+        if path.suffix.lower() in (".sld", ".xml"):
+            found = read_sld(content, layer_id, schema, schema.stored)
+            document, warnings = found.document, found.warnings
+        else:
+            document = templated(_parsed(path, content), BASE)
+        check_style(document, layer_id, [f.id for f in schema.stored])
+    except TilesError as error:
+        raise BadParameter(f"{path.name}: {error}") from None
+    title = title_of(document, schema.title)
+    return StyleFile(NewStyle(f"{layer_id}.{_name(path)}", title, document), warnings)
 
 
 def differs(store: Store, wanted: NewStyle) -> bool:

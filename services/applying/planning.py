@@ -125,7 +125,7 @@ def plan(store: Store, description: Description, options: argparse.Namespace) ->
         Naming the place in the file of what can't be.
     """
     there = {record.id: record for record in store.layers(READER)}
-    _refuse_unfed(description, there)
+    _refuse_impossible(description, there)
     states = [state for state in description.layers if state.id in there]
     return plan_layers(
         store, description, states, _source_steps(store, description, there), options
@@ -159,7 +159,14 @@ def plan_layers(
     return found + [Batch((style,)) for style in styles]
 
 
-def _refuse_unfed(description: Description, there: Mapping[str, Layer]) -> None:
+def _refuse_impossible(description: Description, there: Mapping[str, Layer]) -> None:
+    for state in description.layers:
+        if state.schema is None:
+            continue
+        with placed(description, state.place):
+            # Also of a layer that is new: before anything is published.
+            for path in state.styles:
+                read_style(path, state.id, state.schema)
     fed = {source.layer for source in description.sources}
     for state in description.layers:
         if state.id in there:
@@ -215,7 +222,7 @@ def _style_steps(
 ) -> Iterator[StyleStep]:
     for number, path in enumerate(state.styles):
         drawn = state.drawn and not number
-        found = read_style(path, record, schema)
+        found = read_style(path, record.id, schema or record.schema)
         wanted = NewStyle(
             found.wanted.id, found.wanted.title, found.wanted.document, chosen=drawn or None
         )
