@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from layers.database import Database
 from layers.editing import effects, reverting
 from layers.editing.scenes import check_edits
 from layers.edits import Edit, Edits, Revert
-from layers.errors import ClockRefused, LayerPaused, UnknownCommit, UnknownLayer
+from layers.errors import ClockRefused, LayerPaused, LayersError, UnknownCommit, UnknownLayer
 from layers.kept_faults import keep_faults
 from layers.mapping import saved
 from layers.model import Document, Kind, Layer, Mode
@@ -92,26 +92,20 @@ def commit(
     try:
         with database.write() as connection:
             _check_clock(connection, clock)
-            planned_all = _plan_all(connection, clock, edits, statement.writer, say)
-            reports = {layer_id: p.report for layer_id, p in planned_all.items()}
-            todo = {i: p for i, p in planned_all.items() if not p.nothing_to_do}
-            if not todo:
-                raise _DryRunError
-            revisions = {}
-            for layer_id, planned in todo.items():
-                say("write", planned.report.findings.rows_read, None)
-                revisions[layer_id] = plans.write(connection, planned)
-                if planned.bounds is not None:
-                    number_made = revisions[layer_id]
-                    own = (planned.bounds, planned.record, number_made, planned.links)
-                    permits.check_effect(connection, *own)
-            if dry_run:
+            todo: dict[str, Planned] = {}
+            revisions: dict[str, int] = {}
+            for layer_id, planned in _plan_each(connection, clock, edits, statement.writer, say):
+                reports[layer_id] = planned.report
+                if not planned.nothing_to_do:
+                    todo[layer_id] = planned
+                    revisions[layer_id] = _write(connection, planned, say)
+            if not todo or dry_run:
                 raise _DryRunError
             _keep_rasters(connection, [edits[layer_id] for layer_id in todo])
             # Last, because readers of these layers wait from here to the end of the transaction.
             schema_changes.take_effect(connection, todo.values())
             for planned in todo.values():
-                saved.keep(connection, planned, statement.writer, clock())
+                saved.keep(connection, planned, statement.writer, planned.now)
             number, recorded = _record(connection, clock, statement, todo, revisions)
     except _DryRunError:
         for report in reports.values():
@@ -150,29 +144,34 @@ def find_revisions(database: Database, commit_id: int) -> dict[str, int]:
     return found
 
 
-def _plan_all(
+def _plan_each(
     connection: Connection,
     clock: Clock,
     edits: Mapping[str, Change],
     writer: Writer,
     say: Progress,
-) -> dict[str, Planned]:
+) -> Iterator[tuple[str, Planned]]:
+    """Plan layer by layer; each is to be written before the next, whose rules may look at it."""
     # In the order of their ids, so that two commits over the same layers can't wait in a ring.
-    ordered = sorted(edits)
     paused = set[str]()
-    for layer_id in ordered:
+    for layer_id in sorted(edits):
         record = catalog.lock_layer(connection, tables.check_layer_id(layer_id))
         if record is not None and record.schema.paused:
             _check_may_mend(record, writer)
             paused.add(layer_id)
     now = clock()
-    planned = {i: _plan(connection, i, edits[i], writer, now, say) for i in ordered}
-    for layer_id in sorted(paused):
-        planned[layer_id].report.notes.append(
-            f"{layer_id} is paused: nobody is served this until: shikong layer set {layer_id} "
-            "--start · 图层已暂停，恢复后才对外提供"
-        )
-    return planned
+    for layer_id in _in_order(connection, edits):
+        try:
+            planned = _plan(connection, layer_id, edits[layer_id], writer, now, say)
+            if layer_id in paused:
+                planned.report.notes.append(
+                    f"{layer_id} is paused: nobody is served this until: shikong layer set "
+                    f"{layer_id} --start · 图层已暂停，恢复后才对外提供"
+                )
+            yield layer_id, planned
+        except LayersError as error:
+            error.layer = layer_id
+            raise
 
 
 def _check_may_mend(record: Layer, writer: Writer) -> None:
@@ -182,6 +181,42 @@ def _check_may_mend(record: Layer, writer: Writer) -> None:
     """
     if writer.permits is not None:
         raise LayerPaused(record.id)
+
+
+def _in_order(connection: Connection, edits: Mapping[str, Change]) -> list[str]:
+    """Those that rules of others look at before these; by their ids where none does, or both do."""
+    ordered: dict[str, None] = {}
+    entered: set[str] = set()
+
+    def enter(layer_id: str) -> None:
+        if layer_id in entered:
+            return
+        entered.add(layer_id)
+        change = edits[layer_id]
+        if isinstance(change, Reload):
+            record = catalog.find_layer(connection, layer_id)
+            for other in sorted(_looked_at(record, change) & edits.keys()):
+                enter(other)
+        ordered[layer_id] = None
+
+    for layer_id in sorted(edits):
+        enter(layer_id)
+    return list(ordered)
+
+
+def _looked_at(record: Layer | None, reload: Reload) -> set[str]:
+    """The layers that rules of this one look at."""
+    schema = reload.schema if record is None else record.schema
+    return {rule.beside for rule in (schema.rules if schema else ()) if rule.beside is not None}
+
+
+def _write(connection: Connection, planned: Planned, say: Progress) -> int:
+    say("write", planned.report.findings.rows_read, None)
+    number = plans.write(connection, planned)
+    if planned.bounds is not None:
+        own = (planned.bounds, planned.record, number, planned.links)
+        permits.check_effect(connection, *own)
+    return number
 
 
 def _plan(
@@ -239,10 +274,8 @@ def _around(
 
     What a rule finds tells of them: who may read them is not asked by who may write here.
     """
-    schema = reload.schema if record is None else record.schema
-    names = {rule.beside for rule in (schema.rules if schema else ())}
     theirs = set[str]()
-    for name in filter(None, names):
+    for name in _looked_at(record, reload):
         found = catalog.find_layer(connection, name)
         department = None if found is None else found.department
         permits_there = writer.permits_for(name, department, Verb.PUBLISH)

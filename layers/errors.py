@@ -65,9 +65,12 @@ class LayersError(Exception):
     ----------
     report : Report or None
         Of a publish that a rule or a limit refuses: all that was found, and what it would do.
+    layer : str or None
+        Of a commit: the layer that it could not change.
     """
 
     report: Report | None = None
+    layer: str | None = None
 
 
 class BadRequest(LayersError):

@@ -30,7 +30,8 @@ from services import (
     tile_commands,
 )
 from services.applying import running
-from services.applying.descriptions import ENDINGS
+from services.applying.documents import ENDINGS
+from services.applying.publish_keys import PublishKeys, keys_of
 from services.errors import ServicesError
 from spatial.errors import SpatialError
 from spatial.operations import GRIDS_WARNING
@@ -164,6 +165,14 @@ def _of_source(publish: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="let a reload retire more than a fifth of its scope")
 
 
+def _publish_keys() -> PublishKeys:
+    """What a description may say of a source: what a publish can be told of one."""
+    parser = argparse.ArgumentParser()
+    _of_source(parser)
+    previews.add_options(parser)
+    return keys_of(parser)
+
+
 def _reading(chosen: Any) -> None:
     _add(chosen, "layers", commands.list_layers, "list the layers · 图层")
     log = _add(chosen, "log", history.log, "what commits did, newest first · 日志")
@@ -215,6 +224,7 @@ def _changing(chosen: Any) -> None:
     )
     apply.add_argument("--yes", action="store_true", help="let reloads retire more than a fifth")
     apply.add_argument("--document", metavar="ID", help="the legal document behind it")
+    apply.set_defaults(known=_publish_keys())
     revert = _add(chosen, "revert", history.revert, "undo a commit by another · 撤销")
     revert.add_argument("commit", metavar="COMMIT", help="its number, or a tag")
     revert.add_argument(

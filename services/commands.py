@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,24 +129,50 @@ def publish(options: Options) -> int:
     schema = find_schema(options.schema) if options.schema else None
     # Before the store is opened: that may take a while.
     _check_remote(options)
-    with opened_store(settings_of(options)) as store:
-        publish_into(store, options, schema, {})
+    with opened_store(settings_of(options)) as store, prepared(store, options, schema) as ready:
+        if options.dry_run and not options.json:
+            print_suggestions(store, options.layer, schema, ready.reload)
+        document = Document(options.document) if options.document else None
+        previews.check_files(options)
+        with _told_when_refused(options), progress_bar(ready.source.name) as say:
+            done = store.commit(
+                {options.layer: ready.reload},
+                writer(),
+                options.message,
+                document=document,
+                provenance=ready.provenance,
+                dry_run=options.dry_run,
+                say=say,
+            )
+        report = done.reports[options.layer]
+        tell(report, options, ready.source)
+        if options.dry_run and report.inferred is not None and not options.json:
+            print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
+            print(write_schema(report.inferred), end="")
     return 0
 
 
-def publish_into(
-    store: Store, options: Options, schema: Schema | None, kept: Mapping[str, Any]
-) -> None:
-    """Publish a source to a store that is open, and print the report.
+@dataclass(frozen=True)
+class Prepared:
+    """A source that is open, and what a commit is to be told of it."""
+
+    source: Source
+    reload: Reload
+    provenance: Mapping[str, Any]
+
+
+@contextmanager
+def prepared(store: Store, options: Options, schema: Schema | None) -> Iterator[Prepared]:
+    """Open a source to be published to a store that is open.
 
     Parameters
     ----------
-    kept : mapping
-        What the commit's provenance says beside the source.
+    schema : Schema or None
+        Of a layer that is new, or that it is to agree with.
     """
     _check_remote(options)
     paths = [Path(source) for source in options.source]
-    told = provenance_of(options) | dict(kept)
+    told = provenance_of(options)
     with ExitStack() as stack:
         source = stack.enter_context(_opened_source(store, paths, schema, options))
         reload = Reload(
@@ -165,29 +191,37 @@ def publish_into(
             remedies=remedies_of(options.repair),
             suggesting=options.dry_run and options.json,
         )
-        if options.dry_run and not options.json:
-            print_suggestions(store, options.layer, schema, reload)
-        document = Document(options.document) if options.document else None
-        previews.check_files(options)
-        with _told_when_refused(options), progress_bar(source.name) as say:
-            done = store.commit(
-                {options.layer: reload},
-                writer(),
-                options.message,
-                document=document,
-                provenance=_provenance(source, paths, options) | told,
-                dry_run=options.dry_run,
-                say=say,
-            )
-        report = done.reports[options.layer]
-        _tell(report, options)
-        if options.json:
-            return
-        if isinstance(source, RasterSource):
-            print_scenes(source)
-        if options.dry_run and report.inferred is not None:
-            print("\nThe schema, as inferred; keep and mend it, then give it with --schema:\n")
-            print(write_schema(report.inferred), end="")
+        yield Prepared(source, reload, _provenance(source, paths, options) | told)
+
+
+def check_stated(options: Options) -> None:
+    """Refuse what is said of a source and can't be, while nothing is open yet.
+
+    Raises
+    ------
+    LayersError, ServicesError, SpatialError
+        As a publish would, once it came so far.
+    """
+    _check_remote(options)
+    _scope(options.scope)
+    _date(options.valid_from)
+    _asked(None, options)
+    mapping_of(options)
+    end_of(options.valid_to, None)
+    paths = [Path(source) for source in options.source]
+    if not is_remote(options.source[0]) and all(is_raster(path) for path in paths):
+        crs_of_rasters(options)
+        return
+    refuse_raster_options(paths, options)
+    crs_of(options)
+    declared_of(options)
+
+
+def tell(report: Report, options: Options, source: Source) -> None:
+    """Print the report of a publish, or of what one would do."""
+    _tell(report, options)
+    if isinstance(source, RasterSource) and not options.json:
+        print_scenes(source)
 
 
 @contextmanager

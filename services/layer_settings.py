@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from layers.access.audit import KeptEntry, read_entries
 from layers.errors import BadSchema
-from layers.model import Schema
+from layers.model import Layer, Schema
 from layers.schema_changes import SchemaChange
 from layers.settings import change_settings, settings_of
+from layers.store import Store
 from services import commands
 from services.commands import READER, writer
 from services.errors import BadParameter
+from services.layer_styles import draw_by_own, put, read_style
 from services.opening import opened_store
 from spatial.periods import format_instant
 
@@ -35,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--backdating", choices=("yes", "no"), help="let edits begin before the newest version")
     add("--visibility", choices=("public", "internal", "private"))
     add("--department", metavar="NAME", help="whose it is; - for nobody's")
+    add("--style", metavar="FILE", help="a MapLibre style or .sld that it is drawn by; - for none")
     add("--index", nargs="+", metavar="FIELD", help="keep an index of these, and no others; -")
     state = parser.add_mutually_exclusive_group()
     state.add_argument("--pause", action="store_true", help="answer 503 until it is started")
@@ -47,14 +51,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def set_layer(options: Options) -> None:
     """Change what is said of a layer."""
     wanted = _wanted(options)
-    if not wanted and not options.index:
+    if not wanted and not options.index and not options.style:
         raise BadParameter(
             "nothing to set; give --title, --description, --owner, --update-cycle, "
-            "--default-datetime, --backdating, --visibility, --department, --index, --pause, "
-            "--start, --pending or --approve"
+            "--default-datetime, --backdating, --visibility, --department, --style, --index, "
+            "--pause, --start, --pending or --approve"
         )
     with opened_store(commands.settings_of(options)) as store:
         record = store.layer(options.layer, READER).record
+        if options.style and options.style != "-":
+            # Before anything is changed.
+            read_style(Path(options.style), record.id, record.schema)
         told: list[str] = []
         if options.index:
             names = [name for name in options.index if name != "-"]
@@ -64,7 +71,18 @@ def set_layer(options: Options) -> None:
         if wanted:
             with store.database.write() as connection:
                 change_settings(connection, record.id, wanted, writer())
+        if options.style:
+            told += _set_style(store, record, options.style)
         print(f"{record.id}: {', '.join([*wanted, *told])}")
+
+
+def _set_style(store: Store, record: Layer, named: str) -> list[str]:
+    if named == "-":
+        draw_by_own(store, record.id, writer())
+        return ["style"]
+    found = read_style(Path(named), record.id, store.layer(record.id, READER).record.schema)
+    put(store, replace(found.wanted, chosen=True), writer())
+    return ["style", *found.warnings]
 
 
 def with_indexes(schema: Schema, names: list[str]) -> Schema:
@@ -93,6 +111,8 @@ def show_layer(options: Options) -> None:
             print(f"  {name:<17} {_text(value)}")
         indexed = ", ".join(f.id for f in record.schema.fields if f.indexed)
         print(f"  {'indexes':<17} {indexed or '-'}")
+        drawn = [s.id for s in store.styles.read_all(READER, record.id) if s.chosen]
+        print(f"  {'style':<17} {drawn[0] if drawn else '-'}")
         with store.database.keep() as connection:
             changed = read_entries(connection, layer=record.id, action="layer", limit=_SHOWN)
         since = {since for since, _ in record.schemas}

@@ -59,7 +59,8 @@ def read_beside(
         Of the layer whose rules they are.
     """
     record = catalog.find_layer(connection, layer_id)
-    if record is None or not record.head:
+    # One without a revision is of the same commit, and written by now.
+    if record is None:
         return f"there is no layer {layer_id} yet"
     wanted = {str(rule.params[name]) for rule in rules for name in _FIELDS if name in rule.params}
     names = sorted(wanted)

@@ -1,280 +1,207 @@
-"""What differs between a description and the store: told as a plan, then done step by step."""
+"""``shikong apply`` with a description: the plan is shown, then done batch by batch."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from layers.commits import Change
 from layers.errors import LayersError
-from layers.model import Layer, Schema
+from layers.model import Document
+from layers.report import Report
 from layers.schema_changes import SchemaChange
-from layers.schemas import replacing
-from layers.schemas.documents import schema_document
-from layers.settings import DESCRIBED, change_settings, find_differences
+from layers.settings import change_settings
 from layers.store import Store
 from services import commands
-from services.applying.descriptions import (
-    Description,
-    LayerState,
-    SourceState,
-    read_description,
+from services.applying.descriptions import Description, read_description
+from services.applying.placing import Placed, placed
+from services.applying.planning import (
+    Batch,
+    SchemaStep,
+    SettingsStep,
+    SourceStep,
+    StyleStep,
+    plan,
+    plan_layers,
 )
-from services.commands import READER, writer
-from services.errors import BadParameter, ServicesError
-from services.layer_settings import with_indexes
+from services.commands import READER, Prepared, writer
+from services.errors import BadParameter
+from services.layer_styles import put
 from services.opening import opened_store
+from services.progress import progress_bar
 from spatial.errors import SpatialError
 
 Options = argparse.Namespace
-# What a publish is told where the file says nothing.
-_UNSAID: Mapping[str, Any] = dict.fromkeys(
-    "kind mode duplicates valid_from valid_from_field valid_to_field valid_to crs towgs84 "
-    "similarity axes encoding source_layer query wkt separator coordinates document schema mapping "
-    "faults html".split()
-) | {
-    **dict.fromkeys(("key", "scope", "repair", "scene", "map"), ()),
-    **dict.fromkeys(("codes", "json", "table", "leave_unknown"), False),
-    "message": "",
-}
-# They say why, and not what.
-_TOLD_ONLY = ("message", "document")
-
-
-@dataclass(frozen=True)
-class SchemaStep:
-    """Another schema for a layer that is there."""
-
-    place: str
-    layer: str
-    schema: Schema
-
-    def told(self) -> str:
-        """Return the line of the plan."""
-        return f"~ {self.layer}: another schema (a revision)"
-
-
-@dataclass(frozen=True)
-class SettingsStep:
-    """Settings of a layer that is there."""
-
-    place: str
-    layer: str
-    differing: Mapping[str, tuple[Any, Any]]
-
-    def told(self) -> str:
-        """Return the line of the plan."""
-        changes = "; ".join(
-            f"{k}: {_text(a)} -> {_text(b)}" for k, (a, b) in self.differing.items()
-        )
-        return f"~ {self.layer}: {changes}"
-
-
-@dataclass(frozen=True)
-class SourceStep:
-    """A source to be published, and what the commit keeps so that it is known again."""
-
-    source: SourceState
-    creates: Schema | None
-    is_first: bool
-    mark: Mapping[str, str | None]
-
-    @property
-    def place(self) -> str:
-        """Where the file says it."""
-        return self.source.place
-
-    def told(self) -> str:
-        """Return the line of the plan."""
-        made = " (a new layer)" if self.is_first else ""
-        return f"+ {self.source.layer}: publish {self.source.name}{made}"
-
-
-Step = SchemaStep | SettingsStep | SourceStep
 
 
 def apply(options: Options) -> None:
     """Bring the store to the state that a file describes; say first what that takes."""
-    description = read_description(Path(options.edits))
+    description = read_description(Path(options.edits), options.known)
     with opened_store(commands.settings_of(options)) as store:
-        steps = plan(store, description)
-        print(f"{description.path.name}: {len(steps) or 'nothing'} to do · 计划")
-        for step in steps:
-            print(f"  {step.told()}")
+        batches = plan(store, description, options)
+        print(f"{description.name}: {len(batches) or 'nothing'} to do · 计划")
+        for number, batch in enumerate(batches, 1):
+            for step in batch.steps:
+                print(f"  [{number}] {step.told()}")
         if options.dry_run:
+            _preview(store, description, batches, options)
             return
-        for number, step in enumerate(steps, 1):
-            print(f"[{number}/{len(steps)}] {step.told()[2:]}", flush=True)
-            with _placed(description, step.place):
-                _do(store, step, options, description)
-        _settle_new(store, description, steps)
+        _do_all(store, description, batches, options)
+        _settle_new(store, description, batches, options)
 
 
-def plan(store: Store, description: Description) -> list[Step]:
-    """Work out what differs; nothing is written.
-
-    Raises
-    ------
-    BadParameter
-        Naming the place in the file of what can't be.
-    """
-    there = {record.id: record for record in store.layers(READER)}
-    fed = {source.layer for source in description.sources}
-    steps: list[Step] = []
-    for state in description.layers:
-        place = f"layers.{state.id}"
-        record = there.get(state.id)
-        if record is None and state.id not in fed:
-            raise BadParameter(
-                f"{description.path}: {place}: there is no such layer, and no source of this file "
-                "is published to it; add one under sources"
-            )
-        if record is not None:
-            with _placed(description, place):
-                steps += _changes(record, state, place)
-    described = {state.id: state for state in description.layers}
-    made: set[str] = set()
-    for source in description.sources:
-        mark = _mark(source)
-        if source.layer in there and _is_newest(store, source, mark):
-            continue
-        is_first = source.layer not in there and source.layer not in made
-        found = described.get(source.layer)
-        steps.append(
-            SourceStep(source, found.schema if found and is_first else None, is_first, mark)
+def _do_all(
+    store: Store, description: Description, batches: Sequence[Batch], options: Options
+) -> None:
+    for number, batch in enumerate(batches, 1):
+        print(
+            f"[{number}/{len(batches)}] {'; '.join(s.told()[2:] for s in batch.steps)}", flush=True
         )
-        made.add(source.layer)
-    return steps
+        with _said_what_stands(number - 1, len(batches)):
+            _do(store, description, batch, options)
 
 
-def _changes(record: Layer, state: LayerState, place: str) -> Iterator[Step]:
-    schema = _wanted_schema(record, state)
-    if schema is not None:
-        yield SchemaStep(place, record.id, schema)
-    differing = find_differences(record, _wanted_settings(state))
-    # Another schema brings with it what it says of these.
-    brought = [k for k in DESCRIBED if k != "paused"] if schema is not None and state.schema else []
-    left = {k: v for k, v in differing.items() if k not in brought}
-    if left:
-        yield SettingsStep(place, record.id, left)
-
-
-def _wanted_settings(state: LayerState) -> dict[str, Any]:
-    """What the file says; and of its schema what is said of the layer, but for who may see it."""
-    found: dict[str, Any] = {}
-    if state.schema is not None:
-        document = schema_document(state.schema)
-        found = {k: document.get(k) for k in DESCRIBED if k not in ("backdating", "paused")}
-        found["backdating"] = state.schema.backdating
-    return found | dict(state.settings)
-
-
-def _wanted_schema(record: Layer, state: LayerState) -> Schema | None:
-    schema = state.schema or record.schema
-    if state.schema is None and state.indexes is not None:
-        schema = with_indexes(record.schema, list(state.indexes))
-    found = replacing.after(record.schema, schema, datetime.now(UTC))
-    same = _lasting(found) == _lasting(record.schema)
-    return None if same else schema
-
-
-def _lasting(schema: Schema) -> dict[str, Any]:
-    left = (*DESCRIBED, "visibility")
-    return {k: v for k, v in schema_document(schema).items() if k not in left}
-
-
-def _mark(source: SourceState) -> dict[str, str | None]:
-    said = {k: v for k, v in source.options.items() if k not in _TOLD_ONLY}
-    item = json.dumps([source.layer, source.name, said], ensure_ascii=False, sort_keys=True)
-    return {"item": hashlib.sha256(item.encode()).hexdigest(), "content": _content(source)}
-
-
-def _content(source: SourceState) -> str | None:
-    """The digest of a file and of those that belong to it; None of what must be asked."""
-    path = Path(source.address)
-    if not path.is_file():
-        return None
-    beside = [path]
-    if path.suffix.lower() == ".shp":
-        beside = sorted(p for p in path.parent.glob(f"{path.stem}.*") if p.is_file())
-    digest = hashlib.sha256()
-    for one in beside:
-        with one.open("rb") as file:
-            digest.update(one.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _is_newest(store: Store, source: SourceState, mark: Mapping[str, str | None]) -> bool:
-    """Whether the newest content of this source that was published is what it has now."""
-    if mark["content"] is None:
-        return False
-    for revision in store.log(READER, layer_id=source.layer):
-        kept = (revision.commit.provenance or {}).get("applied") or {}
-        if kept.get("item") == mark["item"]:
-            return bool(kept.get("content") == mark["content"])
-    return False
-
-
-def _do(store: Store, step: Step, options: Options, description: Description) -> None:
-    if isinstance(step, SourceStep):
-        commands.publish_into(
-            store,
-            _publish_options(step.source, options),
-            step.creates,
-            {"applied": dict(step.mark)},
-        )
-    elif isinstance(step, SchemaStep):
-        message = options.message or f"schema as in {description.path.name}"
-        provenance = {"source": description.path.name}
-        store.commit(
-            {step.layer: SchemaChange(step.schema)}, writer(), message, provenance=provenance
-        )
-    else:
-        _set(store, step.layer, {k: new for k, (_, new) in step.differing.items()})
-
-
-def _settle_new(store: Store, description: Description, steps: list[Step]) -> None:
+def _settle_new(
+    store: Store, description: Description, batches: Sequence[Batch], options: Options
+) -> None:
     """Settle what of a new layer is said beside its schema, once it is there."""
-    new = {s.source.layer for s in steps if isinstance(s, SourceStep) and s.is_first}
-    there = {record.id: record for record in store.layers(READER)}
-    for state in description.layers:
-        if state.id in new and state.id in there:
-            place = f"layers.{state.id}"
-            with _placed(description, place):
-                for step in _changes(there[state.id], state, place):
-                    print(f"      {step.told()[2:]}")
-                    _do(store, step, Options(message=""), description)
+    steps = [step for batch in batches for step in batch.steps]
+    new = {s.layer for s in steps if isinstance(s, SourceStep) and s.is_first}
+    there = {record.id for record in store.layers(READER)}
+    states = [s for s in description.layers if s.id in new & there]
+    rest = plan_layers(store, description, states, (), options)
+    for batch in rest:
+        for step in batch.steps:
+            print(f"      {step.told()[2:]}")
+        with _said_what_stands(len(batches), len(batches)):
+            _do(store, description, batch, options)
 
 
-def _set(store: Store, layer_id: str, wanted: Mapping[str, Any]) -> None:
-    with store.database.write() as connection:
-        change_settings(connection, layer_id, wanted, writer())
+def _do(store: Store, description: Description, batch: Batch, options: Options) -> None:
+    if batch.is_commit:
+        _commit(store, description, batch, options)
+        return
+    for step in batch.steps:
+        if isinstance(step, StyleStep):
+            with placed(description, step.place):
+                put(store, step.wanted, writer())
+            for warning in step.warnings:
+                print(f"  {warning}")
+    settings = [step for step in batch.steps if isinstance(step, SettingsStep)]
+    if not settings:
+        return
+    with placed(description, settings[0].place), store.database.write() as connection:
+        for one in sorted(settings, key=lambda s: s.layer):
+            wanted = {k: new for k, (_, new) in one.differing.items()}
+            change_settings(connection, one.layer, wanted, writer())
 
 
-def _publish_options(source: SourceState, options: Options) -> Options:
-    said = dict(_UNSAID) | dict(source.options)
-    said["message"] = said["message"] or options.message
-    said["document"] = said["document"] or options.document
-    own = {"source": [source.address], "layer": source.layer, "dry_run": False}
-    return Options(**said, **own, yes=options.yes, data=getattr(options, "data", None))
+def _commit(
+    store: Store,
+    description: Description,
+    batch: Batch,
+    options: Options,
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Make one commit of a batch, or say what it would do."""
+    with ExitStack() as stack:
+        edits: dict[str, Change] = {}
+        opened: dict[str, Prepared] = {}
+        places = {step.layer: step.place for step in batch.steps}
+        for step in batch.steps:
+            with placed(description, step.place):
+                if isinstance(step, SchemaStep):
+                    edits |= _schema_change(store, step)
+                elif isinstance(step, SourceStep):
+                    told = _publish_options(step, options, dry_run=dry_run)
+                    ready = stack.enter_context(commands.prepared(store, told, step.creates))
+                    opened[step.layer], edits[step.layer] = ready, ready.reload
+        document = Document(batch.document) if batch.document else None
+        title = ", ".join(ready.source.name for ready in opened.values()) or description.name
+        try:
+            with progress_bar(title) as say:
+                done = store.commit(
+                    edits,
+                    writer(),
+                    batch.message,
+                    document=document,
+                    provenance=_provenance(description, batch, opened),
+                    dry_run=dry_run,
+                    say=say,
+                )
+        except (LayersError, SpatialError, SQLAlchemyError) as error:
+            where = getattr(error, "layer", None) or ""
+            report = getattr(error, "report", None)
+            if report is not None and where in opened:
+                _tell(report, opened[where], options, dry_run=dry_run)
+            with placed(description, places.get(where) or " and ".join(places.values())):
+                raise
+        for layer_id, ready in opened.items():
+            _tell(done.reports[layer_id], ready, options, dry_run=dry_run)
+
+
+def _schema_change(store: Store, step: SchemaStep) -> dict[str, Change]:
+    # Of the layer as it is by now: its settings may have been changed since the plan.
+    record = store.layer(step.layer, READER).record
+    return {step.layer: SchemaChange(step.state.wanted_schema(record) or record.schema)}
+
+
+def _provenance(
+    description: Description, batch: Batch, opened: Mapping[str, Prepared]
+) -> dict[str, Any]:
+    marks = {s.layer: dict(s.mark) for s in batch.steps if isinstance(s, SourceStep)}
+    told: dict[str, Any] = {"source": description.name}
+    if len(batch.steps) == 1:
+        told |= {k: v for ready in opened.values() for k, v in ready.provenance.items()}
+    elif opened:
+        told["layers"] = {layer_id: dict(r.provenance) for layer_id, r in opened.items()}
+    return told | ({"applied": marks} if marks else {})
+
+
+def _preview(
+    store: Store, description: Description, batches: Sequence[Batch], options: Options
+) -> None:
+    """Say what each commit would do, where that does not hang on one before it."""
+    before: set[str] = set()
+    for number, batch in enumerate(batches, 1):
+        if not batch.is_commit:
+            continue
+        looked_at = {n for s in batch.steps if isinstance(s, SourceStep) for n in s.looks_at}
+        waits = before & (batch.layers | (looked_at - batch.layers))
+        print(f"[{number}/{len(batches)}]", flush=True)
+        if waits:
+            print(f"  hangs on what is written to {', '.join(sorted(waits))} before it")
+        else:
+            _commit(store, description, batch, options, dry_run=True)
+        before |= batch.layers
+
+
+def _publish_options(step: SourceStep, options: Options, *, dry_run: bool) -> Options:
+    run = {"yes": options.yes, "dry_run": dry_run, "data": getattr(options, "data", None)}
+    return Options(**vars(step.source.options) | run)
+
+
+def _tell(report: Report, ready: Prepared, options: Options, *, dry_run: bool) -> None:
+    told = Options(**dict(options.known.unsaid) | {"dry_run": dry_run})
+    commands.tell(report, told, ready.source)
 
 
 @contextmanager
-def _placed(description: Description, place: str) -> Iterator[None]:
-    """Have errors begin with the place in the file."""
+def _said_what_stands(done: int, number: int) -> Iterator[None]:
+    """Say of what goes wrong half way what is written, and stays so."""
+    stands = f"[1] to [{done}] of {number} are written and stand; " if done else ""
     try:
         yield
-    except (LayersError, ServicesError, SpatialError) as error:
-        raise BadParameter(f"{description.path}: {place}: {error}") from error
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{value.get('zh', '')} · {value.get('en', '')}"
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    except Placed as error:
+        again = "mend it and apply again: what stands is not written twice"
+        raise BadParameter(f"{error} ({stands or 'nothing was written; '}{again})") from None
+    except KeyboardInterrupt:
+        print(f"{stands or 'nothing was written; '}apply again to go on", file=sys.stderr)
+        raise

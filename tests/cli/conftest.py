@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +32,13 @@ def own_city(demo_template: str, make_database: Databases, monkeypatch: pytest.M
     dsn = make_database(demo_template)
     monkeypatch.setenv("DATABASE_URL", dsn)
     return dsn
+
+
+@pytest.fixture
+def store_dsn(
+    empty_template: str, make_database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """An empty store of this test's own."""
+    with make_database.passing(empty_template) as dsn:
+        monkeypatch.setenv("DATABASE_URL", dsn)
+        yield dsn

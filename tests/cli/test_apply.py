@@ -4,61 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
-from tests.databases import Databases
+from tests.cli.cities import CITY, SCHEMA, written
 
 Run = Callable[..., tuple[int, str, str]]
-SCHEMA = """
-kind = "state"
-title = { en = "Wells", zh = "井" }
-geometry = "Point"
-crs = "EPSG:4490"
-coordinates = ["x", "y"]
-[[fields]]
-id = "no"
-type = "text"
-role = "key"
-[[fields]]
-id = "depth"
-type = "number"
-"""
-CITY = """
-layers:
-  wells:
-    schema: wells.toml
-    title: {zh: 水井, en: Water wells}
-    update_cycle: P1Y
-    visibility: public
-    department: water
-    indexes: [depth]
-  pumps:
-    title: {zh: 泵站, en: Pumps}
-sources:
-  - path: data/wells.csv
-    layer: wells
-    crs: EPSG:4490
-    valid_from: 2020-01-01
-  - path: data/pumps.csv
-    layer: pumps
-    crs: EPSG:4490
-    key: [no]
-    coordinates: [x, y]
-    valid_from: 2021-01-01
-    message: first pumps
-"""
-
-
-@pytest.fixture
-def store_dsn(
-    empty_template: str, make_database: Databases, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    dsn = make_database(empty_template)
-    monkeypatch.setenv("DATABASE_URL", dsn)
-    return dsn
 
 
 @pytest.fixture
@@ -69,18 +20,6 @@ def city(tmp_path: Path) -> Path:
     (tmp_path / "data" / "pumps.csv").write_text("no,x,y\nA,120.5,31\n")
     (tmp_path / "city.yaml").write_text(CITY)
     return tmp_path / "city.yaml"
-
-
-def written(dsn: str) -> list[list[tuple[Any, ...]]]:
-    """All that a write to the catalogue would change."""
-    asked = (
-        "SELECT id, head, visibility, department, pending FROM shikong.layer ORDER BY id",
-        "SELECT layer_id, since_revision, document::text FROM shikong.layer_schema ORDER BY 1, 2",
-        "SELECT id, message FROM shikong.commit ORDER BY id",
-        "SELECT seq FROM shikong.audit ORDER BY seq",
-    )
-    with psycopg.connect(dsn) as connection:
-        return [connection.execute(query).fetchall() for query in asked]
 
 
 def test_a_city_twice(run: Run, store_dsn: str, city: Path) -> None:
