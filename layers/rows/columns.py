@@ -285,10 +285,13 @@ def _check_degrees(shapes: NDArray[np.object_], rows: NDArray[np.int64]) -> None
     wrong = (west < -180.001) | (east > 180.001) | (south < -90.001) | (north > 90.001)
     wrong &= np.isfinite(west + south + east + north)
     for i in np.flatnonzero(wrong)[:1]:
+        # The farther ones: a shape may begin where it should.
+        x, y = max(west[i], east[i], key=abs), max(south[i], north[i], key=abs)
+        beyond = abs(x) <= 360 and abs(y) <= 90
+        more = ", or say --repair antimeridian for what goes on beyond 180 degrees"
         raise BadValue(
-            f"row {rows[i]} lies at {west[i]:.10g} {south[i]:.10g}, which is no longitude and "
-            "latitude; state the source's --crs, or mind the order of the axes; or say --repair "
-            "antimeridian for what goes on beyond 180 degrees"
+            f"row {rows[i]} lies at {x:.10g} {y:.10g}, which is no longitude and latitude; "
+            f"state the source's --crs, or mind the order of the axes{more if beyond else ''}"
         )
 
 

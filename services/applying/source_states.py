@@ -15,6 +15,7 @@ from services.applying.publish_keys import PublishKeys
 from services.applying.values import check_keys, mapping_at, text_at, texts_at
 from services.errors import BadParameter, ServicesError
 from services.remote_sources import is_remote
+from services.repairs import check_repairs
 from spatial.errors import SpatialError
 
 _OWN = frozenset({"path", "url", "layer"})
@@ -112,6 +113,10 @@ def refuse_twins(sources: tuple[SourceState, ...]) -> None:
 def _check(options: argparse.Namespace, where: str) -> None:
     if options.valid_from is not None and options.valid_from_field is not None:
         raise BadParameter(f"{where}.valid_from_field: valid_from is said too; leave one out")
+    try:
+        check_repairs(options.repair)
+    except BadParameter as error:
+        raise BadParameter(f"{where}.repair: {error}") from None
     try:
         commands.check_stated(options)
     except (LayersError, ServicesError, SpatialError) as error:
