@@ -139,8 +139,8 @@ def split_at_antimeridian(geoms: Any) -> Mended:
     Returns
     -------
     Mended
-        Arrays of shape (n,). What does not cross stays, and so does what can be no longitude and
-        latitude.
+        Arrays of shape (n,). What does not cross stays, and so do collections of several kinds
+        and what can be no longitude and latitude.
 
     Raises
     ------
@@ -180,6 +180,10 @@ def _crosses(array: Geometries) -> Mask:
     for n in np.flatnonzero((east - west > _EDGE) & ~beyond):
         found[n] = any(_jumps(shapely.get_coordinates(run)[:, 0]) for run in _runs(array[n]))
     found &= (south >= -_POLE - _HAIR) & (north <= _POLE + _HAIR)
+    found &= shapely.get_type_id(array) != GeometryType.GEOMETRYCOLLECTION
+    # Bounds pass over points that are not finite.
+    for n in np.flatnonzero(found):
+        found[n] = np.isfinite(shapely.get_coordinates(array[n])).all()
     return found
 
 
