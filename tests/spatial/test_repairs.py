@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from spatial.antimeridian import split_at_antimeridian
 from spatial.errors import AroundPole
-from spatial.repairs import Mended, drop_repeated, split_at_antimeridian
+from spatial.repairs import Mended, drop_repeated
 from spatial.shapes import repair
 
 GEOD = Geod(ellps="WGS84")
