@@ -21,10 +21,11 @@ from layers.model import Field, FieldType, Role, Schema
 from layers.report import Findings
 from layers.rows.wkb import ready_wkb
 from layers.schemas.patterns import find_misfits
+from spatial.antimeridian import split_at_antimeridian
 from spatial.crs import parse_crs
 from spatial.errors import AroundPole, SpatialError
 from spatial.placement import Placed, Placement, place
-from spatial.repairs import Mended, Remedy, drop_repeated, split_at_antimeridian
+from spatial.repairs import Mended, Remedy, drop_repeated
 from spatial.shapes import Repair, as_multi, repair
 
 ARROW_TYPES = {

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from spatial.antimeridian import split_at_antimeridian
 from spatial.errors import AroundPole
-from spatial.repairs import Mended, drop_repeated, split_at_antimeridian
+from spatial.repairs import Mended, drop_repeated
 from spatial.shapes import repair
 
 GEOD = Geod(ellps="WGS84")
@@ -86,19 +87,29 @@ FIJI = "POLYGON ((177 -19, 182 -19, 182 -16, 177 -16, 177 -19))"
         ("LINESTRING (180 0, -180 0)", "LINESTRING (180 0, -180 0)", None),
         ("POINT (500000 3000000)", "POINT (500000 3000000)", None),
         ("POLYGON EMPTY", "POLYGON EMPTY", None),
+        ("GEOMETRYCOLLECTION (POINT (190 1))", "GEOMETRYCOLLECTION (POINT (190 1))", None),
     ],
 )
 def test_what_crosses_is_cut(text: str, expected: str, done: str | None) -> None:
     geoms = [None, shapely.from_wkt(text)]
     mended = split_at_antimeridian(geoms)
     after, wanted = mended.geoms[1], shapely.from_wkt(expected)
-    assert shapely.equals(after, wanted) or after.wkt == wanted.wkt
+    assert after.wkt == wanted.wkt or shapely.equals(after, wanted)
     assert after.geom_type == wanted.geom_type
     assert mended.done.tolist() == [None, done]
     assert mended.changed.tolist() == [False, done is not None]
     assert mended.geoms[0] is None
     assert (after is geoms[1]) == (done is None)
     assert not split_at_antimeridian(mended.geoms).changed.any()
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_what_is_not_finite_is_left_to_others(odd: float) -> None:
+    with np.errstate(invalid="ignore"):
+        line = shapely.LineString([(170, 0), (odd, 1), (190, 1)])
+    mended = split_at_antimeridian([line])
+    assert mended.geoms[0] is line
+    assert not mended.changed[0]
 
 
 def test_heights_are_kept_and_given_to_what_is_cut() -> None:
