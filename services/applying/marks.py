@@ -37,7 +37,7 @@ def is_newest(store: Store, source: SourceState, mark: Mark) -> bool:
 
 
 def _content(source: SourceState) -> str | None:
-    if not source.files or not all(path.is_file() for path in source.files):
+    if not source.is_digested:
         return None
     digest = hashlib.sha256()
     for one in (part for path in source.files for part in _parts(path)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layers.model import Layer, Schema
+from layers.model import Kind, Layer, Mode, Schema
 from layers.rasters.sources import is_raster
 from layers.settings import find_differences
 from layers.store import Store
@@ -126,6 +126,7 @@ def plan(store: Store, description: Description, options: argparse.Namespace) ->
     """
     there = {record.id: record for record in store.layers(READER)}
     _refuse_impossible(description, there)
+    _refuse_endless(description, there)
     states = [state for state in description.layers if state.id in there]
     return plan_layers(
         store, description, states, _source_steps(store, description, there), options
@@ -185,6 +186,28 @@ def _refuse_impossible(description: Description, there: Mapping[str, Layer]) -> 
                     "inferred by it; name a schema (shikong preview prints one to begin with)"
                 )
             )
+
+
+def _refuse_endless(description: Description, there: Mapping[str, Layer]) -> None:
+    """Refuse what would be undone and done again by each apply: it must be told apart."""
+    for number, later in enumerate(description.sources):
+        for earlier in description.sources[:number]:
+            if earlier.is_digested or earlier.is_apart(later):
+                continue
+            if _mode(earlier, description.find(later.layer), there.get(later.layer)) is Mode.RELOAD:
+                told = (
+                    f"{later.place}: {earlier.place} is read each time, being no file, and would "
+                    f"undo this; give them scopes that differ, or put {earlier.place} after it"
+                )
+                raise BadParameter(description.document.located(told))
+
+
+def _mode(source: SourceState, state: LayerState | None, record: Layer | None) -> Mode:
+    """The mode in which features come of a source."""
+    said = source.options
+    schema = record.schema if record is not None else state.schema if state is not None else None
+    kind = schema.kind if schema is not None else Kind(said.kind or Kind.STATE)
+    return Mode(said.mode) if said.mode else Mode.UPSERT if kind is Kind.EVENT else Mode.RELOAD
 
 
 def _source_steps(

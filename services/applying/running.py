@@ -60,9 +60,8 @@ def _do_all(
     store: Store, description: Description, batches: Sequence[Batch], options: Options
 ) -> None:
     for number, batch in enumerate(batches, 1):
-        print(
-            f"[{number}/{len(batches)}] {'; '.join(s.told()[2:] for s in batch.steps)}", flush=True
-        )
+        named = ", ".join(step.layer for step in batch.steps)
+        print(f"[{number}/{len(batches)}] {named}", flush=True)
         with _said_what_stands(number - 1, len(batches)):
             _do(store, description, batch, options)
 

@@ -51,6 +51,11 @@ class SourceState:
     options: argparse.Namespace
     files: tuple[Path, ...]
 
+    @property
+    def is_digested(self) -> bool:
+        """Whether its content is known by a digest, and is read only where that differs."""
+        return bool(self.files) and all(path.is_file() for path in self.files)
+
     def is_apart(self, other: SourceState) -> bool:
         """Return whether two sources can't touch the same features: by layer, or by scope."""
         ours, theirs = self.said.get("scope") or {}, other.said.get("scope") or {}
