@@ -17,7 +17,7 @@ from layers.mapping.stated import Origin, Stated, write_mapping, write_origin
 from layers.model import Field, FieldType, Schema
 from layers.report import Mapped, Suggestion
 from layers.rows.columns import convert, recode
-from layers.schemas.terms import terms_of
+from layers.schemas.terms import lasting
 
 # A score is that of the name, and that of the values where a list or a pattern says what fits.
 _OF_NAME, _OF_VALUES = 0.6, 0.4
@@ -151,13 +151,13 @@ def _codes_by_title(f: Field, values: pa.Array) -> dict[str, str]:
     if not f.codes or not len(values):
         return {}
     titled: dict[str, set[str]] = {}
-    # What has ceased goes by its title where nothing else has it.
-    for ceased in (False, True):
+    # What has ceased goes by its title where nothing that goes on has it.
+    last = set(lasting(f))
+    for codes in (last, f.codes.keys() - last):
         found: dict[str, set[str]] = {}
-        for code, title in f.codes.items():
-            if (terms_of(f, code)[-1].valid_to is not None) is ceased:
-                for text in {title.zh, title.en}:
-                    found.setdefault(text, set()).add(code)
+        for code in codes:
+            for text in {f.codes[code].zh, f.codes[code].en}:
+                found.setdefault(text, set()).add(code)
         titled = found | titled
     texts = sorted(set(pc.utf8_trim_whitespace(recode(values, {})).to_pylist()))
     return {

@@ -111,6 +111,21 @@ def title_on(f: Field, code: str, day: date) -> Title:
     return next(found, terms[-1]).title
 
 
+def lasting(f: Field) -> list[str]:
+    """Return the codes that last longest: those that have not ceased while others go on.
+
+    Examples
+    --------
+    >>> both = {"A": Title("a", "a"), "B": Title("b", "b")}
+    >>> lasting(Field("use", "text", both["A"], codes=both, terms={
+    ...     "A": (Term(both["A"], None, date(2021, 1, 1)),)}))
+    ['B']
+    """
+    ends = {code: terms_of(f, code)[-1].valid_to or date.max for code in f.codes}
+    latest = max(ends.values(), default=None)
+    return [code for code, end in ends.items() if end == latest]
+
+
 def in_order(terms: Sequence[Term], where: str) -> Terms:
     """Return the terms of a code in order of time.
 

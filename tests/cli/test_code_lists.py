@@ -306,3 +306,26 @@ def test_another_list_beside_the_file_is_taken_over(run: Run, empty: str, lamps:
         "LED": None,
         "OIL": "2021-01-01",
     }
+
+
+def test_a_described_city_with_another_list_is_applied_once(
+    run: Run, empty: str, lamps: Path
+) -> None:
+    lamp_file(lamps, {"L0001": "HPS", "L0002": "OIL"})
+    source = "{path: lamps.geojson, layer: lamps, valid_from: 2019-01-01}"
+    city = lamps / "city.yaml"
+    city.write_text(
+        f"layers: {{lamps: {{schema: lamps.toml, update_cycle: P1Y}}}}\nsources: [{source}]\n"
+    )
+    done(run("apply", city))
+    schema = (lamps / "lamps.toml").read_text(encoding="utf-8")
+    dated = schema.replace('kinds.csv"', 'kinds.csv"\ncodes_since = "2021-01-01"')
+    (lamps / "lamps.toml").write_text(dated, encoding="utf-8")
+    (lamps / "codes" / "kinds.csv").write_text("code,title\nLED,合成光灯\n", encoding="utf-8")
+    done(run("apply", city))
+    printed = done(run("layer", "codes", "lamps", "kind")).splitlines()
+    assert "OIL,合成油灯,Synthetic oil,,,2021-01-01" in printed
+    assert "LED,合成光灯,合成光灯,,2021-01-01," in printed
+    revisions = done(run("log", "lamps"))
+    done(run("apply", city))
+    assert done(run("log", "lamps")) == revisions

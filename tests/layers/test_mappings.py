@@ -266,3 +266,11 @@ def test_nothing_suggested_is_taken(store: Store) -> None:
     report = publish(store, "t", points(no=["1"], 用途=["01"]), SCHEMA)
     assert report.findings.left_out == ["用途"]
     assert layer(store, "t").at().read()["use"].isna().all()
+
+
+def test_a_title_is_of_the_code_that_goes_on() -> None:
+    ended = {"en": "Paddy", "zh": "水田", "valid_to": "2021-01-01"}
+    codes = {"A": ended, "B": {"en": "Paddy", "zh": "水田"}, "C": ended | {"zh": "旧田"}}
+    schema = schema_of({"id": "use", "codes": codes})
+    found = suggestions(schema, no=["1", "2"], kind=["水田", "旧田"])
+    assert [dict(s.values) for s in found if s.field == "use"] == [{"旧田": "C", "水田": "B"}]

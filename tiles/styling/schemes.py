@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layers.model import Field, Role
-from layers.schemas.terms import terms_of, title_of
+from layers.schemas.terms import lasting, title_of
 from tiles.styling.tables import TITLES, Swatch, palette, uses
 
 OTHER_COLOUR = "#a8adb3"
@@ -44,20 +44,16 @@ def scheme_of(fields: Sequence[Field]) -> Scheme | None:
             if use.characters is not None:
                 code = ["slice", ["to-string", code], 0, use.characters]
             return Scheme(f, code, _known(palette(use.palette), f, use.characters))
-    coded = [f for f in fields if 0 < len(_lasting(f)) <= _MOST_CODES and f.role is not Role.KEY]
+    coded = [f for f in fields if 0 < len(lasting(f)) <= _MOST_CODES and f.role is not Role.KEY]
     for f in sorted(coded, key=lambda f: f.role is not Role.CODE):
         colours = [s.colour for s in palette("series").values()]
         # Codes that have ceased have what colours are left.
-        lasting = _lasting(f)
-        ceased = [code for code in f.codes if code not in lasting][: _MOST_CODES - len(lasting)]
-        pairs = zip((*lasting, *ceased), colours, strict=False)
+        last = lasting(f)
+        ceased = [code for code in f.codes if code not in last][: _MOST_CODES - len(last)]
+        pairs = zip((*last, *ceased), colours, strict=False)
         swatches = tuple(Swatch(code, title_of(f, code), colour) for code, colour in pairs)
         return Scheme(f, ["to-string", ["get", f.id]], swatches)
     return None
-
-
-def _lasting(f: Field) -> list[str]:
-    return [code for code in f.codes if terms_of(f, code)[-1].valid_to is None]
 
 
 def _known(swatches: Mapping[str, Swatch], f: Field, characters: int | None) -> tuple[Swatch, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
-from layers.model import Field, FieldType, Role, Schema, Title
+from layers.model import Field, FieldType, Role, Schema, Term, Title
 from layers.schemas.profiles import profile_schemas
 from tiles.styling.checking import check_style
 from tiles.styling.colours import parse_colour
@@ -168,6 +169,25 @@ def test_codes_without_a_palette_have_the_series() -> None:
     assert scheme.code == ["to-string", ["get", "zone"]]
     assert [s.title for s in scheme.swatches] == list(codes.values())
     assert len({s.colour for s in scheme.swatches}) == 3
+
+
+def test_codes_that_have_ceased_have_what_colours_are_left() -> None:
+    today = [f"n{n:02}" for n in range(10)]
+    codes = {code: Title(code, code) for code in (*(f"a{n:02}" for n in range(10)), *today)}
+    ended = {
+        code: (Term(title, None, date(2021, 1, 1)),)
+        for code, title in codes.items()
+        if code not in today
+    }
+    f = Field("kind", FieldType.TEXT, Title("k", "k"), codes=codes, terms=ended)
+    scheme = scheme_of((f,))
+    assert scheme is not None
+    assert [s.code for s in scheme.swatches] == [*today, "a00", "a01"]
+    # An end that all codes have is that of the list.
+    later = {code: (Term(codes[code], None, date(2031, 1, 1)),) for code in today}
+    assert scheme_of((replace(f, terms=ended | later),)) == replace(
+        scheme, field=replace(f, terms=ended | later)
+    )
 
 
 def test_a_city_with_codes_of_its_own() -> None:
