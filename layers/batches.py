@@ -16,6 +16,7 @@ from pyproj.exceptions import CRSError
 
 from layers.errors import BadSource
 from spatial.datums import is_local
+from spatial.nesting import deep_rows
 
 # Each takes some 10 MB of parcels, and a few are in hand at once.
 BATCH_ROWS = 4_096
@@ -79,6 +80,12 @@ def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
     BadSource
         Where one can't be read.
     """
+    deep = deep_rows(wkb)
+    if deep.size:
+        raise BadSource(
+            f"geometry in row {rows[deep[0]]}: its parts are nested too deep; take it apart, or "
+            "leave that row out"
+        )
     try:
         shapes: NDArray[np.object_] = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:

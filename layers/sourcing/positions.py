@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layers.batches import first_line
 from layers.errors import BadSource
 from layers.sourcing.asked import Asked
+from spatial.nesting import MOST, text_depth
 
 
 def check_positions(name: str, columns: Sequence[str], asked: Asked) -> None:
@@ -81,6 +82,8 @@ def _from_text(name: str, values: pa.Array, first_row: int) -> NDArray[np.object
     texts = values.cast(pa.string()).to_pylist()
     shapes = np.full(len(texts), None, dtype=object)
     for n, text in enumerate(texts):
+        if text is not None and text_depth(text) > MOST:
+            raise BadSource(f"{name}, row {first_row + n}: its parts are nested too deep")
         try:
             shapes[n] = None if text is None or not text.strip() else shapely.from_wkt(text)
         except (shapely.errors.ShapelyError, NotImplementedError) as error:
