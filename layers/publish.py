@@ -151,6 +151,8 @@ def plan(
     )
     report = Report(layer_id, reload.source.name, conversion.findings, kept_shapes=kept)
     report.mapped = mapped
+    # Few sources leave anything open of how they are read.
+    report.read_as = getattr(reload.source, "read_as", ())
     report.crs = schema.crs
     report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)
