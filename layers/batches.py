@@ -16,6 +16,7 @@ from pyproj.exceptions import CRSError
 
 from layers.errors import BadSource
 from spatial.datums import is_local
+from spatial.nesting import deep_rows
 
 # Each takes some 10 MB of parcels, and a few are in hand at once.
 BATCH_ROWS = 4_096
@@ -81,6 +82,7 @@ def decode(wkb: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.object_]:
     BadSource
         Where one can't be read.
     """
+    _refuse_deep(wkb, rows)
     plain = wkb.to_numpy(zero_copy_only=False)
     try:
         shapes: NDArray[np.object_] = shapely.from_wkb(plain)
@@ -101,6 +103,7 @@ def close_rings(batch: Batch) -> Batch:
         return batch
     plain = batch.wkb.to_numpy(zero_copy_only=False)
     rows = np.arange(batch.first_row, batch.first_row + len(batch))
+    _refuse_deep(batch.wkb, rows)
     try:
         return replace(batch, shapes=shapely.from_wkb(plain))
     except TypeError:
@@ -114,6 +117,15 @@ def close_rings(batch: Batch) -> Batch:
     wkb = pa.array(closed, pa.binary())
     told = tuple((int(row), RING_CLOSED) for row in rows[ajar])
     return replace(batch, shapes=decode(wkb, rows), wkb=wkb, repaired=(*batch.repaired, *told))
+
+
+def _refuse_deep(wkb: pa.Array, rows: NDArray[np.int64]) -> None:
+    deep = deep_rows(wkb)
+    if deep.size:
+        raise BadSource(
+            f"geometry in row {rows[deep[0]]}: its parts are nested too deep; take it apart, or "
+            "leave that row out"
+        )
 
 
 def _unreadable(wkb: NDArray[np.object_], rows: NDArray[np.int64], error: Exception) -> str:

@@ -101,8 +101,8 @@ def storage_of(said: CRS | None, crs: CRS | None, declared: Declared) -> str | N
     placement = placement_of(crs, _STORED, declared) if is_local(_base(crs)) else None
     if placement is not None or declared.shift is not None or declared.helmert is not None:
         return _STORED
-    code = None if said is None else said.to_epsg()
-    return f"EPSG:{code}" if code else None
+    named = None if said is None else said.to_authority()
+    return None if named is None else ":".join(named)
 
 
 def check_storage(crs: str) -> None:

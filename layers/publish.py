@@ -163,6 +163,8 @@ def plan(
     report.mapped = mapped
     if reload.suggesting and not schema.raster:
         report.suggested = tuple(_suggest(schema, reload.source, mapped))
+    # Few sources leave anything open of how they are read.
+    report.read_as = getattr(reload.source, "read_as", ())
     report.crs = schema.crs
     report.placed = conversion.placed(by_publisher=reload.source.crs is None)
     count(connection, families, report)

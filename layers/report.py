@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from layers.model import Schema
+from layers.readings import ReadAs
 from spatial.placement import Placed, Points
 
 if TYPE_CHECKING:
@@ -228,6 +229,8 @@ class Report:
         The schema, where none was given and the layer is new.
     named : tuple of str
         Of a list of edits the ids of their features, edit by edit; supersessions are left out.
+    read_as : tuple of ReadAs
+        Which encoding and separator were stated or found, of sources that leave them open.
     placed : Placed or None
         How coordinates came into the layer's system; None where none were stated.
     kept_shapes : int
@@ -252,6 +255,7 @@ class Report:
     kept_shapes: int = 0
     restricted_only: int = 0
     placed: Placed | None = None
+    read_as: tuple[ReadAs, ...] = ()
     inferred: Schema | None = None
     mapped: Mapped | None = None
     suggested: tuple[Suggestion, ...] = ()
@@ -270,6 +274,7 @@ class Report:
         found = self.findings
         return {
             "source": self.source,
+            "read_as": {one.what: one.document() for one in self.read_as},
             "rows_read": found.rows_read,
             "rows_refused": found.rows_refused,
             "reference_system": None if self.placed is None else self.placed.document(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 from pyproj import CRS
@@ -116,6 +116,11 @@ class ClosedRings:
     def has_geometry(self) -> bool:
         """Whether the source has a geometry column."""
         return self.source.has_geometry
+
+    @property
+    def read_as(self) -> Any:
+        """How the source is read, where it says so."""
+        return getattr(self.source, "read_as", ())
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rows, each batch mended; those in which rings were open name them."""

@@ -9,6 +9,7 @@ from datetime import datetime
 import shapely
 
 from layers.errors import BadTerritory
+from spatial.nesting import MOST, text_depth
 from spatial.periods import Interval
 
 _MOST_VERTICES = 10_000
@@ -115,6 +116,8 @@ def read_area(text: str) -> bytes:
     77
     """
     try:
+        if text_depth(text) > MOST:
+            raise ValueError("nested too deep")
         read = shapely.from_geojson if text.lstrip().startswith("{") else shapely.from_wkt
         area: bytes = shapely.to_wkb(shapely.force_2d(read(text)))
     except (shapely.errors.ShapelyError, TypeError, ValueError):

@@ -88,7 +88,9 @@ def provenance_of(options: Options) -> dict[str, Any]:
 
 
 def print_placed(report: Report) -> None:
-    """Print how coordinates came into the layer's system."""
+    """Print how text was read, and how coordinates came into the layer's system."""
+    for one in report.read_as:
+        print(f"  {one}")
     if report.placed is None:
         return
     for i, line in enumerate(report.placed.lines()):

@@ -32,6 +32,7 @@ def preview_page(report: Report) -> str:
         found=found,
         counts=counted(report),
         placed=[] if report.placed is None else list(report.placed.lines()),
+        read_as=list(map(str, report.read_as)),
         paths=draw_paths(report.difference, report.crs),
         kinds=_KINDS,
         faults=found.faults[:_MOST_ROWS],

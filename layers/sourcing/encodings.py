@@ -50,6 +50,16 @@ def check_dbf(place: Place) -> str | None:
     return "UTF-8"
 
 
+def dbf_encoding(place: Place) -> str:
+    """Return what a Shapefile says of its attributes' encoding; nothing where it says none."""
+    stated = place.beside(".cpg")
+    if stated is not None:
+        return stated.head(_SHOWN).decode("ascii", "replace").strip()
+    table = place if place.suffix == ".dbf" else place.beside(".dbf")
+    head = b"" if table is None else table.head(32)
+    return "" if len(head) < 32 or head[29] in _UNSTATED else f"mark 0x{head[29]:02X} of the .dbf"
+
+
 def text_encoding(place: Place) -> str:
     """Return the encoding of a text file: that of its mark, or UTF-8.
 
@@ -70,6 +80,11 @@ def text_encoding(place: Place) -> str:
     if first:
         raise BadSource(_explain(place.name, first))
     return "utf-8"
+
+
+def has_mark(encoding: str) -> bool:
+    """Return whether `text_encoding` goes by a file's own mark where it says this."""
+    return encoding in {name for _, name in _MARKS}
 
 
 def _strangers(texts: Iterable[bytes]) -> Iterator[bytes]:

@@ -16,9 +16,10 @@ from pyproj import CRS
 
 from layers.batches import BATCH_ROWS, Batch, stated_crs
 from layers.errors import BadSource
+from layers.readings import ReadAs
 from layers.sourcing import drivers
 from layers.sourcing.asked import NOTHING, Asked
-from layers.sourcing.encodings import check_dbf
+from layers.sourcing.encodings import check_dbf, dbf_encoding
 from layers.sourcing.isolation import Job, asked_gdal, read_tables
 from layers.sourcing.places import Packing, Place
 
@@ -69,6 +70,18 @@ class GdalSource:
         if self.asked.encoding is not None or self.place.suffix not in (".shp", ".dbf"):
             return self.asked.encoding
         return check_dbf(self.place)
+
+    @property
+    def read_as(self) -> tuple[ReadAs, ...]:
+        """How its text was read, where formats leave that open."""
+        if self.asked.encoding is not None:
+            return (ReadAs("encoding", self.asked.encoding, "publisher"),)
+        if self.place.suffix not in (".shp", ".dbf"):
+            return ()
+        if self._encoding is not None:
+            return (ReadAs("encoding", self._encoding, "found"),)
+        stated = dbf_encoding(self.place)
+        return (ReadAs("encoding", stated, "source"),) if stated else ()
 
     @property
     def crs(self) -> CRS | None:

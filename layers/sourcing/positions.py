@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from layers.batches import RING_CLOSED, first_line
 from layers.errors import BadSource
 from layers.sourcing.asked import Asked
+from spatial.nesting import MOST, text_depth
 
 
 def check_positions(name: str, columns: Sequence[str], asked: Asked) -> None:
@@ -92,6 +93,8 @@ def _from_text(name: str, values: pa.Array, first_row: int, *, closes: bool) -> 
     for n, text in enumerate(texts):
         if text is None or not text.strip():
             continue
+        if text is not None and text_depth(text) > MOST:
+            raise BadSource(f"{name}, row {first_row + n}: its parts are nested too deep")
         try:
             shapes[n] = shapely.from_wkt(text)
         except (shapely.errors.ShapelyError, NotImplementedError) as error:

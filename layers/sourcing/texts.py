@@ -15,8 +15,9 @@ from pyproj import CRS
 
 from layers.batches import Batch, columns_of, first_line
 from layers.errors import BadSource
+from layers.readings import ReadAs
 from layers.sourcing.asked import NOTHING, Asked
-from layers.sourcing.encodings import text_encoding
+from layers.sourcing.encodings import has_mark, text_encoding
 from layers.sourcing.places import Place
 from layers.sourcing.positions import check_positions, has_positions, read_positions
 
@@ -73,6 +74,17 @@ class TextSource:
                 found = read_positions(self.name, columns, self.asked, row)
                 yield Batch(row, columns, found.shapes, repaired=found.repaired)
                 row += batch.num_rows
+
+    @property
+    def read_as(self) -> tuple[ReadAs, ...]:
+        """How its text was read: encoding and separator."""
+        found = "source" if has_mark(self._encoding) else "found"
+        encoding = ("encoding", self._encoding.upper().removesuffix("-SIG"))
+        separator = ("separator", "tab" if self._separator == "\t" else self._separator)
+        return (
+            ReadAs(*encoding, found if self.asked.encoding is None else "publisher"),
+            ReadAs(*separator, "found" if self.asked.separator is None else "publisher"),
+        )
 
     @cached_property
     def _encoding(self) -> str:

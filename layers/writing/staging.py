@@ -146,6 +146,11 @@ def copy_rows(
                 conversion.findings.rows_read += len(rows)
                 say("read", conversion.findings.rows_read, source.rows)
             copy.write(binary_copy.TRAILER)
+    except psycopg.errors.CharacterNotInRepertoire as error:
+        raise BadValue(
+            f"{source.name} has text that is not in the encoding which it states "
+            f"({str(error).splitlines()[0]}); say the right one with --encoding, such as GB18030"
+        ) from None
     except psycopg.DataError as error:
         raise BadValue(f"{source.name}: {str(error).splitlines()[0]}") from None
     # Only what the plans turn on: statistics of geometries take longer than the work itself.

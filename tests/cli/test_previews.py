@@ -234,3 +234,30 @@ def test_files_that_cannot_be_written_are_refused_first(
         code, _, err = run("publish", *own, option, file)
         assert (code, words in err) == (1, True), err
     assert layers_of(store) == []
+
+
+def test_a_table_is_joined_by_key(run: Run, store: str, first: Path, tmp_path: Path) -> None:
+    """The report says how its text was read, what was summed, and which rows found nothing."""
+    since = ("--layer", "plots", "--valid-from", "2024-01-01")
+    assert run("publish", first, *since, "--key", "no")[0] == 0
+    table = tmp_path / "面积.csv"
+    table.write_bytes("no;面积\na;10,5\n".replace(",", ".").encode("gbk") + b"a;4\nb;1\nz;9\n")
+    how = ("--mode", "upsert", "--map", "area=面积", "--encoding", "GBK")
+    code, _, err = run("publish", table, *since, *how)
+    assert (code, "1 of 4 rows are of no feature" in err, "'z'" in err) == (1, True, True)
+    code, _, err = run("publish", table, *since, *how, "--leave-unknown")
+    assert (code, "--duplicates" in err and "sum" in err) == (1, True)
+    how = (*how, "--leave-unknown", "--duplicates", "sum")
+    page = tmp_path / "report.html"
+    code, out, err = run("preview", table, *since, *how, "--html", page)
+    assert code == 0, err
+    assert "encoding: GBK, as the publisher says\n  separator: ;, as was found" in out
+    assert "1 faults of rule unknown-key, left out (row 4: no feature 'z')" in out
+    assert "encoding: GBK, as the publisher says" in page.read_text("utf-8")
+    code, out, _ = run("publish", table, *since, *how, "--json")
+    told = json.loads(out)
+    assert told["read_as"]["separator"] == {"value": ";", "stated_by": "found"}
+    assert (told["rows_read"], told["rows_refused"], told["changed"]) == (4, 1, 2)
+    with closing(open_store(store)) as opened:
+        read = opened.layer("plots", Reader.everything()).at().read()
+    assert read["area"].to_dict() == {"a": 14.5, "b": 1.0, "<c>": 55.0}

@@ -513,6 +513,16 @@ def test_what_agrees_but_for_heights_and_axes(
     assert any("heights" in note for note in told(report)["notes"]) is ("+" in stated)
 
 
+def test_a_table_in_longitude_and_latitude(store: Store, tmp_path: Path) -> None:
+    """It states nothing, and CRS84 is what its publisher says: a new layer is stored in that."""
+    path = tmp_path / "wells.csv"
+    path.write_text("no,x,y\n1,120.5,30.25\n")
+    source = open_source(path, coordinates=("x", "y"))
+    publish(store, "t", source, valid_from=START, crs=parse_crs("OGC:CRS84"))
+    assert layer(store, "t").record.schema.crs == "OGC:CRS84"
+    assert stored(store)[0, :2].tolist() == [120.5, 30.25]
+
+
 @pytest.mark.parametrize("said", ["EPSG:4490", "EPSG:32650", "EPSG:4269"])
 def test_what_does_not_agree_is_refused(store: Store, said: str) -> None:
     source = FrameSource(frame([(120.5, 30.25, 7.5)], "EPSG:4326+5703"))

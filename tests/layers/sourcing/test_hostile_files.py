@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pyogrio
 import pytest
 import shapely
@@ -31,6 +33,7 @@ from layers.sourcing.archives import Bounds, look_into
 from layers.sourcing.asked import Asked
 from layers.sourcing.places import Packing
 from layers.store import Store
+from spatial.crs import parse_crs
 
 POINT = {"type": "Point", "coordinates": [1.0, 2.0]}
 
@@ -409,3 +412,118 @@ def test_a_packed_kml(untouched: Callable[..., None], tmp_path: Path) -> None:
     untouched(zipped(tmp_path / "b.kmz", ("doc.kml", b"<kml/>"), ("a/b.kml", bomb)), "entities")
     linked = "<kml><NetworkLink><Link><href>/etc/hostname</href></Link></NetworkLink></kml>"
     untouched(zipped(tmp_path / "c.kmz", ("doc.kml", linked.encode())), "c.kmz")
+
+
+def nested(levels: int) -> bytes:
+    """A point in a collection in a collection ... as WKB."""
+    return struct.pack("<BII", 1, 7, 1) * levels + struct.pack("<BIdd", 1, 1, 1.0, 2.0)
+
+
+LEVELS = 200_000
+
+
+def test_deep_text(untouched: Callable[..., None], tmp_path: Path) -> None:
+    """What reads shapes here does it by recursion, and would end with us."""
+    path = tmp_path / "a.csv"
+    text = "GEOMETRYCOLLECTION (" * LEVELS + "POINT (1 2)" + ")" * LEVELS
+    path.write_text(f'no,shape\n1,POINT (1 2)\n2,"{text}"\n')
+    untouched(path, "row 2: its parts are nested too deep", Asked(wkt="shape"))
+
+
+def test_deep_binary(untouched: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    points(no=["1", "2"]).to_parquet(path)
+    table = pyarrow.parquet.read_table(path)
+    # Flat parts first, so that the depth does not stand at the beginning.
+    flat = struct.pack("<BII", 1, 7, 2) + struct.pack("<BII2d", 1, 2, 1, 0.0, 0.0)
+    shapes = pa.array([nested(0), flat + nested(LEVELS)], pa.binary())
+    place = table.column_names.index("geometry")
+    pyarrow.parquet.write_table(table.set_column(place, "geometry", shapes), path)
+    untouched(path, "row 2: its parts are nested too deep")
+
+
+def test_a_deep_shape_in_a_geopackage(untouched: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    pyogrio.write_dataframe(points(no=["1"]), path, layer="wells", geometry_type="Unknown")
+    header = b"GP\0\1" + struct.pack("<i", 4326)
+    with closing(sqlite3.connect(path)) as file:
+        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        for (name,) in file.execute(triggers).fetchall():
+            file.execute(f'DROP TRIGGER "{name}"')
+        file.execute("UPDATE wells SET geom = ?", [header + nested(LEVELS)])
+        file.commit()
+    untouched(path, "a.gpkg|nested too deep")
+
+
+def test_a_bomb_of_a_usual_size(untouched: Callable[..., None], tmp_path: Path) -> None:
+    """By the bounds that are in force: 300 MB in 300 kB."""
+    path = tmp_path / "a.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.geojson", "w") as file,
+    ):
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    untouched(path, "times its size")
+
+
+PLACES = {
+    "a.csv": ("no,x,y\n1,{},2\n2,3,4\n", Asked(coordinates=("x", "y"))),
+    "b.csv": ('no,shape\n1,"POINT ({} 2)"\n2,"POINT (3 4)"\n', Asked(wkt="shape")),
+}
+
+
+@pytest.mark.parametrize("name", [*PLACES, "a.gpkg", "a.parquet", "a.shp"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_places_that_are_none(store: Store, tmp_path: Path, name: str, number: str) -> None:
+    """As of a GeoJSON: refused, or a row without a place, and nothing in between."""
+    path, asked = tmp_path / name, None
+    if name in PLACES:
+        text, asked = PLACES[name]
+        path.write_text(text.format(number))
+    else:
+        frame = points(no=["1", "2"])
+        frame.geometry = [shapely.Point(77.25, 2), shapely.Point(3, 4)]
+        if name == "a.parquet":
+            frame.to_parquet(path, compression=None)
+        else:
+            pyogrio.write_dataframe(frame, path)
+        # Programs that write these refuse such numbers.
+        was, becomes = struct.pack("<d", 77.25), struct.pack("<d", float(number))
+        assert was in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(was, becomes))
+    how = {"valid_from": START, "choices": Choices(keys=("no",)), "crs": parse_crs("OGC:CRS84")}
+    try:
+        report = publish(store, "t", open_source(path, asked), **how)
+    except (BadRequest, BadValue):
+        assert list(store.layers(EVERYTHING)) == []
+        return
+    assert report.findings.without_geometry.count == 1
+    read = layer(store, "t").at().read().geometry
+    assert read["1"] is None
+    assert read["2"].wkt == "POINT (3 4)"
+
+
+def test_two_encodings_in_one_file(untouched: Callable[..., None], tmp_path: Path) -> None:
+    """Neither is right for all of it; which rows are which, nobody can know."""
+    path = tmp_path / "a.csv"
+    rows = [b"no,name\n", "1,黑龙江省\n".encode(), "2,黑龙江省\n".encode("gb18030")]
+    path.write_bytes(b"".join(rows))
+    untouched(path, "no UTF-8; state its --encoding")
+    untouched(path, "no table that can be read", Asked(encoding="UTF-8"))
+    frame = points(no=["1", "2"], name=["黑龙江省", "x" * 12])
+    shape = tmp_path / "b.shp"
+    pyogrio.write_dataframe(frame, shape, encoding="UTF-8")
+    table = shape.with_suffix(".dbf")
+    table.write_bytes(table.read_bytes().replace(b"x" * 8, "黑龙江省".encode("gb18030")))
+    shape.with_suffix(".cpg").unlink()
+    untouched(shape, "no UTF-8; state its --encoding")
+
+
+def test_a_file_that_states_an_encoding_that_is_not_its_own(
+    untouched: Callable[..., None], tmp_path: Path
+) -> None:
+    shape = tmp_path / "a.shp"
+    pyogrio.write_dataframe(points(no=["1"], name=["黑龙江省"]), shape, encoding="GB18030")
+    shape.with_suffix(".cpg").write_text("UTF-8")
+    untouched(shape, "not in the encoding which it states.*--encoding")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pyarrow as pa
+import pyogrio
 import pytest
 import shapely
-from publishing import START, layer, publish
+from publishing import START, layer, points, publish
 
 from layers.errors import BadSource
 from layers.schemas.inference import Choices
@@ -234,3 +236,61 @@ def test_what_is_no_workbook(tmp_path: Path) -> None:
     old.write_bytes(b"\xd0\xcf\x11\xe0")
     with pytest.raises(BadSource, match=r"save it as \.xlsx"):
         open_source(old)
+
+
+@pytest.mark.parametrize(
+    ("written", "asked", "encoding", "separator"),
+    [
+        ("utf-8", Asked(), ("UTF-8", "found"), (";", "found")),
+        ("utf-8-sig", Asked(), ("UTF-8", "source"), (";", "found")),
+        ("utf-16", Asked(), ("UTF-16", "source"), (";", "found")),
+        ("gbk", Asked(encoding="GBK"), ("GBK", "publisher"), (";", "found")),
+        ("utf-8", Asked(separator=";"), ("UTF-8", "found"), (";", "publisher")),
+    ],
+)
+def test_the_report_says_how_text_was_read(
+    store: Store,
+    tmp_path: Path,
+    written: str,
+    asked: Asked,
+    encoding: tuple[str, str],
+    separator: tuple[str, str],
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("no;名称;x;y\n1;井盖;120.5;31\n".encode(written))
+    source = open_source(path, replace(asked, coordinates=("x", "y")))
+    report = publish(store, "t", source, valid_from=START, crs=parse_crs("EPSG:4490"))
+    told = report.document()["read_as"]
+    assert told == {
+        "encoding": dict(zip(("value", "stated_by"), encoding, strict=True)),
+        "separator": dict(zip(("value", "stated_by"), separator, strict=True)),
+    }
+    assert layer(store, "t").at().read()["名称"].tolist() == ["井盖"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "cpg", "asked", "told"),
+    [
+        (0, None, Asked(), None),
+        (0, None, Asked(encoding="GBK"), ("GBK", "publisher")),
+        (0, "GBK", Asked(), ("GBK", "source")),
+        (0x4D, None, Asked(), ("mark 0x4D of the .dbf", "source")),
+    ],
+)
+def test_the_report_says_how_a_shapefile_was_read(
+    tmp_path: Path, mark: int, cpg: str | None, asked: Asked, told: tuple[str, str] | None
+) -> None:
+    path = tmp_path / "a.shp"
+    plain = told is None
+    frame = points(no=["1"], name=["plain" if plain else "井盖"])
+    pyogrio.write_dataframe(frame, path, encoding="GBK")
+    table = path.with_suffix(".dbf")
+    table.write_bytes(table.read_bytes()[:29] + bytes([mark]) + table.read_bytes()[30:])
+    path.with_suffix(".cpg").unlink()
+    if cpg:
+        path.with_suffix(".cpg").write_text(cpg)
+    source = open_source(path, asked)
+    (batch,) = source.batches()
+    assert batch.columns["name"].to_pylist() == frame["name"].tolist()
+    (read,) = getattr(source, "read_as", ())
+    assert (read.value, read.stated_by) == (told or ("UTF-8", "found"))
