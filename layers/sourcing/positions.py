@@ -93,7 +93,7 @@ def _from_text(name: str, values: pa.Array, first_row: int, *, closes: bool) -> 
     for n, text in enumerate(texts):
         if text is None or not text.strip():
             continue
-        if text is not None and text_depth(text) > MOST:
+        if text_depth(text) > MOST:
             raise BadSource(f"{name}, row {first_row + n}: its parts are nested too deep")
         try:
             shapes[n] = shapely.from_wkt(text)
