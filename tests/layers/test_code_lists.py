@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from publishing import WRITER, counts, layer, points, publish, schema_of
 
-from layers.edits import Insert, Put, Update
+from layers.edits import Insert, Put, Revert, Update
 from layers.errors import BadSchema, BadValue, RuleBroken
 from layers.model import Field, Schema, Term, Title
 from layers.schema_changes import SchemaChange
@@ -260,6 +260,14 @@ def test_edits_are_held_to_the_list(lamps: Store) -> None:
     ):
         with pytest.raises(BadValue, match=r"code 'A' .* is valid before 2021-01-01, not on 2023"):
             edit(one)
+
+
+def test_a_list_is_taken_back(lamps: Store) -> None:
+    lamps.commit({"t": Revert(2)}, WRITER, "the old list again")
+    assert layer(lamps, "t").record.schema == use(OLD)
+    assert field(layer(lamps, "t").record.as_of(2).schema).codes["A"].en == "Old lamp"
+    frame = points(no=["1", "2", "3"], use=["A", "K", "A"])
+    assert counts(publish(lamps, "t", frame, valid_from=at(2023))) == (1, 0, 0)
 
 
 def test_a_restricted_code_is_not_told(store: Store) -> None:
