@@ -8,7 +8,7 @@ from typing import Any
 from layers.model import Layer, Schema
 from layers.readers import Reader
 from layers.report import Report
-from layers.writing.outdated import rule_of
+from layers.rows.validity import rule_of
 
 _MOST_ROWS = 100
 

@@ -19,6 +19,7 @@ from layers.batches import Batch
 from layers.errors import BadScope, BadSource, BadValue
 from layers.model import Field, FieldType, Role, Schema
 from layers.report import Findings
+from layers.rows.unlisted import note_unlisted
 from layers.rows.wkb import ready_wkb
 from layers.schemas.patterns import find_misfits
 from spatial.antimeridian import split_at_antimeridian
@@ -91,6 +92,9 @@ class Conversion:
             self.findings.repaired.add(row, cause)
         rows = np.arange(batch.first_row, batch.first_row + len(batch), dtype=np.int64)
         columns = {f.id: self._column(f, batch) for f in self.schema.fields}
+        for f in self.schema.fields:
+            if f.codes:
+                note_unlisted(columns[f.id], f, rows, self.findings)
         staged: dict[str, pa.Array] = {
             "_row": pa.array(rows),
             "_key": self._keys(columns, len(batch)),

@@ -14,6 +14,11 @@ Period = tuple[datetime | None, datetime | None]
 _SIGNS = 40
 
 
+def rule_of(f: Field) -> str:
+    """Return under which name the report has the codes of a field; no rule can be called so."""
+    return f"codes {f.id}"
+
+
 def limited_fields(schema: Schema) -> list[tuple[Field, Mapping[str, Sequence[Period]]]]:
     """Return the fields with codes that are not valid at all times, with the periods of these."""
     found: list[tuple[Field, Mapping[str, Sequence[Period]]]] = []

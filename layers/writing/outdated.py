@@ -11,17 +11,12 @@ from sqlalchemy.engine import Connection
 from layers.beliefs import believed
 from layers.model import Field, FieldType, Kind, Outcome
 from layers.report import Broken, Findings
-from layers.rows.validity import Period, explain, limited_fields, remedy
+from layers.rows.validity import Period, explain, limited_fields, remedy, rule_of
 from layers.tables import INSTANT
 from layers.writing.staging import Stage, some
 
 FAULT = "outdated-code"
 _ROWS = sa.ARRAY(sa.BigInteger)
-
-
-def rule_of(f: Field) -> str:
-    """Return under which name the report has the codes of a field; no rule can be called so."""
-    return f"codes {f.id}"
 
 
 def check_codes(connection: Connection, stage: Stage, findings: Findings) -> tuple[str, ...]:

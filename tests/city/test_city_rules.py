@@ -194,6 +194,19 @@ def test_a_case_that_no_schema_allows_refuses_the_publish(
         store.layer("incidents", Reader.everything())
 
 
+def test_codes_of_no_list_are_said_and_stay(store: Store) -> None:
+    frame = pd.concat(list(incidents(11, 400)), ignore_index=True)
+    frame.loc[3, "source"] = "pigeon"
+    frame.loc[8, "urgency"] = None
+    report = publish(store, "incidents", frame)
+    assert rows_of(report) == {("codes source", "unlisted-code"): [4]}
+    (broken,) = report.findings.broken
+    assert broken.rows.named == [(4, "'pigeon' is in no list of source")]
+    reported = pd.Timestamp(frame["reported_at"][3]).tz_convert("UTC").to_pydatetime()
+    cases = store.layer("incidents", Reader.everything()).at(reported).read()
+    assert (cases["source"] == "pigeon").sum() == 1
+
+
 def test_who_publishes_pipes_alone_is_told_nothing_of_the_nodes(piped: Store) -> None:
     publish(piped, "pipe_segments", made("pipe_segments"))
     frame = made("pipe_segments")
