@@ -183,7 +183,17 @@ def test_options_of_a_publish_are_keys() -> None:
     """Those said above, and those of tests of their own."""
     here = {word for case in CASES for word in case.options if word.startswith("--")}
     said = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in here}
-    own = {"map", "mapping", "scope", "scene", "codes", "valid_to", "query", "message"}
+    own = {
+        "leave_unknown",
+        "map",
+        "mapping",
+        "scope",
+        "scene",
+        "codes",
+        "valid_to",
+        "query",
+        "message",
+    }
     assert said | own <= set(_publish_keys().keys)
 
 
@@ -241,6 +251,28 @@ def test_a_mapping(run: Run, store_dsn: str, tmp_path: Path) -> None:
     assert "filed: publish wells.csv" in told
     assert "said: publish" not in told
     assert contents(store_dsn, "filed")[0][0]["use"].tolist() == ["A"]
+
+
+def test_a_table_joined_by_key(run: Run, store_dsn: str, tmp_path: Path) -> None:
+    """Of a layer that the same file makes: its table comes after it, in a commit of its own."""
+    (tmp_path / "wells.csv").write_text(WELLS)
+    (tmp_path / "uses.csv").write_text("no,use\n1,c\n9,d\n")
+    (tmp_path / "city.yaml").write_text(
+        "sources:\n"
+        "- {path: wells.csv, layer: wells, key: [no], crs: EPSG:4490, coordinates: [x, y], "
+        "valid_from: 2020-01-01}\n"
+        "- {path: uses.csv, layer: wells, mode: upsert, leave_unknown: true, "
+        "valid_from: 2021-01-01}\n"
+    )
+    code, told, err = run("apply", tmp_path / "city.yaml")
+    assert not code, err
+    assert "unknown-key" in told
+    (was, becomes), *_ = contents(store_dsn, "wells")
+    assert was.set_index("no")["use"].to_dict() == {"1": "a", "2": "b"}
+    assert becomes.set_index("no")["use"].to_dict() == {"1": "c", "2": "b"}
+    once = written(store_dsn)
+    assert "nothing to do" in run("apply", tmp_path / "city.yaml")[1]
+    assert written(store_dsn) == once
 
 
 def test_a_query(
