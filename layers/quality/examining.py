@@ -17,7 +17,7 @@ from layers.model import Outcome, Rule, Schema
 from layers.quality.around import Beside, read_beside
 from layers.quality.asking import OF_ALL, OF_NODES, OF_PAIRS, OF_ROWS, Asked, ask, why_not
 from layers.quality.rows import Staged, joined, read_staged
-from layers.quality.strips import WHOLE, lay
+from layers.quality.strips import lay, lay_one
 from layers.report import PLACED_CORNERS, PLACED_FAULTS, Broken, Fault, Findings
 from layers.writing.staging import Stage, ahead, some
 from spatial.checks.faults import Faults
@@ -208,12 +208,13 @@ def _read_around(connection: Connection, schema: Schema, part: Part) -> dict[str
 
 def _ask_all(connection: Connection, stage: Stage, seen: Sequence[_Seen]) -> None:
     """Ask each rule of as many rows at a time as it must see, and of no more."""
+    if not seen:
+        return
     names = sorted({field_id for one in seen for field_id in one.rule.fields.values()})
     pairs = [one.rule for one in seen if one.rule.check in OF_PAIRS]
     whole = any(one.rule.check in OF_ALL for one in seen)
-    strips = lay(connection, stage, pairs) if pairs and not whole else WHOLE
-    if not seen:
-        return
+    parted = bool(pairs) and not whole
+    strips = lay(connection, stage, pairs) if parted else lay_one(connection, stage)
     with (
         closing(read_staged(connection, stage, names, strips)) as parts,
         # The next rows are read while these are asked about.

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from layers.model import Field, FieldType
-from layers.quality.strips import Strips
+from layers.quality.strips import BATCH_ROWS, Strips
 from layers.reading.streams import Patience, receive
 from layers.rows.columns import ARROW_TYPES
 from layers.rows.copied import decode
 from layers.writing.staging import Stage
 
-BATCH_ROWS = 1 << 15
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 
 
@@ -87,8 +86,8 @@ def read_staged(
 ) -> Generator[Staged]:
     """Yield the staged rows with these fields, strip by strip.
 
-    A row comes with each strip that it lies in. A strip comes in parts of `BATCH_ROWS`, about in
-    the order of the source.
+    A row comes with each strip that it lies in. A strip comes in parts, about in the order of
+    the source.
     """
     raw, schema = stage.raw.c, stage.schema
     first, last = (sa.cast(strip, sa.BigInteger) for strip in strips.columns(stage))
@@ -103,7 +102,7 @@ def read_staged(
     fields = [f for f in map(schema.find, names) if f is not None]
     kinds = [pa.int64(), pa.bool_(), pa.int64(), pa.binary()]
     kinds += [*(ARROW_TYPES[f.type] for f in fields), pa.int64()]
-    for rows in receive(connection, query, Patience(), BATCH_ROWS):
+    for rows in receive(connection, query, Patience(), strips.batch):
         yield from _staged(fields, decode(rows, kinds))
 
 

@@ -15,12 +15,16 @@ from layers.model import Rule
 from layers.writing.staging import Stage
 from spatial.crs import parse_crs
 
+BATCH_ROWS: Final = 1 << 15
 PART_ROWS: Final = 1 << 16
-PART_BYTES: Final = 32 << 20
+PART_BYTES: Final = 16 << 20
 """Of geometries as the stage has them: what they take as objects is a few times that."""
 
 _FIRST: Final[Any] = sa.literal_column("0")
 _SAMPLED = 20_000
+_FIRST_ROWS = 1000
+_BATCH_BYTES = 4 << 20
+_LEAST_ROWS = 64
 # What a row takes beside its geometry, and a geometry of few corners beside those.
 _ROW_BYTES = 400
 _DEGREE_M = 110_000.0
@@ -38,10 +42,13 @@ class Strips:
         In the layer's system, ascending: strip 0 ends where the first of them is.
     margin : float
         How far beyond its edge a strip still has what it must see, in units of the system.
+    batch : int
+        So many rows are read at once: fewer where they are large.
     """
 
     cuts: tuple[float, ...] = ()
     margin: float = 0.0
+    batch: int = BATCH_ROWS
 
     def columns(self, stage: Stage) -> tuple[Any, Any]:
         """Return the first strip that a row of the stage lies in, and the last, as expressions."""
@@ -56,8 +63,11 @@ class Strips:
         return first, last
 
 
-WHOLE: Final = Strips()
-"""One strip that all rows lie in."""
+def lay_one(connection: Connection, stage: Stage) -> Strips:
+    """Return the one strip that all rows lie in."""
+    some = sa.select(stage.raw.c._geom).limit(_FIRST_ROWS).subquery("some")
+    size = connection.scalar(sa.select(sa.func.avg(sa.func.ST_MemSize(some.c._geom))))
+    return Strips(batch=_batch(float(size or 0)))
 
 
 def lay(connection: Connection, stage: Stage, rules: Sequence[Rule]) -> Strips:
@@ -80,7 +90,7 @@ def lay(connection: Connection, stage: Stage, rules: Sequence[Rule]) -> Strips:
     size = connection.scalar(sa.select(sa.func.pg_table_size(raw.name))) or 0
     rows = connection.scalar(sa.select(sa.func.count()).select_from(raw)) or 0
     if rows <= PART_ROWS and size <= PART_BYTES:
-        return WHOLE
+        return lay_one(connection, stage)
     some = sa.tablesample(
         raw, sa.func.bernoulli(min(100.0, 100.0 * _SAMPLED / rows)), seed=sa.literal(1)
     )
@@ -93,11 +103,17 @@ def lay(connection: Connection, stage: Stage, rules: Sequence[Rule]) -> Strips:
     found = np.array([*zip(*sample, strict=True)], dtype=np.float64).reshape(3, -1).T
     found = found[np.isfinite(found).all(axis=1)]
     if not len(found):
-        return WHOLE
-    parts = max(rows / PART_ROWS, rows * (found[:, 1].mean()) / PART_BYTES)
+        return lay_one(connection, stage)
+    mean = float(found[:, 1].mean())
+    parts = max(rows / PART_ROWS, rows * mean / PART_BYTES)
     cuts = _cuts(found[:, 0], found[:, 1] + _ROW_BYTES, int(np.ceil(parts)))
     reach = max(float(rule.params.get("tolerance_m", 0.0)) for rule in rules)
-    return Strips(cuts, _in_units(reach, stage.schema.crs, np.abs(found[:, 2]).max()))
+    margin = _in_units(reach, stage.schema.crs, np.abs(found[:, 2]).max())
+    return Strips(cuts, margin, _batch(mean))
+
+
+def _batch(mean: float) -> int:
+    return int(np.clip(_BATCH_BYTES / (mean + _ROW_BYTES), _LEAST_ROWS, BATCH_ROWS))
 
 
 def _cuts(
