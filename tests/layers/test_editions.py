@@ -24,8 +24,6 @@ from layers.sources import open_source
 from layers.store import PublishedLayer, Store
 from spatial.crs import parse_crs
 
-DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo"
-
 # Of each decade: what its key, tract and land area are called. Each has names of its own.
 DECADES: Mapping[int, Mapping[str, str]] = {
     1990: {"geoid": "BLKGRPID"},
