@@ -16,7 +16,7 @@ pytest := $(bin)/python -m pytest --doctest-modules --ignore=layers/migrations
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo serve test test-long interop qgis cite cite-tiles cql2 fuzz-api \
-    ogc-schemas peers bench-features bench-tiles bench-assign bench-overlay check audit format web \
+    ogc-schemas peers bench-features bench-tiles bench-assign bench-ingest bench-overlay check audit format web \
     lock bundle test-bare clean
 
 help:  ## this list
@@ -115,6 +115,9 @@ bench-tiles: peers  ## tiles beside tipg, pg_tileserv, martin, bare granian, ngi
 
 bench-assign: peers  ## points to polygons beside GeoPandas, DuckDB, SedonaDB, PostGIS; takes hours
 	@$(bin)/python benchmarks/assignment.py $(OPTIONS)
+
+bench-ingest: setup  ## what checks cost a publish, and what memory ten gigabytes take; about an hour
+	@$(bin)/python benchmarks/ingest.py $(OPTIONS)
 
 bench-overlay: setup  ## lines and polygons to grids beside geopandas.overlay; about 20 minutes
 	@$(bin)/python benchmarks/overlay.py $(OPTIONS)
