@@ -34,4 +34,8 @@ class ReadAs:
     def __str__(self) -> str:
         said = {"found": "as was found", "source": "as the source says"}
         by = said.get(self.stated_by, "as the publisher says")
-        return f"{self.what}: {self.value}, {by}"
+        # A sign that is hardly seen has a name.
+        return f"{self.what}: {_NAMES.get(self.value, self.value)}, {by}"
+
+
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}

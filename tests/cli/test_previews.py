@@ -251,7 +251,7 @@ def test_a_table_is_joined_by_key(run: Run, store: str, first: Path, tmp_path: P
     page = tmp_path / "report.html"
     code, out, err = run("preview", table, *since, *how, "--html", page)
     assert code == 0, err
-    assert "encoding: GBK, as the publisher says\n  separator: ;, as was found" in out
+    assert "encoding: GBK, as the publisher says\n  separator: semicolon, as was found" in out
     assert "1 faults of rule unknown-key, left out (row 4: no feature 'z')" in out
     assert "encoding: GBK, as the publisher says" in page.read_text("utf-8")
     code, out, _ = run("publish", table, *since, *how, "--json")
