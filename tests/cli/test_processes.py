@@ -41,7 +41,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(port: int, process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for(port: int, process: subprocess.Popen[str], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:

@@ -85,7 +85,7 @@ def test_without_being_chosen_it_is_as_it_came(store: Store) -> None:
     assert {n: s.geoms[0].wkt for n, s in shapes(store).items()} == {
         "1": PLAIN, "2": FIJI, "3": TWICE,
     }  # fmt: skip
-    with pytest.raises(BadValue, match=r"row 2 lies at 177 -19.* or say --repair antimeridian"):
+    with pytest.raises(BadValue, match=r"row 2 lies at 182 -19.* or say --repair antimeridian"):
         publish(store, "t", frame(PLAIN, BEYOND))
 
 
