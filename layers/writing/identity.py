@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from layers.beliefs import Scope, believed
 from layers.errors import BadKey
-from layers.model import Duplicates, FieldType, Kind, Outcome, Role
+from layers.model import Duplicates, FieldType, Outcome, Role
 from layers.report import Broken, Findings, RepeatedKey
 from layers.sameness import same_shape
 from layers.writing.staging import NAMED, Stage, hashes, some
@@ -63,13 +63,8 @@ def settle_strangers(
         With the keys: a slip of the pen would make a feature that is nowhere. Where all rows are
         such, whatever is to be left out.
     """
-    known = believed(stage.tables.open, ("_fid", "_valid_from", "_valid_to")).subquery("known")
-    same = known.c._fid == stage.raw.c._key
-    if stage.schema.kind is Kind.STATE:
-        # Before a feature begins, and once it has ended, it has no place to keep.
-        begun = known.c._valid_from <= stage.raw.c._s
-        same = sa.and_(same, begun, known.c._valid_to > stage.raw.c._s)
-    strange = ~sa.exists().where(same)
+    known = believed(stage.tables.open, ("_fid",)).subquery("known")
+    strange = ~sa.exists().where(known.c._fid == stage.raw.c._key)
     raw = stage.raw.c
     found = connection.execute(sa.select(raw._row, raw._key).where(strange).order_by(raw._row))
     rows = found.all()
@@ -79,8 +74,8 @@ def settle_strangers(
         keys = list(dict.fromkeys(row._key for row in rows))
         named = ", ".join(map(repr, keys[:NAMED])) + (" ..." if len(keys) > NAMED else "")
         raise BadKey(
-            f"{len(rows)} of {findings.rows_read} rows are of no feature that {stage.record.id} "
-            f"then has: {named}; mend the keys, give the rows a geometry, or leave such rows out "
+            f"{len(rows)} of {findings.rows_read} rows are of no feature of {stage.record.id}: "
+            f"{named}; mend the keys, give the rows a geometry, or leave such rows out "
             "(--leave-unknown)"
         )
     broken = Broken(UNKNOWN_KEY, UNKNOWN_KEY, Outcome.ROW.value)

@@ -263,14 +263,6 @@ def test_a_table_of_which_no_row_finds_a_feature(store: Store, tmp_path: Path) -
         publish(store, "t", source, mode=Mode.UPSERT, leave_unknown=True)
 
 
-def test_a_table_of_a_time_before_its_features(store: Store, tmp_path: Path) -> None:
-    """It would make features that are nowhere, until they begin."""
-    publish(store, "t", points(no=["a", "b"]), LOTS)
-    source = table(tmp_path, "no,units\na,1\nb,2\n")
-    with pytest.raises(BadKey, match="2 of 2 rows"):
-        publish(store, "t", source, mode=Mode.UPSERT, valid_from=date(2019, 1, 1))
-
-
 def test_a_limit_counts_rows_that_find_nothing(store: Store, tmp_path: Path) -> None:
     limited = schema_of({"id": "units", "type": "integer"}, limits={"refused_share": 0.3})
     publish(store, "t", points(no=["a", "b"]), limited)
